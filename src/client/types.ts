@@ -1,0 +1,127 @@
+import type { Log } from "../base/log.ts";
+import type { Result } from "../base/result.ts";
+import type { ClearStream, ClientTlsOptions, NetProblem, Stream, TlsInfo } from "../net/index.ts";
+import type {
+  Extensions,
+  Mailbox,
+  MailParameters,
+  RcptParameters,
+  Reply,
+  ReplyProblem,
+  ReversePath,
+} from "../smtp/index.ts";
+
+/** What the client does about TLS on a connection that starts in clear text. */
+export type ClientTls =
+  /** Never STARTTLS. */
+  | { readonly kind: "none" }
+  /** STARTTLS where offered; on refusal of the command clear text goes on. A failed handshake ends the connection. */
+  | { readonly kind: "opportunistic"; readonly options: ClientTlsOptions }
+  /** STARTTLS or nothing: only EHLO, STARTTLS and QUIT are ever sent in clear. */
+  | { readonly kind: "required"; readonly options: ClientTlsOptions }
+  /** The handshake comes first (port 465). */
+  | { readonly kind: "implicit"; readonly options: ClientTlsOptions };
+
+export interface ClientAuth {
+  readonly user: string;
+  readonly password: string;
+  /** In order of preference; default SCRAM-SHA-256, PLAIN, LOGIN, as far as offered. Never in clear text. */
+  readonly mechanisms?: readonly string[];
+}
+
+/** RFC 5321 §4.5.3.2, milliseconds. */
+export interface ClientTimeouts {
+  readonly greeting: number;
+  readonly command: number;
+  readonly mail: number;
+  readonly rcpt: number;
+  readonly dataStart: number;
+  readonly dataBlock: number;
+  readonly dataEnd: number;
+}
+
+export interface OpenOptions {
+  /** The connection, already open; the client owns it from here. */
+  readonly stream: ClearStream;
+  /** Our name in EHLO. */
+  readonly hello: string;
+  readonly protocol?: "smtp" | "lmtp";
+  readonly tls: ClientTls;
+  readonly auth?: ClientAuth;
+  readonly timeouts?: Partial<ClientTimeouts>;
+  readonly log?: Log;
+}
+
+/** Why there is no session. */
+export type ClientProblem =
+  | { readonly kind: "network"; readonly stage: Stage; readonly problem: NetProblem }
+  /** The server said no, at the stage named. */
+  | { readonly kind: "refused"; readonly stage: Stage; readonly reply: Reply }
+  /** What it sent is not SMTP, or more than was asked for. */
+  | { readonly kind: "protocol"; readonly stage: Stage; readonly detail: string; readonly problem: ReplyProblem | null }
+  | { readonly kind: "timeout"; readonly stage: Stage }
+  /** The connection ended where a reply was owed. */
+  | { readonly kind: "closed"; readonly stage: Stage }
+  /** TLS was demanded and STARTTLS not offered. */
+  | { readonly kind: "tlsNotOffered" }
+  /** No mechanism in common, or not over TLS. */
+  | { readonly kind: "authNotOffered"; readonly offered: readonly string[] };
+
+export type Stage =
+  | "connect"
+  | "greeting"
+  | "hello"
+  | "starttls"
+  | "handshake"
+  | "auth"
+  | "mail"
+  | "rcpt"
+  | "data"
+  | "body"
+  | "end"
+  | "reset"
+  | "quit";
+
+/** A body as the client needs it; `queue`'s Body has this shape. */
+export interface OutgoingBody {
+  readonly size: number;
+  chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+export interface OutgoingMessage {
+  readonly reversePath: ReversePath;
+  /** Only what the next hop offers is spoken; what may not be dropped is `refused` by the caller beforehand. */
+  readonly parameters: MailParameters;
+  readonly recipients: readonly { readonly mailbox: Mailbox; readonly parameters: RcptParameters }[];
+  readonly body: OutgoingBody;
+}
+
+/** One recipient's fate in one transaction. */
+export type RecipientResult =
+  | { readonly kind: "accepted"; readonly reply: Reply }
+  /** The server's no; `stage` "mail" | "rcpt" | "data" | "end". */
+  | { readonly kind: "refused"; readonly stage: Stage; readonly reply: Reply }
+  /** The session broke. `uncertain`: the end of data had been sent, so it may have been taken. */
+  | { readonly kind: "broken"; readonly problem: ClientProblem; readonly uncertain: boolean };
+
+/** An open session, past EHLO, STARTTLS and AUTH. One transaction at a time. */
+export interface ClientSession {
+  readonly greeting: Reply;
+  readonly extensions: Extensions;
+  readonly tls: TlsInfo | null;
+  /** False once broken, closing (421) or quit: make another. */
+  readonly usable: boolean;
+  /** Transactions finished. */
+  readonly transactions: number;
+  /** Never rejects for what a peer does. One result each recipient, in order. */
+  send(message: OutgoingMessage, signal?: AbortSignal): Promise<readonly RecipientResult[]>;
+  /** QUIT and close; never rejects, bounded by the command timeout. */
+  quit(): Promise<void>;
+  /** Closes at once. */
+  destroy(): void;
+}
+
+/** Greeting, EHLO (or HELO), STARTTLS and AUTH as `options` demand. Never rejects for what a peer does. */
+export declare function openSession(options: OpenOptions): Promise<Result<ClientSession, ClientProblem>>;
+
+export type { Stream };

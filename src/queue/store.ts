@@ -1,0 +1,122 @@
+import type { Instant } from "../base/clock.ts";
+import type { NewMessage, Outcome, QueuedMessage, QueueId, StoryEntry } from "./model.ts";
+
+/** The octets of a message: in memory for one just accepted, else read from the store in bounded pieces. */
+export interface Body {
+  /** Octets. */
+  readonly size: number;
+  /** May be read more than once, also at the same time. */
+  chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+/**
+ * A message on its way in. Disposing an unkept draft deletes it. Only `keep` makes it durable.
+ */
+export interface Draft extends AsyncDisposable {
+  readonly id: QueueId;
+  /** Takes the octets (the array is the draft's to keep). A promise means: wait before the next append (back-pressure). */
+  append(chunk: Uint8Array): void | Promise<void>;
+  /**
+   * Makes body, envelope and recipients durable in one commit; resolves after the sync. With `claim` the recipients start out
+   * claimed by the caller. Rejects with a `StoreError` when nothing was stored (disk full, read-only, failed sync).
+   */
+  keep(message: NewMessage, options?: { readonly claim?: boolean }): Promise<AcceptedMessage>;
+}
+
+/** A message with the body that is still in memory, or can be read. */
+export interface AcceptedMessage {
+  readonly message: QueuedMessage;
+  readonly body: Body;
+  /** Octets of memory that `body` holds; 0 where it is read from the store. */
+  readonly inMemory: number;
+}
+
+/** What is to be written about recipients of one message after an attempt; all of it in one commit. */
+export interface Settlement {
+  readonly id: QueueId;
+  readonly at: Instant;
+  readonly recipients: readonly {
+    readonly index: number;
+    readonly outcome: Outcome;
+    /** When to try again; only with a deferred outcome. */
+    readonly nextAttempt: Instant | null;
+  }[];
+  /** A report that goes into the queue by the same commit, so that no failure can be forgotten. */
+  readonly bounce: { readonly message: NewMessage; readonly body: readonly Uint8Array[] } | null;
+}
+
+export interface DueQuery {
+  readonly now: Instant;
+  /** At most this many recipients. */
+  readonly limit: number;
+  /** Destinations to leave out, because enough of their mail is in memory already. */
+  readonly except?: readonly string[];
+}
+
+export interface ListQuery {
+  /** `waiting` is due or deferred; `held` and `claimed` (in flight) are shown too when asked for or by default. */
+  readonly limit: number;
+  /** Only after this id, for paging. */
+  readonly after?: QueueId;
+  /** Only messages with this sender or recipient (mailbox text or `@domain`). */
+  readonly address?: string;
+}
+
+export interface QueueCounts {
+  readonly messages: number;
+  readonly recipients: number;
+  readonly held: number;
+  /** In flight: claimed by the runner. */
+  readonly claimed: number;
+  /** Octets of all bodies. */
+  readonly octets: number;
+}
+
+/** The store could not do it; nothing was written. `kind` decides between 452 and 451. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  readonly kind: "full" | "readOnly" | "busy" | "broken";
+  constructor(kind: "full" | "readOnly" | "busy" | "broken", message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.kind = kind;
+  }
+}
+
+/**
+ * Where mail waits. One owner at a time opens a store for delivery. A claim keeps recipients from being handed out twice; it
+ * lasts until settled, unclaimed, or the store is closed or its process dies. `test` of this port:
+ * `store-conformance.ts`.
+ */
+export interface QueueStore {
+  /** A new id, later in order than all before it. */
+  nextId(): QueueId;
+  createDraft(): Draft;
+  /** Writes what an attempt led to; ends the claims of the recipients named. A message with no one waiting leaves the queue. */
+  settle(settlement: Settlement): Promise<void>;
+  /** Claims recipients that are due, oldest due time first, and returns them grouped by message. Held messages are left out. */
+  claimDue(query: DueQuery): Promise<readonly ClaimedMessage[]>;
+  /** Ends claims without an outcome. */
+  unclaim(id: QueueId, recipients: readonly number[]): Promise<void>;
+  /** The earliest due time of unclaimed recipients that are not held, null when there is none. */
+  nextDue(): Promise<Instant | null>;
+  body(id: QueueId): Body;
+  list(query: ListQuery): Promise<readonly QueuedMessage[]>;
+  get(id: QueueId): Promise<QueuedMessage | null>;
+  story(id: QueueId): Promise<readonly StoryEntry[]>;
+  /** These four return false when there is no such message. `retry` makes waiting recipients due now. */
+  hold(id: QueueId, at: Instant): Promise<boolean>;
+  release(id: QueueId, at: Instant): Promise<boolean>;
+  retry(id: QueueId, at: Instant): Promise<boolean>;
+  /** Deletes it without a report, unless it is in flight ("claimed"). */
+  remove(id: QueueId, at: Instant): Promise<boolean | "claimed">;
+  /** Ids of messages past `expiresAt` with waiting recipients, held ones included, claimed ones not. */
+  expired(now: Instant, limit: number): Promise<readonly QueueId[]>;
+  counts(): Promise<QueueCounts>;
+  close(): Promise<void>;
+}
+
+export interface ClaimedMessage {
+  readonly message: QueuedMessage;
+  /** Indexes claimed. */
+  readonly recipients: readonly number[];
+}
