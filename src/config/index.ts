@@ -1,0 +1,23 @@
+/**
+ * The configuration file: what may stand in it, and what came of one. Only reading and checking live here; nothing is opened,
+ * connected to or created. Begin with `schema.ts`, from which types, defaults, help, the JSON Schema and the reference page
+ * come, then `load.ts`.
+ */
+export { loadConfig, parseConfig } from "./load.ts";
+export type {
+  Config,
+  Endpoint,
+  KeyPairFiles,
+  LimitsConfig,
+  ListenerTls,
+  LocalDelivery,
+  LogConfig,
+  QueueConfig,
+  Service,
+  TimeoutsConfig,
+  TlsLevel,
+  Via,
+} from "./model.ts";
+export { type ConfigProblem, formatConfigProblem } from "./problems.ts";
+export { configJsonSchema, configReference } from "./reference.ts";
+export { splitHostPort } from "./values.ts";

@@ -1,0 +1,103 @@
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { parse, TomlError } from "smol-toml";
+import { err, ok, type Result } from "../base/index.ts";
+import { contradictions } from "./consistency.ts";
+import type { Config, LocalDelivery } from "./model.ts";
+import { Places } from "./places.ts";
+import { type ConfigProblem, type Finding, findingsOf } from "./problems.ts";
+import { type Settings, settings } from "./schema.ts";
+
+/** Reads and checks a configuration file. A failure lists every problem, in the order of the file. */
+export function loadConfig(file: string): Result<Config, readonly ConfigProblem[]> {
+  let source: string;
+  try {
+    source = readFileSync(file, "utf8");
+  } catch (cause) {
+    return err([{ file, line: null, key: "", problem: unreadable(cause), remedy: "name a file with --config FILE" }]);
+  }
+  return parseConfig(source, file);
+}
+
+/** Checks the text of a configuration. `file` is where relative paths start from and what problems name. */
+export function parseConfig(source: string, file: string): Result<Config, readonly ConfigProblem[]> {
+  let written: unknown;
+  try {
+    written = parse(source);
+  } catch (cause) {
+    if (!(cause instanceof TomlError)) throw cause;
+    const problem = `is not TOML: ${tomlComplaint(cause)}`;
+    return err([{ file, line: cause.line, key: "", problem, remedy: `look at column ${cause.column} of this line` }]);
+  }
+  const checked = settings.safeParse(written, { reportInput: true });
+  const found = [...(checked.error?.issues ?? []).flatMap(findingsOf), ...contradictions(written)];
+  if (checked.success && found.length === 0) return ok(configOf(checked.data, resolve(file)));
+  return err(inOrder(found, new Places(source), file));
+}
+
+function inOrder(found: readonly Finding[], places: Places, file: string): readonly ConfigProblem[] {
+  return found
+    .map(({ path, problem, remedy }) => ({
+      file,
+      line: places.line(path),
+      key: path.filter((key) => typeof key === "string").join("."),
+      problem,
+      remedy,
+    }))
+    .sort((a, b) => a.line - b.line);
+}
+
+/** The parser's sentence without its drawing of the place. */
+function tomlComplaint(error: TomlError): string {
+  return (error.message.split("\n")[0] ?? "").replace(/^Invalid TOML document: /, "");
+}
+
+function unreadable(cause: unknown): string {
+  const code = cause instanceof Error && "code" in cause ? cause.code : null;
+  if (code === "ENOENT") return "there is no such file";
+  if (code === "EACCES") return "this user may not read it";
+  if (code === "EISDIR") return "is a folder, not a file";
+  return `cannot be read (${cause instanceof Error ? cause.message : String(cause)})`;
+}
+
+function configOf(given: Settings, file: string): Config {
+  const folder = dirname(file);
+  const pair = (files: { certificate: string; private_key: string }) => ({
+    certificate: resolve(folder, files.certificate),
+    privateKey: resolve(folder, files.private_key),
+  });
+  return {
+    file,
+    folder,
+    hostname: given.hostname,
+    dataDir: resolve(folder, given.data_dir),
+    listeners: given.listener,
+    tls: given.tls === undefined ? null : { keyPairs: [pair(given.tls), ...given.tls.additional.map(pair)] },
+    domains: given.domain.map(({ name, deliver }) => ({ name, deliver: inFolder(deliver, folder) })),
+    relay: given.relay,
+    routes: given.route,
+    delivery: given.delivery,
+    dns: { servers: given.dns.servers, trustAd: given.dns.trust_ad },
+    limits: {
+      messageSize: given.limits.message_size,
+      recipients: given.limits.recipients,
+      connections: given.limits.connections,
+      connectionsPerAddress: given.limits.connections_per_address,
+      errors: given.limits.errors,
+      hops: given.limits.hops,
+      memory: given.limits.memory,
+    },
+    timeouts: given.timeouts,
+    queue: {
+      retryFirst: given.queue.retry_first,
+      retryLongest: given.queue.retry_longest,
+      giveUpAfter: given.queue.give_up_after,
+      concurrency: given.queue.concurrency,
+    },
+    log: given.log,
+  };
+}
+
+function inFolder(deliver: LocalDelivery, folder: string): LocalDelivery {
+  return deliver.kind === "maildir" ? { kind: "maildir", path: resolve(folder, deliver.path) } : deliver;
+}

@@ -1,0 +1,103 @@
+import type { Duration } from "../base/index.ts";
+
+/** An IP address and a port. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Who is served at a listener: other servers (MTA) or users who submit (MSA). */
+export type Service = "mx" | "submission";
+
+/** How TLS begins at a listener. */
+export type ListenerTls = "starttls" | "implicit" | "none";
+
+/** The least that a connection to a next hop must prove. */
+export type TlsLevel = "off" | "opportunistic" | "encrypted" | "verified" | "dane";
+
+/** Where mail for elsewhere goes. `host` is a domain name or an IP address without brackets. */
+export type Via =
+  | { readonly kind: "mx" }
+  | { readonly kind: "smtp" | "smtps" | "lmtp"; readonly host: string; readonly port: number };
+
+/** How mail of a local domain ends. `path` is absolute and may hold `{user}` and `{domain}`. */
+export type LocalDelivery =
+  | { readonly kind: "maildir"; readonly path: string }
+  | { readonly kind: "lmtp"; readonly host: string; readonly port: number }
+  | { readonly kind: "discard" };
+
+/** Files in PEM, absolute paths. */
+export interface KeyPairFiles {
+  readonly certificate: string;
+  readonly privateKey: string;
+}
+
+/** Sizes are in octets. */
+export interface LimitsConfig {
+  readonly messageSize: number;
+  readonly recipients: number;
+  /** Inbound connections at once, over all listeners. */
+  readonly connections: number;
+  readonly connectionsPerAddress: number;
+  /** Refused commands after which a connection is closed. */
+  readonly errors: number;
+  /** Received fields after which a message is taken to loop (RFC 5321 §6.3). */
+  readonly hops: number;
+  /** Bodies kept in memory between acceptance and delivery. */
+  readonly memory: number;
+}
+
+export interface TimeoutsConfig {
+  /** For the next command (RFC 5321 §4.5.3.2.7). */
+  readonly command: Duration;
+  /** For the next octets of a message. */
+  readonly data: Duration;
+  /** For a TLS handshake, in and out. */
+  readonly handshake: Duration;
+  /** For a connection to a next hop to open. */
+  readonly connect: Duration;
+  /** What running sessions get when the daemon stops. */
+  readonly stop: Duration;
+}
+
+export interface QueueConfig {
+  readonly retryFirst: Duration;
+  readonly retryLongest: Duration;
+  readonly giveUpAfter: Duration;
+  /** Deliveries at once, in all. */
+  readonly concurrency: number;
+}
+
+export interface LogConfig {
+  readonly level: "debug" | "info" | "warn" | "error";
+  /** `auto`: pretty on a terminal, else JSON. */
+  readonly format: "json" | "pretty" | "auto";
+}
+
+/** A whole configuration, checked: names are valid, paths absolute, lists in the order of the file. */
+export interface Config {
+  /** The file it came from, absolute. */
+  readonly file: string;
+  /** The folder of the file; what relative paths are relative to. */
+  readonly folder: string;
+  readonly hostname: string;
+  readonly dataDir: string;
+  readonly listeners: readonly {
+    readonly address: Endpoint;
+    readonly service: Service;
+    readonly tls: ListenerTls;
+  }[];
+  /** Null only where no listener offers TLS. The first pair is the default, the others are found by SNI. */
+  readonly tls: { readonly keyPairs: readonly [KeyPairFiles, ...KeyPairFiles[]] } | null;
+  readonly domains: readonly { readonly name: string; readonly deliver: LocalDelivery }[];
+  /** CIDR networks, each with its prefix length. */
+  readonly relay: { readonly networks: readonly string[] };
+  readonly routes: readonly { readonly match: string; readonly via: Via; readonly tls: TlsLevel }[];
+  readonly delivery: { readonly port: number };
+  /** No servers: the system's. */
+  readonly dns: { readonly servers: readonly Endpoint[]; readonly trustAd: boolean };
+  readonly limits: LimitsConfig;
+  readonly timeouts: TimeoutsConfig;
+  readonly queue: QueueConfig;
+  readonly log: LogConfig;
+}

@@ -1,0 +1,196 @@
+import { z } from "zod";
+import type { Result } from "../base/index.ts";
+import {
+  parseByteSize,
+  parseDuration,
+  parseEndpoint,
+  parseLocalDelivery,
+  parseMatch,
+  parseName,
+  parseNetwork,
+  parseVia,
+} from "./values.ts";
+
+/** A text with a form of its own. `accepted` tells the form; problems and the reference page both quote it. */
+function text<T>(accepted: string, parse: (text: string) => Result<T, string>) {
+  return z
+    .string()
+    .transform((written, context) => {
+      const parsed = parse(written);
+      if (parsed.ok) return parsed.value;
+      context.addIssue({ code: "custom", message: parsed.error });
+      return z.NEVER;
+    })
+    .meta({ accepted });
+}
+
+const domain = () => text('a domain name such as "mail.example.org"', parseName);
+const path = (accepted: string) => z.string().min(1).meta({ accepted });
+const byteSize = () => text('a size such as "512 KiB", "50 MiB" or "2 GiB", in quotes', parseByteSize);
+const duration = () => text('a duration such as "30s", "5m", "4h" or "5d", in quotes', parseDuration);
+const count = (most: number) => z.int().min(1).max(most);
+const port = () => z.int().min(1).max(65_535);
+
+const listener = z
+  .strictObject({
+    address: text('"ADDRESS:PORT" such as "127.0.0.1:2525", "0.0.0.0:25" or "[::]:25"', parseEndpoint).describe(
+      "Where to listen. Port 0 takes any free port.",
+    ),
+    service: z
+      .enum(["mx", "submission"])
+      .describe(
+        "`mx` takes mail for the domains below from anybody. `submission` takes mail to anywhere from users who log in.",
+      ),
+    tls: z
+      .enum(["starttls", "implicit", "none"])
+      .prefault("starttls")
+      .describe(
+        "`starttls` begins in clear text and upgrades (RFC 3207); `implicit` begins with the handshake (RFC 8314).",
+      ),
+  })
+  .describe("A port to serve. As many as needed, at least one.");
+
+const certificate = () => path('the path of a PEM file, such as "tls/cert.pem"');
+
+const tls = z
+  .strictObject({
+    certificate: certificate().describe("The certificate and its chain, PEM, the server's own certificate first."),
+    private_key: certificate().describe("The key of the certificate, PEM. Keep it readable for Postern's user only."),
+    additional: z
+      .array(
+        z
+          .strictObject({
+            certificate: certificate().describe("The certificate and its chain, PEM."),
+            private_key: certificate().describe("Its key, PEM."),
+          })
+          .describe("Another certificate, shown to clients that ask by SNI for a name in it."),
+      )
+      .prefault([]),
+  })
+  .describe('What listeners with TLS show. Read anew on SIGHUP. Needed unless all listeners have `tls = "none"`.');
+
+const localDomain = z
+  .strictObject({
+    name: domain().describe("The domain."),
+    deliver: text(
+      '"maildir:PATH" (with {user} and {domain}), "lmtp://HOST:PORT" or "discard:"',
+      parseLocalDelivery,
+    ).describe(
+      "How its mail ends: in a Maildir (relative to this file; `{user}` is the local part), at an LMTP server, or nowhere.",
+    ),
+  })
+  .describe("Mail that ends here.");
+
+const relay = z
+  .strictObject({
+    networks: z
+      .array(text('a network such as "10.0.0.0/8" or "2001:db8::/32"', parseNetwork))
+      .prefault([])
+      .describe("Clients of an `mx` listener that may send anywhere. Everybody else may only reach the domains above."),
+  })
+  .describe("Who may send through this server without a password.");
+
+const route = z
+  .strictObject({
+    match: text('"example.org", ".example.org" (all below it) or "*"', parseMatch).describe(
+      "Recipient domains this is for.",
+    ),
+    via: text('"mx", "smtp://HOST:PORT", "smtps://HOST:PORT" or "lmtp://HOST:PORT"', parseVia)
+      .prefault("mx")
+      .describe("Where it goes: to the domain's own MX hosts, or always to one host."),
+    tls: z
+      .enum(["off", "opportunistic", "encrypted", "verified", "dane"])
+      .prefault("opportunistic")
+      .describe(
+        "The least a connection must prove. `off`: no TLS is tried. `opportunistic`: TLS where offered, else clear text. " +
+          "`encrypted`: TLS with any certificate, or no delivery. `verified`: a certificate valid for the next hop's name. " +
+          "`dane`: a DNSSEC-validated TLSA match, or no delivery.",
+      ),
+  })
+  .describe("Mail for elsewhere. The first match wins; without a match mail goes by MX, opportunistically.");
+
+const delivery = z
+  .strictObject({ port: port().prefault(25).describe("The port at MX hosts.") })
+  .describe("Connections to other servers.");
+
+const dns = z
+  .strictObject({
+    servers: z
+      .array(text('"ADDRESS:PORT" such as "127.0.0.1:53"', (written) => parseEndpoint(written, 53)))
+      .prefault([])
+      .describe("Resolvers to ask, in order. None: the system's."),
+    trust_ad: z
+      .boolean()
+      .prefault(false)
+      .describe("The path to these servers is trusted (same host, or a tunnel), so their DNSSEC verdict (AD) counts."),
+  })
+  .describe("How names are looked up.");
+
+const limits = z
+  .strictObject({
+    message_size: byteSize().prefault("50 MiB").describe("The largest message taken; announced as SIZE (RFC 1870)."),
+    recipients: count(100_000).prefault(1000).describe("Recipients of one message."),
+    connections: count(100_000).prefault(1000).describe("Inbound connections at once, in all."),
+    connections_per_address: count(100_000).prefault(50).describe("Inbound connections at once from one address."),
+    errors: count(1000).prefault(20).describe("Refused commands after which a connection is closed."),
+    hops: count(1000).prefault(100).describe("Received fields after which a message is taken to loop (RFC 5321 §6.3)."),
+    memory: byteSize().prefault("64 MiB").describe("Bodies kept in memory between acceptance and a first delivery."),
+  })
+  .describe("What one peer, and all together, may use.");
+
+const timeouts = z
+  .strictObject({
+    command: duration().prefault("5m").describe("For the next command of a client (RFC 5321 §4.5.3.2.7)."),
+    data: duration().prefault("5m").describe("For the next octets of a message."),
+    handshake: duration().prefault("30s").describe("For a TLS handshake, in and out."),
+    connect: duration().prefault("30s").describe("For a connection to another server to open."),
+    stop: duration().prefault("10s").describe("What running sessions get to end in when the daemon is told to stop."),
+  })
+  .describe("How long to wait.");
+
+const queue = z
+  .strictObject({
+    retry_first: duration().prefault("5m").describe("The wait after a first failed attempt; it doubles each time."),
+    retry_longest: duration().prefault("4h").describe("The longest wait between attempts."),
+    give_up_after: duration()
+      .prefault("5d")
+      .describe("The age at which undelivered mail goes back to its sender (RFC 5321 §4.5.4.1)."),
+    concurrency: count(10_000).prefault(100).describe("Deliveries at once, in all."),
+  })
+  .describe("Mail that waits.");
+
+const log = z
+  .strictObject({
+    level: z.enum(["debug", "info", "warn", "error"]).prefault("info").describe("The least important line written."),
+    format: z
+      .enum(["json", "pretty", "auto"])
+      .prefault("auto")
+      .describe("`json`: one object a line. `pretty`: for people. `auto`: pretty on a terminal, else JSON."),
+  })
+  .describe("The log.");
+
+/**
+ * Every setting, in the order of the reference page: its type, default, check, help and accepted form. The JSON Schema, the
+ * reference page and the texts of problems are made from this alone.
+ */
+export const settings = z
+  .strictObject({
+    hostname: domain().describe("The name of this server, used in its greeting, in EHLO and in trace fields."),
+    data_dir: path('the path of a folder, such as "data"')
+      .prefault("data")
+      .describe("Where the queue and the users are kept. Relative to this file; made when it is not there."),
+    listener: z.array(listener).min(1).meta({ accepted: "at least one [[listener]]" }),
+    tls: tls.optional(),
+    domain: z.array(localDomain).prefault([]),
+    relay: relay.prefault({}),
+    route: z.array(route).prefault([]),
+    delivery: delivery.prefault({}),
+    dns: dns.prefault({}),
+    limits: limits.prefault({}),
+    timeouts: timeouts.prefault({}),
+    queue: queue.prefault({}),
+    log: log.prefault({}),
+  })
+  .describe("The configuration of Postern, a TOML file.");
+
+export type Settings = z.output<typeof settings>;
