@@ -1,0 +1,12 @@
+/**
+ * Mail that is offered to us: who may hand it in (`relay.ts` for the MTA, `submission.ts` for the MSA, `credentials.ts` for users)
+ * and how it is taken into the queue (`receive.ts`). Nothing here may deliver, connect or look at a socket. Begin with
+ * `receive.ts`.
+ */
+export {
+  type CredentialProblem,
+  type Credentials,
+  type CredentialsOptions,
+  openCredentials,
+  type Verification,
+} from "./credentials.ts";
