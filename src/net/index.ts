@@ -1,9 +1,12 @@
 /**
- * Node's sockets, TLS and DNS behind small interfaces. Only here is Node asked for them, and only here are its error codes read.
- * Nothing here knows SMTP. Begin with `stream.ts`.
+ * Node's sockets, TLS and DNS behind small interfaces. Only here is Node asked for them, and only `problem.ts` reads its error
+ * codes. Nothing here knows SMTP. Begin with `stream.ts`.
  */
+export * from "./certificate.ts";
+export * from "./clock.ts";
 export * from "./connect.ts";
 export * from "./listen.ts";
 export * from "./resolver.ts";
 export * from "./stream.ts";
-export * from "./tls.ts";
+export * from "./tls-client.ts";
+export { type KeyPair, ServerTls, type ServerTlsOptions, upgradeServer } from "./tls-server.ts";

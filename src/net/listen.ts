@@ -1,4 +1,7 @@
-import type { Result } from "../base/result.ts";
+import { createServer, type Server } from "node:net";
+import { err, ok, type Result } from "../base/index.ts";
+import { netProblem } from "./problem.ts";
+import { clearStream } from "./socket-stream.ts";
 import type { ClearStream, Endpoint, NetProblem } from "./stream.ts";
 
 export interface ListenOptions {
@@ -9,6 +12,8 @@ export interface ListenOptions {
   readonly reusePort?: boolean;
   /** A new connection, paused until attached. TCP_NODELAY is set. */
   readonly onStream: (stream: ClearStream) => void;
+  /** A connection could not be taken (no file descriptors are left); the listener goes on. */
+  readonly onProblem?: (problem: NetProblem) => void;
 }
 
 export interface Listener {
@@ -17,4 +22,38 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-export declare function listen(options: ListenOptions): Promise<Result<Listener, NetProblem>>;
+const DEFAULT_BACKLOG = 511;
+
+/** Begins to listen on a TCP port. Problem kinds: "addressInUse", "addressUnavailable", "permission", "other". */
+export function listen(options: ListenOptions): Promise<Result<Listener, NetProblem>> {
+  // Paused on connect, so that a stream nobody attached to, or that waits for its upgrade, leaves its octets to the kernel.
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
+    const stream = clearStream(socket);
+    if (stream === null) socket.destroy();
+    else options.onStream(stream);
+  });
+  const { address: host, port, backlog = DEFAULT_BACKLOG, reusePort = false } = options;
+  return new Promise((resolve) => {
+    const failed = (error: Error): void => resolve(err(netProblem(error)));
+    server.once("error", failed);
+    server.listen({ host, port, backlog, reusePort }, () => {
+      server.off("error", failed);
+      server.on("error", (error) => options.onProblem?.(netProblem(error)));
+      resolve(ok(listenerOf(server)));
+    });
+  });
+}
+
+function listenerOf(server: Server): Listener {
+  const bound = server.address();
+  // A string is the path of a pipe, and we never listen on one.
+  if (bound === null || typeof bound === "string") throw new Error("a listening TCP server has no port");
+  return {
+    local: { address: bound.address, port: bound.port },
+    close: () => {
+      // The callback of `close` would wait for all running connections; the port is free as soon as the handle is closed.
+      server.close();
+      return new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}

@@ -1,0 +1,82 @@
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { err, ok, type Result } from "../base/index.ts";
+import { netProblem } from "./problem.ts";
+import { releaseSocket } from "./socket-stream.ts";
+import type { ClearStream, NetProblem, Stream } from "./stream.ts";
+
+/** The socket out of a stream that is to be upgraded, with all that was written to it gone to the kernel. */
+export function takeSocket(stream: ClearStream, timeout: number): Promise<Result<Socket, NetProblem>> {
+  const socket = releaseSocket(stream);
+  if (socket === null) {
+    stream.destroy();
+    return Promise.resolve(err({ kind: "tls", detail: "only a network connection can be upgraded to TLS" }));
+  }
+  if (socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return Promise.resolve(err({ kind: "reset", detail: "the connection was closed before the TLS handshake" }));
+  }
+  if (socket.writableLength === 0) return Promise.resolve(ok(socket));
+  // A clear-text write still waiting in Node would go out between the records of the handshake.
+  return new Promise((resolve) => {
+    const settle = (result: Result<Socket, NetProblem>): void => {
+      clearTimeout(deadline);
+      socket.off("drain", drained).off("close", closed);
+      if (!result.ok) socket.destroy();
+      resolve(result);
+    };
+    const drained = (): void => settle(ok(socket));
+    const closed = (): void =>
+      settle(err({ kind: "reset", detail: "the connection was closed before the TLS handshake" }));
+    const deadline = setTimeout(() => settle(err(handshakeTimeout(timeout))), timeout);
+    socket.on("drain", drained).on("close", closed);
+    // `drain` comes only after a write that returned false; an empty write tells when the queue is out in any case.
+    socket.write("", () => queueMicrotask(drained));
+  });
+}
+
+export interface Handshake {
+  readonly socket: TLSSocket;
+  /** The event of Node that ends it: of a client once its own checks are done. */
+  readonly event: "secure" | "secureConnect";
+  readonly timeout: number;
+  /** Looks at what was proved, and makes the stream. Called in the event itself, so that no later event is missed. */
+  readonly finish: () => Result<Stream, NetProblem>;
+}
+
+/** Waits for a handshake; whatever ends it badly closes the connection. */
+export function runHandshake({ socket, event, timeout, finish }: Handshake): Promise<Result<Stream, NetProblem>> {
+  return new Promise((resolve) => {
+    let problem: NetProblem | null = null;
+    const settle = (result: Result<Stream, NetProblem>): void => {
+      clearTimeout(deadline);
+      socket.off(event, secured).off("close", closed);
+      if (!result.ok) socket.destroy();
+      resolve(result);
+    };
+    const secured = (): void => settle(finish());
+    const failed = (error: Error): void => {
+      problem ??= handshakeProblem(error);
+    };
+    const closed = (): void =>
+      settle(err(problem ?? { kind: "reset", detail: "the peer closed the connection during the TLS handshake" }));
+    const deadline = setTimeout(() => settle(err(handshakeTimeout(timeout))), timeout);
+    socket.on("error", failed);
+    // A server's TLSSocket tells its errors by this event only, as long as no `tls.Server` has taken it over.
+    socket.on("_tlsError", (error: Error) => {
+      failed(error);
+      socket.destroy(error);
+    });
+    socket.once(event, secured).once("close", closed);
+  });
+}
+
+/** During a handshake every error that is not the network's is one of TLS, whatever code it carries. */
+function handshakeProblem(error: Error): NetProblem {
+  const problem = netProblem(error);
+  return problem.kind === "other" ? { kind: "tls", detail: problem.detail } : problem;
+}
+
+function handshakeTimeout(timeout: number): NetProblem {
+  return { kind: "timeout", detail: `the TLS handshake was not done within ${timeout} ms` };
+}

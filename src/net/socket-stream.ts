@@ -1,0 +1,146 @@
+import type { Socket } from "node:net";
+import { netProblem } from "./problem.ts";
+import type { ClearStream, Endpoint, NetProblem, Stream, StreamHandler, TlsInfo } from "./stream.ts";
+
+/**
+ * A `Stream` over a socket of Node. It listens to `data` itself (no piping, no iterator), so that an octet takes one call from
+ * libuv to the decoder.
+ *
+ * The socket must have been made with `allowHalfOpen`, and must not be flowing.
+ */
+class SocketStream<Tls extends TlsInfo | null> implements Stream {
+  readonly peer: Endpoint;
+  readonly local: Endpoint;
+  readonly tls: Tls;
+  readonly #socket: Socket;
+  #handler: StreamHandler | null = null;
+  #problem: NetProblem | null = null;
+  #closed = false;
+  #released = false;
+
+  constructor(socket: Socket, ends: { readonly peer: Endpoint; readonly local: Endpoint }, tls: Tls) {
+    this.peer = ends.peer;
+    this.local = ends.local;
+    this.tls = tls;
+    this.#socket = socket;
+    socket.on("error", this.#onError);
+    socket.on("close", this.#onClose);
+  }
+
+  attach(handler: StreamHandler): void {
+    if (this.#released) return;
+    const first = this.#handler === null;
+    this.#handler = handler;
+    if (!first) return;
+    if (this.#closed) {
+      queueMicrotask(() => this.#handler?.closed(this.#problem));
+      return;
+    }
+    this.#socket.on("data", this.#onData);
+    this.#socket.on("drain", this.#onDrain);
+    this.#socket.on("end", this.#onEnd);
+    this.#socket.resume();
+  }
+
+  write(bytes: Uint8Array): boolean {
+    // A write after our end or after the close would be an error of Node's; the handler learns of it by `closed`.
+    if (!this.#socket.writable || this.#released) return false;
+    return this.#socket.write(bytes);
+  }
+
+  get unsent(): number {
+    return this.#socket.writableLength;
+  }
+
+  pause(): void {
+    if (!this.#released) this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#released && this.#handler !== null) this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.#released) return;
+    this.#socket.end();
+    // A socket whose input is never read to its end is never closed.
+    if (this.#handler !== null) this.#socket.resume();
+  }
+
+  destroy(): void {
+    if (!this.#released) this.#socket.destroy();
+  }
+
+  cork(): void {
+    if (!this.#released) this.#socket.cork();
+  }
+
+  uncork(): void {
+    if (!this.#released) this.#socket.uncork();
+  }
+
+  /** Gives the socket away, paused and with none of our listeners; from then on this stream does nothing. */
+  release(): Socket {
+    const socket = this.#socket;
+    socket.pause();
+    socket.off("data", this.#onData);
+    socket.off("drain", this.#onDrain);
+    socket.off("end", this.#onEnd);
+    socket.off("close", this.#onClose);
+    // The listener for errors stays: a socket without one throws, and a reset may come at any time.
+    while (socket.writableCorked > 0) socket.uncork();
+    this.#released = true;
+    this.#handler = null;
+    return socket;
+  }
+
+  readonly #onData = (bytes: Uint8Array): void => {
+    this.#handler?.data(bytes);
+  };
+
+  readonly #onDrain = (): void => {
+    this.#handler?.drained();
+  };
+
+  readonly #onEnd = (): void => {
+    this.#handler?.ended();
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.#problem ??= netProblem(error);
+  };
+
+  readonly #onClose = (): void => {
+    this.#closed = true;
+    this.#handler?.closed(this.#problem);
+  };
+}
+
+/** A clear-text stream over a connected socket, or null where the connection is already gone. */
+export function clearStream(socket: Socket): ClearStream | null {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  if (remoteAddress === undefined || remotePort === undefined) return null;
+  return new SocketStream(
+    socket,
+    {
+      peer: { address: plainAddress(remoteAddress), port: remotePort },
+      local: { address: plainAddress(localAddress ?? ""), port: localPort ?? 0 },
+    },
+    null,
+  );
+}
+
+/** A stream over a TLS socket whose handshake is done. `below` is the clear-text stream it was made from. */
+export function tlsStream(socket: Socket, below: ClearStream, tls: TlsInfo): Stream {
+  return new SocketStream(socket, below, tls);
+}
+
+/** Takes the socket out of a clear-text stream for an upgrade; null for a stream that is not made of one. */
+export function releaseSocket(stream: ClearStream): Socket | null {
+  return stream instanceof SocketStream ? stream.release() : null;
+}
+
+/** An IPv4 client of a socket that listens on `::` has a mapped address (RFC 4291 §2.5.5.2); rules are written for the plain one. */
+function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
+}
