@@ -1,0 +1,14 @@
+/**
+ * What tests of mail software need, ours and yours: streams without sockets, a clock that is told the time, certificates, DNS as
+ * an object and as a server on loopback, and a peer that plays a script. Nothing here is used in production. Begin with
+ * `scripted-peer.ts` for clients, with `memory-stream.ts` for servers.
+ */
+export {
+  type AuthorityOptions,
+  type CertificateOptions,
+  type KeyPair,
+  makeAuthority,
+  makeCertificate,
+} from "../net/index.ts";
+export * from "./fake-clock.ts";
+export * from "./memory-stream.ts";
