@@ -1,0 +1,24 @@
+/** Log events of this folder. The names are an interface: operators match on them. Each carries `session` and where known `id`. */
+export const EVENTS = {
+  /** The message is synced and our 250 goes out. */
+  messageAccepted: "intake.message.accepted",
+  /** The message was refused after its body (loop, header section too large). */
+  messageRefused: "intake.message.refused",
+  /** The body did not come whole, or the engine refused it. */
+  messageAborted: "intake.message.aborted",
+  /** The queue could not take it: 451 or 452. */
+  messageFailed: "intake.message.failed",
+  /** The free-disk floor is reached: 452 before the body. */
+  diskLow: "intake.disk.low",
+  /** The runner would not take a message over; it is in the queue and will be found there. */
+  offerFailed: "intake.offer.failed",
+  senderRefused: "intake.sender.refused",
+  recipientAccepted: "intake.recipient.accepted",
+  recipientRefused: "intake.recipient.refused",
+  authAccepted: "intake.auth.accepted",
+  authRefused: "intake.auth.refused",
+  /** Nothing was checked: too many failures before, or too many checks at once. */
+  authDeferred: "intake.auth.deferred",
+  /** The users file could not be read. */
+  authFailed: "intake.auth.failed",
+} as const;

@@ -1,0 +1,269 @@
+import { type Clock, type Duration, type Log, later, printable } from "../base/index.ts";
+import { formatReceived, HeaderScanner } from "../message/index.ts";
+import {
+  type AcceptedMessage,
+  type Draft,
+  type NewMessage,
+  type NewRecipient,
+  type Origin,
+  type QueueStore,
+  StoreError,
+} from "../queue/index.ts";
+import type { BodyVerdict, Client, MessageSink, Transaction } from "../server/index.ts";
+import { formatMailbox, formatPath, type Mailbox, type Reply } from "../smtp/index.ts";
+import { EVENTS } from "./events.ts";
+import type { FreeSpace } from "./free-space.ts";
+import { queuedAs, REPLIES } from "./replies.ts";
+
+/** What is taken at all. Sizes of whole messages are the engine's. */
+export interface ReceiveLimits {
+  /** Received fields a message may bring; more is a loop. RFC 5321 §6.3 asks for at least 100. */
+  readonly hops: number;
+  /** Octets of a header section. */
+  readonly header: number;
+  /** How long a message may wait in the queue (RFC 5321 §4.5.4.1). */
+  readonly giveUpAfter: Duration;
+  /** Octets that must stay free on the disk after a message of the declared size. */
+  readonly freeSpaceFloor: number;
+}
+
+export interface ReceiverOptions {
+  /** Our name in trace fields. */
+  readonly hostname: string;
+  readonly store: Pick<QueueStore, "createDraft" | "unclaim">;
+  /** Hands a message that is on disk to the runner, with all its recipients claimed. */
+  readonly offer: (accepted: AcceptedMessage) => void;
+  readonly freeSpace: FreeSpace;
+  /** The mailbox under which a recipient is queued; by default as it came. */
+  readonly canonical?: (recipient: Mailbox) => Mailbox;
+  readonly clock: Pick<Clock, "now">;
+  readonly log: Log;
+  readonly limits: ReceiveLimits;
+}
+
+/** Takes messages into the queue; the answer to `Conversation.body`. */
+export type Receiver = (
+  client: Client,
+  transaction: Transaction,
+  service: Origin["service"],
+) => BodyVerdict | Promise<BodyVerdict>;
+
+/**
+ * Takes messages into the queue: a Received field in front, the octets as they come, and 250 only when the store has synced
+ * all of it.
+ */
+export function createReceiver(options: ReceiverOptions): Receiver {
+  const { freeSpace, limits, log } = options;
+  return (client, transaction, service) => {
+    // Before the body and not after: a sender that retries should not have sent it for nothing.
+    const needed = limits.freeSpaceFloor + (transaction.parameters.size ?? 0);
+    const free = freeSpace();
+    if (free < needed) {
+      log.warn(EVENTS.diskLow, { session: client.sessionId, free, needed });
+      return { kind: "refuse", reply: REPLIES.diskLow };
+    }
+    const sink = new QueueSink(options, client, transaction, service);
+    const wait = sink.begin();
+    return wait === undefined ? { kind: "accept", sink } : wait.then(() => ({ kind: "accept", sink }));
+  };
+}
+
+class QueueSink implements MessageSink {
+  readonly #options: ReceiverOptions;
+  readonly #client: Client;
+  readonly #transaction: Transaction;
+  readonly #service: Origin["service"];
+  readonly #draft: Draft;
+  readonly #header: HeaderScanner;
+  readonly #receivedAt;
+  #size = 0;
+  /** Set when the message will not be taken; the rest of the body is let through unseen, for the reply can only follow it. */
+  #refusal: Reply | null = null;
+
+  constructor(options: ReceiverOptions, client: Client, transaction: Transaction, service: Origin["service"]) {
+    this.#options = options;
+    this.#client = client;
+    this.#transaction = transaction;
+    this.#service = service;
+    this.#header = new HeaderScanner(options.limits.header);
+    this.#receivedAt = options.clock.now();
+    this.#draft = options.store.createDraft();
+  }
+
+  /** Writes the trace field. */
+  begin(): Promise<void> | undefined {
+    const { hello, identity, parameters, recipients } = this.#transaction;
+    const only = recipients.length === 1 ? recipients[0] : undefined;
+    return this.#append(
+      formatReceived({
+        hello,
+        client: { address: this.#client.peer.address, name: null },
+        hostname: this.#options.hostname,
+        tls: this.#client.tls,
+        authenticated: identity !== null,
+        smtputf8: parameters.smtputf8 === true,
+        id: this.#draft.id,
+        recipient: only?.recipient ?? null,
+        at: this.#receivedAt,
+      }),
+    );
+  }
+
+  write(chunk: Uint8Array): void | Promise<void> {
+    if (this.#refusal !== null) return;
+    if (this.#header.progress === "open") {
+      this.#header.push(chunk);
+      const refusal = this.#judgeHeader();
+      if (refusal !== null) return this.#refuse(refusal);
+    }
+    return this.#append(chunk);
+  }
+
+  async finish(): Promise<Reply> {
+    if (this.#refusal !== null) return this.#refusal;
+    this.#header.end();
+    const refusal = this.#judgeHeader();
+    if (refusal !== null) {
+      await this.#refuse(refusal);
+      return refusal;
+    }
+    let accepted: AcceptedMessage;
+    try {
+      accepted = await this.#draft.keep(this.#newMessage(), { claim: true });
+    } catch (error) {
+      return await this.#fail(error);
+    }
+    this.#logAccepted(accepted);
+    const wait = this.#handOver(accepted);
+    if (wait !== undefined) await wait;
+    return queuedAs(accepted.message.id);
+  }
+
+  async abort(): Promise<void> {
+    if (this.#refusal !== null) return; // Thrown away already.
+    this.#options.log.info(EVENTS.messageAborted, { ...this.#names(), size: this.#size });
+    await this.#draft[Symbol.asyncDispose]();
+  }
+
+  #append(chunk: Uint8Array): Promise<void> | undefined {
+    this.#size += chunk.length;
+    try {
+      const wait = this.#draft.append(chunk);
+      return wait?.catch(async (error: unknown) => void (await this.#fail(error)));
+    } catch (error) {
+      return this.#fail(error).then(() => undefined);
+    }
+  }
+
+  #judgeHeader(): Reply | null {
+    if (this.#header.progress === "tooLarge") return REPLIES.headerTooLarge;
+    if (this.#header.progress === "open") return null;
+    return this.#header.count("received") > this.#options.limits.hops ? REPLIES.loop : null;
+  }
+
+  #refuse(refusal: Reply): Promise<void> {
+    this.#refusal = refusal;
+    this.#options.log.info(EVENTS.messageRefused, { ...this.#names(), code: refusal.code, reason: refusal.lines[0] });
+    return this.#discard();
+  }
+
+  /** A store that fails is our trouble, never the sender's: 4yz, and the reason to the log alone. */
+  async #fail(error: unknown): Promise<Reply> {
+    if (this.#refusal !== null) return this.#refusal;
+    const full = error instanceof StoreError && error.kind === "full";
+    this.#refusal = full ? REPLIES.diskLow : REPLIES.systemTrouble;
+    const cause = error instanceof Error ? error : new Error(String(error));
+    this.#options.log.error(EVENTS.messageFailed, { ...this.#names(), code: this.#refusal.code, error: cause });
+    await this.#discard();
+    return this.#refusal;
+  }
+
+  /** Throws the draft away; the reply stands whether that works or not. */
+  async #discard(): Promise<void> {
+    try {
+      await this.#draft[Symbol.asyncDispose]();
+    } catch (error) {
+      const cause = error instanceof Error ? error : new Error(String(error));
+      this.#options.log.error(EVENTS.messageFailed, { ...this.#names(), error: cause });
+    }
+  }
+
+  #newMessage(): NewMessage {
+    const { reversePath, parameters } = this.#transaction;
+    return {
+      id: this.#draft.id,
+      receivedAt: this.#receivedAt,
+      expiresAt: later(this.#receivedAt, this.#options.limits.giveUpAfter),
+      reversePath,
+      parameters,
+      origin: this.#origin(),
+      recipients: this.#recipients(),
+      size: this.#size,
+    };
+  }
+
+  #origin(): Origin {
+    const { sessionId, peer, tls } = this.#client;
+    return {
+      service: this.#service,
+      sessionId,
+      address: peer.address,
+      hello: this.#transaction.hello.name,
+      identity: this.#transaction.identity,
+      tls: tls === null ? null : `${tls.version} ${tls.cipher}`,
+    };
+  }
+
+  /** Each mailbox once: a recipient named twice gets one copy, by the parameters given first. */
+  #recipients(): readonly NewRecipient[] {
+    const canonical = this.#options.canonical ?? ((mailbox: Mailbox) => mailbox);
+    const unique = new Map<string, NewRecipient>();
+    for (const { recipient, parameters } of this.#transaction.recipients) {
+      const mailbox = canonical(recipient);
+      const key = formatMailbox(mailbox);
+      if (!unique.has(key)) unique.set(key, { mailbox, parameters });
+    }
+    return [...unique.values()];
+  }
+
+  /**
+   * The message is on disk, so that whatever happens here the answer is 250; a refusal now would deliver it twice. Without
+   * its claims the runner finds it in the queue.
+   */
+  #handOver(accepted: AcceptedMessage): Promise<void> | undefined {
+    try {
+      this.#options.offer(accepted);
+      return undefined;
+    } catch (error) {
+      const cause = error instanceof Error ? error : new Error(String(error));
+      this.#options.log.error(EVENTS.offerFailed, { ...this.#names(), error: cause });
+      const recipients = accepted.message.recipients.map((recipient) => recipient.index);
+      return this.#options.store.unclaim(accepted.message.id, recipients).catch(() => undefined);
+    }
+  }
+
+  #logAccepted({ message }: AcceptedMessage): void {
+    const { reversePath, origin, size, recipients } = message;
+    const messageId = this.#header.first("message-id");
+    this.#options.log.info(EVENTS.messageAccepted, {
+      ...this.#names(),
+      service: origin.service,
+      address: origin.address,
+      hello: printable(origin.hello ?? ""),
+      identity: origin.identity,
+      tls: origin.tls,
+      from: formatPath(reversePath),
+      to: recipients.slice(0, MAX_LOGGED_RECIPIENTS).map((recipient) => formatMailbox(recipient.mailbox)),
+      recipients: recipients.length,
+      size,
+      messageId: messageId === null ? null : printable(messageId),
+    });
+  }
+
+  #names(): { readonly session: string; readonly id: string } {
+    return { session: this.#client.sessionId, id: this.#draft.id };
+  }
+}
+
+/** A line of the log is one write; a thousand addresses would make it a page. */
+const MAX_LOGGED_RECIPIENTS = 10;

@@ -1,0 +1,20 @@
+import { type Reply, reply } from "../smtp/index.ts";
+
+/** Every reply text of this folder, with its code (RFC 5321 §4.2.3) and enhanced status (RFC 3463, RFC 5248). */
+export const REPLIES = {
+  relayDenied: reply(550, "5.7.1", "Relaying denied: not a domain of this server"),
+  unknownRecipient: reply(550, "5.1.1", "No such mailbox here"),
+  senderDenied: reply(550, "5.7.1", "This sender address is not yours to use"),
+  loop: reply(554, "5.4.6", "Mail loop: too many Received fields"),
+  headerTooLarge: reply(552, "5.3.4", "Header section too large"),
+  diskLow: reply(452, "4.3.1", "Insufficient system storage, try again later"),
+  systemTrouble: reply(451, "4.3.0", "Local trouble, try again later"),
+  /** One text for every cause, so that a guesser learns nothing (RFC 4954 §6). */
+  authFailed: reply(535, "5.7.8", "Authentication credentials invalid"),
+  authLater: reply(454, "4.7.0", "Temporary authentication failure, try again later"),
+} as const satisfies Record<string, Reply>;
+
+/** The one 2yz that takes responsibility (RFC 5321 §6.1). */
+export function queuedAs(id: string): Reply {
+  return reply(250, "2.0.0", `Ok: queued as ${id}`);
+}
