@@ -1,0 +1,233 @@
+// A Postern of its own folder and ports, run as a user runs it: by its command line, in its own process.
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createConnection, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { makeCertificate } from "../src/testing/index.ts";
+
+const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
+const READY_ATTEMPTS = 200;
+const STOP_TIMEOUT = 15_000;
+
+export interface NodeOptions {
+  readonly hostname?: string;
+  /** Domains that end in this node's Maildirs. */
+  readonly domains?: readonly string[];
+  /** TOML of further sections: routes, relay, limits, queue. */
+  readonly config?: string;
+  /** Users of submission, name to password. */
+  readonly users?: Readonly<Record<string, string>>;
+}
+
+export interface Node {
+  readonly folder: string;
+  readonly config: string;
+  readonly ports: { readonly mx: number; readonly submission: number; readonly submissions: number };
+  /** Process id of the running daemon. */
+  readonly pid: number;
+  /** What it logged so far, event by event. */
+  readonly log: readonly Readonly<Record<string, unknown>>[];
+  /** Runs a `postern` command with this node's configuration. */
+  command(...args: readonly (string | { readonly stdin: string })[]): Promise<CommandResult>;
+  /** The messages in a user's Maildir, each as the octets of its file (Latin-1). */
+  mail(user: string): Promise<readonly string[]>;
+  /** Waits until a user has `count` messages; fails after `timeout` ms (default 15,000). */
+  mailArrives(user: string, count: number, timeout?: number): Promise<readonly string[]>;
+  /** Ends the process by `signal`; resolves with its exit code when it is gone. */
+  kill(signal: NodeJS.Signals): Promise<number | null>;
+  /** Starts it again on the same folder and ports. */
+  start(): Promise<void>;
+  /** Stops it and removes its folder. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Makes folder, configuration, certificate and users, and starts it. */
+export async function startNode(options: NodeOptions = {}): Promise<Node> {
+  const folder = await mkdtemp(join(tmpdir(), "postern-node-"));
+  const [mx, submission, submissions] = await freePorts(3);
+  if (mx === undefined || submission === undefined || submissions === undefined) throw new Error("no free ports");
+  const ports = { mx, submission, submissions };
+  const hostname = options.hostname ?? "node.test";
+  const config = join(folder, "postern.toml");
+  const pair = await makeCertificate({ names: [hostname, "localhost"], ip: ["127.0.0.1"] });
+  await writeFile(join(folder, "cert.pem"), pair.certificate);
+  await writeFile(join(folder, "key.pem"), pair.privateKey, { mode: 0o600 });
+  await writeFile(config, configuration(hostname, ports, options));
+  const node = new ChildNode(folder, config, ports);
+  try {
+    for (const [name, password] of Object.entries(options.users ?? {})) {
+      const added = await node.command("user", "add", name, "--password-stdin", { stdin: password });
+      if (added.code !== 0) throw new Error(`user add: ${added.stderr}`);
+    }
+    await node.start();
+  } catch (error) {
+    await node[Symbol.asyncDispose]();
+    throw error;
+  }
+  return node;
+}
+
+function configuration(hostname: string, ports: Node["ports"], options: NodeOptions): string {
+  const listener = (port: number, service: string, tls: string): string =>
+    `[[listener]]\naddress = "127.0.0.1:${port}"\nservice = "${service}"\ntls = "${tls}"\n`;
+  const domains = (options.domains ?? []).map(
+    (name) => `[[domain]]\nname = "${name}"\ndeliver = "maildir:data/mail/{user}"\n`,
+  );
+  return [
+    `hostname = "${hostname}"\ndata_dir = "data"\n`,
+    listener(ports.mx, "mx", "starttls"),
+    listener(ports.submission, "submission", "starttls"),
+    listener(ports.submissions, "submission", "implicit"),
+    `[tls]\ncertificate = "cert.pem"\nprivate_key = "key.pem"\n`,
+    ...domains,
+    `[log]\nlevel = "debug"\nformat = "json"\n`,
+    options.config ?? "",
+  ].join("\n");
+}
+
+class ChildNode implements Node {
+  readonly folder: string;
+  readonly config: string;
+  readonly ports: Node["ports"];
+  readonly log: Readonly<Record<string, unknown>>[] = [];
+  #child: ChildProcess | null = null;
+  #noise = "";
+
+  constructor(folder: string, config: string, ports: Node["ports"]) {
+    this.folder = folder;
+    this.config = config;
+    this.ports = ports;
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  async start(): Promise<void> {
+    const child = spawn(process.execPath, [MAIN, "serve", "--config", this.config], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#child = child;
+    let rest = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) this.#keep(line);
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.#noise += text;
+    });
+    for (let attempt = 0; attempt < READY_ATTEMPTS; attempt++) {
+      if (child.exitCode !== null) throw new Error(`postern ended with ${child.exitCode}: ${this.#noise}`);
+      if (await greets(this.ports.mx)) return;
+      await sleep(50);
+    }
+    throw new Error(`postern did not greet: ${this.#noise}`);
+  }
+
+  async command(...args: readonly (string | { readonly stdin: string })[]): Promise<CommandResult> {
+    const words = args.filter((arg) => typeof arg === "string");
+    const input = args.find((arg) => typeof arg !== "string")?.stdin ?? "";
+    return await postern([...words, "--config", this.config], input);
+  }
+
+  async mail(user: string): Promise<readonly string[]> {
+    const folder = join(this.folder, "data", "mail", user, "new");
+    const names = await readdir(folder).catch(() => []);
+    return await Promise.all(names.sort().map((name) => readFile(join(folder, name), "latin1")));
+  }
+
+  async mailArrives(user: string, count: number, timeout = 15_000): Promise<readonly string[]> {
+    const until = Date.now() + timeout;
+    for (;;) {
+      const mail = await this.mail(user);
+      if (mail.length >= count) return mail;
+      if (Date.now() > until) throw new Error(`${mail.length} of ${count} messages for ${user}; ${this.#tail()}`);
+      await sleep(25);
+    }
+  }
+
+  async kill(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const ended = once(child, "exit", { signal: AbortSignal.timeout(STOP_TIMEOUT) });
+    child.kill(signal);
+    await ended.catch(() => {
+      child.kill("SIGKILL");
+      throw new Error(`postern did not end on ${signal}; ${this.#tail()}`);
+    });
+    this.#child = null;
+    return child.exitCode;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill("SIGTERM");
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  #keep(line: string): void {
+    try {
+      this.log.push(JSON.parse(line));
+    } catch {
+      this.#noise += `${line}\n`;
+    }
+  }
+
+  #tail(): string {
+    return `${this.#noise}\n${this.log
+      .slice(-20)
+      .map((event) => JSON.stringify(event))
+      .join("\n")}`;
+  }
+}
+
+/** Runs the command line to its end, with `input` on its standard input. */
+export function postern(args: readonly string[], input: string | Uint8Array = ""): Promise<CommandResult> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(process.execPath, [MAIN, ...args], { timeout: 30_000 }, (error, stdout, stderr) => {
+      if (error !== null && typeof error.code !== "number") reject(error);
+      else resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
+    });
+    child.stdin?.on("error", () => {}).end(input);
+  });
+}
+
+/** Ports of 127.0.0.1 that are free now. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, "127.0.0.1");
+      await once(server, "listening");
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => {
+    const address = server.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  });
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+function greets(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host: "127.0.0.1", port });
+    socket.setTimeout(2000, () => socket.destroy());
+    socket.once("data", () => {
+      resolve(true);
+      socket.end("QUIT\r\n");
+    });
+    socket.once("error", () => resolve(false));
+    socket.once("close", () => resolve(false));
+  });
+}
