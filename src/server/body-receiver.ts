@@ -1,0 +1,184 @@
+import { type BareNewlines, DataDecoder, type DataProblem, type Reply } from "../smtp/index.ts";
+import type { MessageSink } from "./policy.ts";
+
+/** How a body ended, and what followed its end mark. */
+export type BodyEnd =
+  | { readonly kind: "taken"; readonly reply: Reply }
+  | { readonly kind: "refused"; readonly problem: DataProblem | "tooBig" | "failed" }
+  /** The end of a refused body did not come within `discard` octets. */
+  | { readonly kind: "endless" };
+
+export interface BodyOptions {
+  readonly sink: MessageSink;
+  readonly bareNewlines: BareNewlines;
+  /** Octets of the decoded body. */
+  readonly maxSize: number;
+  /** Octets of one line. */
+  readonly maxLine: number;
+  /** Octets read past `maxSize` in search of the end. */
+  readonly discard: number;
+  /** Told of what the sink threw. */
+  readonly failed: (error: unknown) => void;
+  /** The sink lets go again after `push` returned with `waiting` true. */
+  readonly resumed: () => void;
+  /** Called once, unless aborted. */
+  readonly ended: (end: BodyEnd, rest: Uint8Array) => void;
+}
+
+/**
+ * Carries one body from the octets of the peer to the sink. A promise of the sink holds everything up: what was pushed waits
+ * here, and `waiting` asks the caller to push no more. A body found bad is aborted at once and read to its end in
+ * vain, so that the reply comes where the client looks for it (RFC 5321 §4.1.1.4) and no octet of it becomes a command.
+ */
+export class BodyReceiver {
+  readonly #options: BodyOptions;
+  readonly #decoder: DataDecoder;
+  #input: Uint8Array[] = [];
+  #chunks: readonly Uint8Array[] = [];
+  #nextChunk = 0;
+  #rest: Uint8Array | null = null;
+  #problem: DataProblem | "tooBig" | "failed" | null = null;
+  #received = 0;
+  #waiting = false;
+  #over = false;
+
+  constructor(options: BodyOptions) {
+    this.#options = options;
+    this.#decoder = new DataDecoder({ bareNewlines: options.bareNewlines, maxLine: options.maxLine });
+  }
+
+  /** True while a promise of the sink is open. */
+  get waiting(): boolean {
+    return this.#waiting;
+  }
+
+  /** Octets received so far, end mark and stuffing included. */
+  get received(): number {
+    return this.#received;
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#received += bytes.length;
+    this.#input.push(bytes);
+    this.#run();
+  }
+
+  /** The body will not be completed. Harmless when it already was. */
+  abort(): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (this.#problem === null) this.#abortSink();
+  }
+
+  #run(): void {
+    while (!this.#waiting && !this.#over) {
+      const chunk = this.#chunks[this.#nextChunk];
+      if (chunk !== undefined) {
+        this.#nextChunk++;
+        this.#give(chunk);
+      } else if (this.#rest !== null) {
+        this.#finish(this.#rest);
+        return;
+      } else {
+        const input = this.#input.shift();
+        if (input === undefined) return;
+        this.#decode(input);
+      }
+    }
+  }
+
+  #decode(input: Uint8Array): void {
+    const { body, rest } = this.#decoder.push(input);
+    this.#chunks = body;
+    this.#nextChunk = 0;
+    this.#rest = rest;
+    const problem = this.#decoder.size > this.#options.maxSize ? "tooBig" : this.#decoder.problem;
+    if (problem !== null) this.#spoil(problem);
+    const endless = this.#received > this.#options.maxSize + this.#options.discard;
+    // A body of nothing but stuffed dots is twice its decoded size and still good: only a spoiled one can be endless.
+    if (endless && rest === null && this.#problem !== null)
+      this.#end({ kind: "endless" }, input.subarray(input.length));
+  }
+
+  #give(chunk: Uint8Array): void {
+    if (this.#problem !== null) return;
+    try {
+      const pending = this.#options.sink.write(chunk);
+      if (pending === undefined) return;
+      this.#waiting = true;
+      pending.then(
+        () => this.#resume(),
+        (error: unknown) => this.#resume({ error }),
+      );
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #resume(failure?: { readonly error: unknown }): void {
+    this.#waiting = false;
+    if (failure !== undefined) this.#fail(failure.error);
+    if (this.#over) return;
+    this.#run();
+    if (!this.#waiting && !this.#over) this.#options.resumed();
+  }
+
+  #finish(rest: Uint8Array): void {
+    if (this.#problem !== null) {
+      this.#end({ kind: "refused", problem: this.#problem }, rest);
+      return;
+    }
+    // From here on the sink is finished: no abort may follow, whatever becomes of the peer.
+    this.#over = true;
+    const taken = (reply: Reply) => this.#options.ended({ kind: "taken", reply }, rest);
+    const failed = (error: unknown) => {
+      this.#options.failed(error);
+      this.#options.ended({ kind: "refused", problem: "failed" }, rest);
+    };
+    let reply: Reply | Promise<Reply>;
+    try {
+      reply = this.#options.sink.finish();
+    } catch (error) {
+      failed(error);
+      return;
+    }
+    if (!("then" in reply)) {
+      taken(reply);
+      return;
+    }
+    this.#waiting = true;
+    const settle = <T>(next: (value: T) => void) => {
+      return (value: T) => {
+        this.#waiting = false;
+        next(value);
+      };
+    };
+    reply.then(settle(taken), settle(failed));
+  }
+
+  #end(end: BodyEnd, rest: Uint8Array): void {
+    this.#over = true;
+    this.#options.ended(end, rest);
+  }
+
+  #fail(error: unknown): void {
+    this.#options.failed(error);
+    this.#spoil("failed");
+  }
+
+  /** The first problem decides; nothing more goes to the sink. */
+  #spoil(problem: DataProblem | "tooBig" | "failed"): void {
+    if (this.#problem !== null) return;
+    this.#problem = problem;
+    if (!this.#over) this.#abortSink();
+  }
+
+  #abortSink(): void {
+    const { sink, failed } = this.#options;
+    try {
+      sink.abort()?.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+}

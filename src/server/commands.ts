@@ -1,0 +1,162 @@
+import { assert, assertNever, encodeUtf8 } from "../base/index.ts";
+import {
+  type Command,
+  type Mailbox,
+  needsSmtpUtf8,
+  readMailParameters,
+  readRcptParameters,
+  type Verb,
+} from "../smtp/index.ts";
+import { decodeBase64 } from "./base64.ts";
+import type { MailRequest, RecipientRequest } from "./policy.ts";
+import * as replies from "./replies.ts";
+import type { CommandPhase, State, Step, Talk } from "./state.ts";
+import { ask, fault, proceed, say, shut } from "./steps.ts";
+import { verbs } from "./verbs.ts";
+
+type Of<V extends Verb> = Command & { readonly verb: V };
+
+/** A command in its turn: first the verb table, then the verb's own checks, then the policy where it has a say. */
+export function onCommand(state: State, at: CommandPhase, command: Command, followed: boolean): Step {
+  const rule = verbs[command.verb];
+  if (!rule.implemented) return fault(state, at, replies.notImplemented);
+  const requireTls = at.name === "greeted" ? at.requireTls : at.talk.offer.requireTls;
+  if (requireTls && !state.settings.secure && !rule.preTls) return fault(state, at, replies.tlsRequired);
+  if (!rule.phases.has(at.name)) return fault(state, at, replies.helloFirst);
+  if (!rule.junk) return proceedWith(state, at, command, followed);
+  const counted: State = { ...state, tally: { ...state.tally, junk: state.tally.junk + 1 } };
+  if (counted.tally.junk > state.settings.limits.junk) return shut(counted, replies.tooManyErrors);
+  return proceedWith(counted, at, command, followed);
+}
+
+function proceedWith(state: State, at: CommandPhase, command: Command, followed: boolean): Step {
+  switch (command.verb) {
+    case "EHLO":
+    case "HELO":
+      // EHLO ends an open transaction (RFC 5321 §4.1.4), whatever becomes of it.
+      return ask(state, resetPhase(at), { kind: "hello", hello: { verb: command.verb, name: command.client } });
+    case "STARTTLS":
+      return startTls(state, at, followed);
+    case "RSET":
+      return proceed(state, resetPhase(at), say(replies.resetDone));
+    case "NOOP":
+      return proceed(state, at, say(replies.noop));
+    case "HELP":
+      return proceed(state, at, say(replies.help));
+    case "QUIT":
+      return shut(state, replies.goodbye);
+    case "VRFY":
+      return ask(state, at, { kind: "verify", argument: command.argument });
+    case "AUTH":
+      return auth(state, talking(at), command);
+    case "MAIL":
+      return mail(state, talking(at), command);
+    case "RCPT":
+      return recipient(state, talking(at), command);
+    case "DATA":
+      return data(state, talking(at), followed);
+    case "LHLO":
+    case "BDAT":
+    case "EXPN":
+    case "ETRN":
+      return fault(state, at, replies.notImplemented);
+    default:
+      return assertNever(command);
+  }
+}
+
+type TalkPhase = Exclude<CommandPhase, { readonly name: "greeted" }>;
+
+function talking(at: CommandPhase): TalkPhase {
+  assert(at.name !== "greeted", "the verb table lets it through only after EHLO or HELO");
+  return at;
+}
+
+/** The phase after the transaction, if there is one, is forgotten. */
+function resetPhase(at: CommandPhase): CommandPhase {
+  return at.name === "transaction" ? { name: "idle", talk: at.talk } : at;
+}
+
+/**
+ * RFC 3207 §4. Octets behind the command were written before the handshake, by the client or by somebody between: taking
+ * them into TLS is command injection, so the connection ends without TLS.
+ */
+function startTls(state: State, at: CommandPhase, followed: boolean): Step {
+  const { secure, startTls } = state.settings;
+  if (secure) return fault(state, at, replies.tlsAlready);
+  if (startTls === "never") return fault(state, at, replies.notImplemented);
+  if (followed) return shut(state, replies.pipelinedStartTls);
+  if (startTls === "unavailable") return proceed(state, at, say(replies.tlsUnavailable));
+  return {
+    state: { ...state, phase: { name: "securing" } },
+    actions: [say(replies.readyForTls), { kind: "startTls" }],
+  };
+}
+
+/** RFC 4954 §4. In clear text no mechanism is ever offered, so that AUTH does not exist there. */
+function auth(state: State, at: TalkPhase, command: Of<"AUTH">): Step {
+  const { talk } = at;
+  if (!talk.offered.has("AUTH")) return fault(state, at, replies.notImplemented);
+  if (talk.identity !== null) return fault(state, at, replies.authAlready);
+  if (at.name === "transaction") return fault(state, at, replies.authInTransaction);
+  const mechanism = command.mechanism.toUpperCase();
+  if (!talk.offer.mechanisms.some((offered) => offered.toUpperCase() === mechanism)) {
+    return fault(state, at, replies.unknownMechanism);
+  }
+  if (command.initial === null) return ask(state, at, { kind: "sasl", mechanism, response: null, first: true });
+  // "=" stands for an initial response of no octets, which cannot be written otherwise.
+  const response = command.initial === "=" ? new Uint8Array(0) : decodeBase64(encodeUtf8(command.initial));
+  if (response === null) return fault(state, at, replies.authBadBase64);
+  return ask(state, at, { kind: "sasl", mechanism, response, first: true });
+}
+
+/** A client's line within AUTH: base64, or `*` to give up (RFC 4954 §4). */
+export function onResponse(state: State, talk: Talk, mechanism: string, line: Uint8Array): Step {
+  const idle: CommandPhase = { name: "idle", talk };
+  if (line.length === 1 && line[0] === 0x2a) return fault(state, idle, replies.authCancelled);
+  const response = decodeBase64(line);
+  if (response === null) return fault(state, idle, replies.authBadBase64);
+  return ask(state, idle, { kind: "sasl", mechanism, response, first: false });
+}
+
+function mail(state: State, at: TalkPhase, command: Of<"MAIL">): Step {
+  const { talk } = at;
+  if (at.name === "transaction") return fault(state, at, replies.nestedMail);
+  if (talk.offer.requireAuth && talk.identity === null) return fault(state, at, replies.authRequired);
+  const parameters = readMailParameters(command.parameters, talk.offered);
+  if (!parameters.ok) return fault(state, at, replies.badParameter(parameters.error));
+  const { reversePath } = command;
+  const unicode = parameters.value.smtputf8 === true;
+  if (!unicode && reversePath !== null && needsSmtpUtf8(reversePath)) return fault(state, at, replies.needsSmtpUtf8);
+  // RFC 1870 §6.1: no need to receive what is known to be too large. Not a fault: the client asked before sending.
+  if ((parameters.value.size ?? 0) > talk.offer.messageSize) return proceed(state, at, say(replies.tooBig));
+  const { hello, identity } = talk;
+  const request: MailRequest = { hello, identity, reversePath, parameters: parameters.value };
+  return ask(state, at, { kind: "mail", request });
+}
+
+function recipient(state: State, at: TalkPhase, command: Of<"RCPT">): Step {
+  if (at.name === "idle") return fault(state, at, replies.mailFirst);
+  const { talk, transaction } = at;
+  const parameters = readRcptParameters(command.parameters, talk.offered);
+  if (!parameters.ok) return fault(state, at, replies.badParameter(parameters.error));
+  const mailbox: Mailbox =
+    command.forwardPath === "postmaster"
+      ? { localPart: "postmaster", domain: state.settings.hostname } // RFC 5321 §4.5.1: this system's own postmaster
+      : command.forwardPath;
+  if (transaction.parameters.smtputf8 !== true && needsSmtpUtf8(mailbox))
+    return fault(state, at, replies.needsSmtpUtf8);
+  // Not a fault: RFC 5321 §4.5.3.1.10 tells the client to send what was taken and to come again with the rest.
+  if (transaction.recipients.length >= talk.offer.recipients) return proceed(state, at, say(replies.tooManyRecipients));
+  const request: RecipientRequest = { recipient: mailbox, parameters: parameters.value };
+  return ask(state, at, { kind: "recipient", request, transaction });
+}
+
+/** Octets behind DATA and before 354 may be a body, or commands that somebody wants to be one: both are refused. */
+function data(state: State, at: TalkPhase, followed: boolean): Step {
+  if (at.name === "idle") return followed ? shut(state, replies.pipelinedBody) : fault(state, at, replies.mailFirst);
+  if (followed) return shut(state, replies.pipelinedBody);
+  const { transaction } = at;
+  if (transaction.recipients.length === 0) return fault(state, at, replies.noRecipients);
+  return ask(state, at, { kind: "body", transaction });
+}

@@ -1,0 +1,20 @@
+/** The names of all log events of this folder; they are an interface for whoever reads the log. */
+export const events = {
+  /** A connection was taken. */
+  opened: "session.opened",
+  /** A connection beyond a limit was turned away. */
+  turnedAway: "session.turned-away",
+  /** A TLS handshake was done. */
+  secured: "session.secured",
+  tlsFailed: "session.tls-failed",
+  authenticated: "session.authenticated",
+  /** A command or a message got a 4yz or 5yz reply. */
+  refused: "session.refused",
+  /** The peer does not read its replies. */
+  slowReader: "session.slow-reader",
+  closed: "session.closed",
+  /** The policy, or a sink of it, threw. */
+  policyFailed: "policy.failed",
+  /** A bug in this folder; the session was closed. */
+  broken: "session.broken",
+} as const;

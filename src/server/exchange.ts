@@ -1,0 +1,488 @@
+import { type Clock, type Instant, type Log, later, type Timer } from "../base/index.ts";
+import type { NetProblem, Stream, StreamHandler } from "../net/index.ts";
+import {
+  type BareNewlines,
+  describeReply,
+  LineDecoder,
+  type LineEvent,
+  MAX_AUTH_LINE,
+  parseCommand,
+  type Reply,
+} from "../smtp/index.ts";
+import { type BodyEnd, BodyReceiver } from "./body-receiver.ts";
+import { Deadline } from "./deadline.ts";
+import { events } from "./events.ts";
+import type { ServerLimits } from "./limits.ts";
+import type { Client, Conversation, MessageSink, Policy } from "./policy.ts";
+import { admit, consult, decided } from "./questions.ts";
+import * as replies from "./replies.ts";
+import { ReplyWriter } from "./reply-writer.ts";
+import { step } from "./session.ts";
+import type { Action, Decision, Event, Question, State, Step } from "./state.ts";
+import { verbs } from "./verbs.ts";
+
+export interface ExchangeOptions {
+  readonly stream: Stream;
+  /** A new session: before its greeting, or reborn inside TLS. */
+  readonly session: State;
+  readonly client: Client;
+  readonly policy: Policy;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly limits: ServerLimits;
+  readonly bareNewlines: BareNewlines;
+  /** Refuse a peer that talks before the greeting. */
+  readonly refuseEarlyTalk: boolean;
+  /** Called once. On "startTls" the 220 is written, the stream is paused, and no octet of it was read behind the command. */
+  readonly over: (end: ExchangeEnd) => void;
+}
+
+export type ExchangeEnd =
+  | { readonly kind: "startTls" }
+  | { readonly kind: "closed"; readonly problem: NetProblem | null };
+
+/**
+ * Drives one session over one stream, clear or TLS, never both: the octets become events in order, the session's actions are
+ * done in order, and while anything is awaited (a policy, a sink, a peer that does not read) at most one more piece of
+ * input is taken before reading stops.
+ */
+export class Exchange implements StreamHandler {
+  readonly #options: ExchangeOptions;
+  readonly #stream: Stream;
+  readonly #decoder: LineDecoder;
+  readonly #writer: ReplyWriter;
+  readonly #deadline: Deadline;
+  #state: State;
+  #conversation: Conversation | null = null;
+  #sink: MessageSink | null = null;
+  #body: BodyReceiver | null = null;
+  #delay: Timer | null = null;
+  #flushSoon: NodeJS.Immediate | null = null;
+  /** A decision or a delay is awaited. */
+  #busy = false;
+  #running = false;
+  #paused = false;
+  #peerEnded = false;
+  #over = false;
+  #commandSince: Instant;
+  #progressSince: Instant;
+  #bodySince: Instant;
+
+  constructor(options: ExchangeOptions) {
+    const { clock, limits, stream } = options;
+    this.#options = options;
+    this.#stream = stream;
+    this.#state = options.session;
+    // AUTH may be longer than any other command; the others are held to their limit line by line.
+    this.#decoder = new LineDecoder(Math.max(limits.commandLine, MAX_AUTH_LINE));
+    this.#writer = new ReplyWriter(stream, clock, limits.write, () => this.#giveUp());
+    this.#deadline = new Deadline(clock, () => this.#guard(() => this.#onTimeout()));
+    this.#commandSince = this.#progressSince = this.#bodySince = clock.now();
+  }
+
+  /** Greets, or inside STARTTLS waits for EHLO. */
+  start(): void {
+    this.#guard(() => {
+      if (this.#state.phase.name === "connecting") this.#greetAfterDelay();
+      else this.#begin(this.#options.policy.begin(this.#options.client));
+    });
+    // The greeting of a policy that needs no wait is out before the first octet is looked at.
+    this.#stream.attach(this);
+    this.#guard(() => this.#run());
+  }
+
+  /** The server goes down: ends the session as soon as no transaction is open. */
+  stop(): void {
+    this.#guard(() => {
+      if (this.#dead) return;
+      this.#apply({ kind: "stop" });
+      this.#run();
+    });
+  }
+
+  destroy(): void {
+    this.#stream.destroy();
+  }
+
+  data(bytes: Uint8Array): void {
+    this.#guard(() => {
+      if (this.#dead) return;
+      if (this.#state.phase.name === "connecting" && this.#options.refuseEarlyTalk) {
+        return this.#apply({ kind: "earlyTalk" });
+      }
+      if (this.#body !== null) {
+        this.#bodySince = this.#options.clock.now();
+        this.#body.push(bytes);
+      } else {
+        this.#decoder.push(bytes);
+      }
+      if (!this.#reading) this.#pause();
+      this.#run();
+    });
+  }
+
+  drained(): void {
+    this.#guard(() => {
+      this.#writer.drained();
+      this.#run();
+    });
+  }
+
+  ended(): void {
+    this.#guard(() => {
+      this.#peerEnded = true;
+      this.#run();
+    });
+  }
+
+  closed(problem: NetProblem | null): void {
+    this.#finish({ kind: "closed", problem });
+  }
+
+  get #dead(): boolean {
+    return this.#over || this.#state.phase.name === "closed";
+  }
+
+  /** True while more input is of use. */
+  get #reading(): boolean {
+    return !this.#busy && !this.#writer.blocked && this.#body?.waiting !== true;
+  }
+
+  /** Takes commands for as long as nothing is awaited; then sends what there is to say. Never runs inside itself. */
+  #run(): void {
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      while (this.#reading && this.#body === null && !this.#dead) {
+        const found = this.#decoder.next();
+        if (found === null) break;
+        this.#take(found);
+      }
+    } finally {
+      this.#running = false;
+    }
+    if (!this.#dead) this.#settle();
+  }
+
+  #settle(): void {
+    if (!this.#reading) {
+      this.#deadline.clear();
+      // A decision that comes within this turn of the event loop shares the write with what is held back.
+      if (this.#writer.pending) this.#flushSoon ??= setImmediate(() => this.#flush());
+      return;
+    }
+    this.#flush();
+    if (this.#peerEnded) {
+      this.#close();
+      return;
+    }
+    if (this.#paused) {
+      this.#paused = false;
+      this.#stream.resume();
+    }
+    this.#deadline.set(this.#nextDeadline());
+  }
+
+  #flush(): void {
+    if (this.#flushSoon !== null) clearImmediate(this.#flushSoon);
+    this.#flushSoon = null;
+    this.#writer.flush();
+  }
+
+  #pause(): void {
+    if (this.#paused || this.#dead) return;
+    this.#paused = true;
+    this.#stream.pause();
+  }
+
+  #nextDeadline(): Instant {
+    const { limits } = this.#options;
+    if (this.#body === null) {
+      const command = later(this.#commandSince, limits.command);
+      const idle = later(this.#progressSince, limits.idle);
+      return command < idle ? command : idle;
+    }
+    const block = later(this.#bodySince, limits.bodyBlock);
+    const whole = later(this.#progressSince, limits.body + (this.#body.received / limits.bodyRate) * 1000);
+    return block < whole ? block : whole;
+  }
+
+  #take(found: LineEvent): void {
+    const authenticating = this.#state.phase.name === "authenticating";
+    this.#commandSince = this.#options.clock.now();
+    if (found.kind !== "line") {
+      this.#apply({ kind: "badLine", problem: found });
+      return;
+    }
+    const { line } = found;
+    if (authenticating) {
+      this.#apply({ kind: "response", line });
+      return;
+    }
+    if (line.length + 2 > this.#options.limits.commandLine && !isAuth(line)) {
+      this.#apply({ kind: "badLine", problem: { kind: "tooLong" } });
+      return;
+    }
+    const parsed = parseCommand(line);
+    if (!parsed.ok) {
+      this.#apply({ kind: "badLine", problem: parsed.error });
+      this.#writer.flush(); // RFC 2920 §3.2 (6)
+      return;
+    }
+    this.#apply({ kind: "command", command: parsed.value, followed: this.#decoder.buffered > 0 });
+    if (verbs[parsed.value.verb].endsGroup && !this.#busy) this.#writer.flush(); // RFC 2920 §3.2 (5)
+  }
+
+  #apply(event: Event): void {
+    const next: Step = step(this.#state, event);
+    this.#state = next.state;
+    this.#perform(next.actions, 0);
+  }
+
+  #perform(actions: readonly Action[], from: number): void {
+    for (let at = from; at < actions.length; at++) {
+      const action = actions[at];
+      if (action === undefined || this.#over) return;
+      if (action.kind === "delay") {
+        this.#hold(this.#options.limits.tarpit, () => this.#perform(actions, at + 1));
+        return;
+      }
+      this.#do(action);
+    }
+  }
+
+  #do(action: Exclude<Action, { readonly kind: "delay" }>): void {
+    switch (action.kind) {
+      case "reply":
+        this.#reply(action.reply);
+        break;
+      case "ask":
+        this.#ask(action.question);
+        break;
+      case "receiveBody":
+        this.#receiveBody(action.maxSize);
+        break;
+      case "startTls":
+        this.#stream.pause();
+        this.#flush();
+        this.#finish({ kind: "startTls" });
+        break;
+      case "close":
+        this.#close();
+        break;
+    }
+  }
+
+  #reply(reply: Reply): void {
+    if (reply.code >= 400) this.#options.log.info(events.refused, { reply: describeReply(reply) });
+    this.#writer.add(reply);
+  }
+
+  /** Does nothing else for `milliseconds`, then `action`. */
+  #hold(milliseconds: number, action: () => void): void {
+    this.#busy = true;
+    this.#delay = this.#options.clock.after(milliseconds, () => {
+      this.#delay = null;
+      this.#guard(() => {
+        if (this.#over) return;
+        this.#busy = false;
+        action();
+        this.#run();
+      });
+    });
+  }
+
+  #greetAfterDelay(): void {
+    const { greetingDelay } = this.#options.limits;
+    if (greetingDelay <= 0) {
+      this.#greet();
+      return;
+    }
+    this.#hold(greetingDelay, () => {
+      if (!this.#dead) this.#greet();
+    });
+  }
+
+  #greet(): void {
+    const { policy, client } = this.#options;
+    this.#await(() => admit(policy, client, (conversation) => this.#begin(conversation)));
+  }
+
+  #begin(conversation: Conversation): void {
+    // The peer may have gone while the policy was thinking whether to let it in.
+    if (this.#dead) {
+      this.#endConversation(conversation);
+      return;
+    }
+    this.#conversation = conversation;
+  }
+
+  #ask(question: Question): void {
+    const conversation = this.#conversation;
+    if (conversation === null) throw new Error("a question before the conversation began");
+    this.#await(() => consult(conversation, question));
+  }
+
+  #await(decide: () => Decision | Promise<Decision>): void {
+    const decision = decided(decide, this.#policyFailed);
+    if (!(decision instanceof Promise)) {
+      this.#decide(decision);
+      return;
+    }
+    this.#busy = true;
+    decision.then((later) => {
+      this.#busy = false;
+      this.#guard(() => {
+        this.#commandSince = this.#options.clock.now();
+        this.#decide(later);
+        this.#run();
+      });
+    });
+  }
+
+  #decide(decision: Decision): void {
+    if (decision.kind === "body" && decision.verdict.kind === "accept") this.#sink = decision.verdict.sink;
+    // The peer left while the policy was thinking; a sink that was opened for it must know.
+    if (this.#dead) {
+      this.#dropSink();
+      return;
+    }
+    this.#noteProgress(decision);
+    this.#apply({ kind: "decision", decision, followed: this.#decoder.buffered > 0 });
+    // A sink that the session did not want after all: octets had come before the 354.
+    if (this.#body === null) this.#dropSink();
+  }
+
+  #noteProgress(decision: Decision): void {
+    if (decision.kind === "sasl" && decision.verdict.kind === "authenticated") {
+      this.#options.log.info(events.authenticated, { identity: decision.verdict.identity });
+    }
+    const forward = decision.kind === "mail" || decision.kind === "body" || decision.kind === "sasl";
+    if (forward && decision.verdict.kind !== "refuse") this.#progressSince = this.#options.clock.now();
+  }
+
+  #receiveBody(maxSize: number): void {
+    const sink = this.#sink;
+    if (sink === null) throw new Error("a body without a sink");
+    this.#sink = null;
+    const { bareNewlines, limits, clock } = this.#options;
+    this.#bodySince = clock.now();
+    this.#body = new BodyReceiver({
+      sink,
+      bareNewlines,
+      maxSize,
+      maxLine: limits.textLine,
+      discard: limits.discard,
+      failed: this.#policyFailed,
+      resumed: () => this.#guard(() => this.#run()),
+      ended: (end, rest) => this.#guard(() => this.#onBodyEnd(end, rest)),
+    });
+  }
+
+  #onBodyEnd(end: BodyEnd, rest: Uint8Array): void {
+    this.#body = null;
+    if (this.#dead) return;
+    this.#commandSince = this.#progressSince = this.#options.clock.now();
+    if (rest.length > 0) this.#decoder.push(rest);
+    this.#apply(bodyEvent(end));
+    this.#run();
+  }
+
+  #onTimeout(): void {
+    if (!this.#dead) this.#apply({ kind: "timeout" });
+  }
+
+  /** Says what is left to say, closes, and gives the peer a little time to do the same. */
+  #close(): void {
+    if (this.#over) return;
+    this.#state = { ...this.#state, phase: { name: "closed" } };
+    this.#dropBody();
+    this.#flush();
+    this.#deadline.cancel();
+    this.#stream.end();
+    this.#delay?.cancel();
+    this.#delay = this.#options.clock.after(this.#options.limits.linger, () => this.#stream.destroy());
+  }
+
+  #finish(end: ExchangeEnd): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#deadline.cancel();
+    this.#writer.cancel();
+    this.#delay?.cancel();
+    if (this.#flushSoon !== null) clearImmediate(this.#flushSoon);
+    this.#dropBody();
+    if (this.#conversation !== null) this.#endConversation(this.#conversation);
+    this.#options.over(end);
+  }
+
+  #dropBody(): void {
+    this.#body?.abort();
+    this.#body = null;
+    this.#dropSink();
+  }
+
+  #dropSink(): void {
+    const sink = this.#sink;
+    this.#sink = null;
+    try {
+      sink?.abort()?.catch(this.#policyFailed);
+    } catch (error) {
+      this.#policyFailed(error);
+    }
+  }
+
+  #endConversation(conversation: Conversation): void {
+    try {
+      conversation.end?.();
+    } catch (error) {
+      this.#policyFailed(error);
+    }
+  }
+
+  #giveUp(): void {
+    this.#options.log.info(events.slowReader, { unsent: this.#stream.unsent });
+    this.#stream.destroy();
+  }
+
+  readonly #policyFailed = (error: unknown): void => {
+    this.#options.log.error(events.policyFailed, { error: asError(error) });
+  };
+
+  /** The last net under one session: what throws here is a bug, ends this session, and harms no other. */
+  #guard(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#options.log.error(events.broken, { error: asError(error) });
+      if (this.#over) return;
+      this.#writer.add(replies.localErrorClosing);
+      this.#close();
+    }
+  }
+}
+
+function bodyEvent(end: BodyEnd): Event {
+  switch (end.kind) {
+    case "taken":
+      return { kind: "bodyTaken", reply: end.reply };
+    case "refused":
+      return { kind: "bodyRefused", problem: end.problem };
+    case "endless":
+      return { kind: "bodyEndless" };
+  }
+}
+
+function isAuth(line: Uint8Array): boolean {
+  return (
+    ((line[0] ?? 0) | 0x20) === 0x61 &&
+    ((line[1] ?? 0) | 0x20) === 0x75 &&
+    ((line[2] ?? 0) | 0x20) === 0x74 &&
+    ((line[3] ?? 0) | 0x20) === 0x68 &&
+    line[4] === 0x20
+  );
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

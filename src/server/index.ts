@@ -1,0 +1,19 @@
+/**
+ * Being called: an SMTP server as a library. `session.ts` is the protocol, a pure transition function over the values of
+ * `state.ts`, with its verb table in `verbs.ts` and its words in `replies.ts`; `exchange.ts` drives it over a stream,
+ * `connection.ts` leads it through STARTTLS, `server.ts` listens and counts. What a service decides stands behind the port in
+ * `policy.ts`. No queue, no file and no domain of ours may be known here, and nothing of `client/`. Begin with `policy.ts`, then
+ * `session.ts`.
+ */
+export type { TlsMode } from "./connection.ts";
+export { defaultOffer, definePolicy, type PolicyParts } from "./define-policy.ts";
+export { defaultLimits, type ServerLimits } from "./limits.ts";
+export type * from "./policy.ts";
+export {
+  createServer,
+  type ListenerOptions,
+  type Server,
+  type ServerOptions,
+  type Service,
+  type StartProblem,
+} from "./server.ts";

@@ -1,0 +1,33 @@
+import type { Extensions } from "../smtp/index.ts";
+import type { Offer } from "./policy.ts";
+import type { SessionSettings } from "./state.ts";
+
+/** An engine extension: its parameters, or null where this session does not offer it. */
+type OfferedAs = (settings: SessionSettings, offer: Offer) => readonly string[] | null;
+
+/** What the engine does by itself, in the order of the EHLO lines. An extension is offered by a row here and no other way. */
+const engine: readonly (readonly [keyword: string, offered: OfferedAs])[] = [
+  ["PIPELINING", () => []],
+  ["SIZE", (_, offer) => [String(offer.messageSize)]],
+  ["8BITMIME", () => []],
+  ["SMTPUTF8", () => []],
+  ["ENHANCEDSTATUSCODES", () => []],
+  // Never again inside TLS (RFC 3207 §4.2).
+  ["STARTTLS", (settings) => (settings.startTls === "offered" && !settings.secure ? [] : null)],
+  // Never in clear text, whatever the policy says.
+  ["AUTH", (settings, offer) => (settings.secure && offer.mechanisms.length > 0 ? offer.mechanisms : null)],
+];
+
+/** The EHLO keywords of a session: the engine's, then the policy's own. */
+export function extensionsFor(settings: SessionSettings, offer: Offer): Extensions {
+  const extensions = new Map<string, readonly string[]>();
+  for (const [keyword, offered] of engine) {
+    const parameters = offered(settings, offer);
+    if (parameters !== null) extensions.set(keyword, parameters);
+  }
+  for (const [keyword, ...parameters] of offer.extensions) {
+    const upper = keyword.toUpperCase();
+    if (!engine.some(([known]) => known === upper)) extensions.set(upper, parameters);
+  }
+  return extensions;
+}

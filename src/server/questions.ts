@@ -1,0 +1,79 @@
+import { assertNever } from "../base/index.ts";
+import type { Client, Conversation, Policy, Verdict } from "./policy.ts";
+import * as replies from "./replies.ts";
+import type { Decision, Question } from "./state.ts";
+
+const accept: Verdict = { kind: "accept" };
+const acceptMail: Decision = { kind: "mail", verdict: accept };
+const acceptRecipient: Decision = { kind: "recipient", verdict: accept };
+const failed: Decision = { kind: "failed" };
+
+/**
+ * Calls `decide` and passes its outcome on: at once where it is a value, so that a policy that needs no wait costs no promise.
+ * What it throws goes to `report` and becomes "failed".
+ */
+export function decided(
+  decide: () => Decision | Promise<Decision>,
+  report: (error: unknown) => void,
+): Decision | Promise<Decision> {
+  const fail = (error: unknown): Decision => {
+    report(error);
+    return failed;
+  };
+  try {
+    const decision = decide();
+    return "then" in decision ? decision.then(undefined, fail) : decision;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+function after<T>(value: T | Promise<T>, wrap: (value: T) => Decision): Decision | Promise<Decision> {
+  return value instanceof Promise ? value.then(wrap) : wrap(value);
+}
+
+/** May this client talk? On a yes its conversation begins, and goes to `begun`. */
+export function admit(
+  policy: Policy,
+  client: Client,
+  begun: (conversation: Conversation) => void,
+): Decision | Promise<Decision> {
+  return after(policy.connect(client), (verdict) => {
+    if (verdict.kind === "refuse") return { kind: "connect", verdict, requireTls: false };
+    const conversation = policy.begin(client);
+    begun(conversation);
+    return { kind: "connect", verdict, requireTls: conversation.offer().requireTls };
+  });
+}
+
+/** Puts a question of the session to the policy. Throws and rejects with what the policy throws. */
+export function consult(conversation: Conversation, question: Question): Decision | Promise<Decision> {
+  switch (question.kind) {
+    case "hello":
+      return after(conversation.hello?.(question.hello) ?? accept, (verdict) => {
+        return { kind: "hello", verdict, offer: conversation.offer() };
+      });
+    case "sasl": {
+      const { mechanism, response, first } = question;
+      if (conversation.sasl === undefined)
+        throw new Error("mechanisms are offered, and there is no sasl to serve them");
+      return after(conversation.sasl(mechanism, response, first), (verdict) => ({ kind: "sasl", verdict }));
+    }
+    case "mail":
+      if (conversation.mail === undefined) return acceptMail;
+      return after(conversation.mail(question.request), (verdict) => ({ kind: "mail", verdict }));
+    case "recipient":
+      if (conversation.recipient === undefined) return acceptRecipient;
+      return after(conversation.recipient(question.request, question.transaction), (verdict) => {
+        return { kind: "recipient", verdict };
+      });
+    case "body":
+      return after(conversation.body(question.transaction), (verdict) => ({ kind: "body", verdict }));
+    case "verify":
+      return after(conversation.verify?.(question.argument) ?? replies.cannotVerify, (reply) => {
+        return { kind: "verify", reply };
+      });
+    default:
+      return assertNever(question);
+  }
+}

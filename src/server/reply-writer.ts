@@ -1,0 +1,62 @@
+import { type Clock, concatBytes, later } from "../base/index.ts";
+import type { Stream } from "../net/index.ts";
+import { formatReply, type Reply } from "../smtp/index.ts";
+import { Deadline } from "./deadline.ts";
+
+/** Replies held back for one write, at most so many octets. */
+const MAX_HELD = 16_384;
+
+/**
+ * Sends the replies of a pipelined group in one write (RFC 2920 §3.2). While the peer does not read, `blocked` is true and
+ * nobody may add more; a peer that goes on not reading for `patience` milliseconds is given up.
+ */
+export class ReplyWriter {
+  readonly #stream: Stream;
+  readonly #clock: Clock;
+  readonly #patience: number;
+  readonly #deadline: Deadline;
+  #held: Uint8Array[] = [];
+  #octets = 0;
+  #blocked = false;
+
+  constructor(stream: Stream, clock: Clock, patience: number, giveUp: () => void) {
+    this.#stream = stream;
+    this.#clock = clock;
+    this.#patience = patience;
+    this.#deadline = new Deadline(clock, giveUp);
+  }
+
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  get pending(): boolean {
+    return this.#octets > 0;
+  }
+
+  add(reply: Reply): void {
+    const bytes = formatReply(reply);
+    this.#held.push(bytes);
+    this.#octets += bytes.length;
+    if (this.#octets >= MAX_HELD) this.flush();
+  }
+
+  flush(): void {
+    if (this.#octets === 0) return;
+    const bytes = concatBytes(this.#held);
+    this.#held = [];
+    this.#octets = 0;
+    if (this.#stream.write(bytes) || this.#blocked) return;
+    this.#blocked = true;
+    this.#deadline.set(later(this.#clock.now(), this.#patience));
+  }
+
+  drained(): void {
+    this.#blocked = false;
+    this.#deadline.clear();
+  }
+
+  cancel(): void {
+    this.#deadline.cancel();
+  }
+}

@@ -1,0 +1,226 @@
+import { type Clock, type Log, mathRandom, ok, type Random, type Result, silentLog } from "../base/index.ts";
+import {
+  type ClearStream,
+  type Endpoint,
+  type Listener,
+  listen,
+  type NetProblem,
+  ServerTls,
+  type ServerTlsOptions,
+  systemClock,
+  upgradeServer,
+} from "../net/index.ts";
+import { type BareNewlines, type Domain, formatReply, parseDomain } from "../smtp/index.ts";
+import { Admission } from "./admission.ts";
+import { Connection, type TlsMode, type Upgrade } from "./connection.ts";
+import { events } from "./events.ts";
+import { defaultLimits, type ServerLimits } from "./limits.ts";
+import type { Policy } from "./policy.ts";
+import * as replies from "./replies.ts";
+import { sessionIds } from "./session-id.ts";
+
+/** How one kind of connection is served. */
+export interface Service {
+  readonly tls: TlsMode;
+  /** Default: the server's. */
+  readonly policy?: Policy;
+  /** What becomes of a CR or LF alone in a body; default "refuse". "repair" is for submission only. */
+  readonly bareNewlines?: BareNewlines;
+  /** Refuse a peer that talks before the greeting (RFC 5321 §3.1); default true. */
+  readonly refuseEarlyTalk?: boolean;
+}
+
+export interface ListenerOptions extends Service {
+  /** An IP address of this machine, or `0.0.0.0` or `::` for all. */
+  readonly address: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** Several processes may share the port. */
+  readonly reusePort?: boolean;
+}
+
+export interface ServerOptions {
+  /** The name in the greeting and in EHLO. */
+  readonly hostname: string;
+  readonly listeners: readonly ListenerOptions[];
+  /** Decides for every listener that has no policy of its own. */
+  readonly policy: Policy;
+  /** Without it STARTTLS answers 454, and "implicit" cannot be served. */
+  readonly tls?: ServerTls | ServerTlsOptions;
+  /** What differs from `defaultLimits`. */
+  readonly limits?: Partial<ServerLimits>;
+  readonly log?: Log;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/** A listener that could not begin. */
+export interface StartProblem {
+  readonly listener: ListenerOptions;
+  readonly problem: NetProblem;
+}
+
+export interface Server {
+  /** Opens every listener, or none. The endpoints stand in the order of `listeners`. */
+  start(): Promise<Result<readonly Endpoint[], StartProblem>>;
+  /** Serves a connection that came some other way: handed over, or in memory. The limits count it like any other. */
+  serve(stream: ClearStream, service: Service): void;
+  /** Connections now open. */
+  readonly connections: number;
+  /**
+   * Takes no more connections, tells idle clients 421 at once and the others after their transaction; what is still open
+   * after `grace` milliseconds (default 10,000) is cut. Resolves when all is closed.
+   */
+  stop(options?: { readonly grace?: number }): Promise<void>;
+}
+
+/**
+ * A server for SMTP. Throws on options that are wrong: a hostname that is no domain, a certificate that cannot be read, an
+ * "implicit" listener without one.
+ *
+ * ```ts
+ * const server = createServer({
+ *   hostname: "mx.example.org",
+ *   listeners: [{ address: "127.0.0.1", port: 2525, tls: "starttls" }],
+ *   tls: { keyPairs: [{ certificate, privateKey }] },
+ *   policy: definePolicy({ body: () => mySink() }),
+ * });
+ * const started = await server.start();
+ * if (!started.ok) throw new Error(started.error.problem.detail);
+ * ```
+ */
+export function createServer(options: ServerOptions): Server {
+  return new SmtpServer(options);
+}
+
+const GRACE = 10_000;
+
+class SmtpServer implements Server {
+  readonly #options: ServerOptions;
+  readonly #hostname: Domain;
+  readonly #limits: ServerLimits;
+  readonly #upgrade: Upgrade | null;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #nextId: () => string;
+  readonly #admission: Admission;
+  readonly #connections = new Set<Connection>();
+  #listeners: Listener[] = [];
+  #stopping: Promise<void> | null = null;
+  #emptied: (() => void) | null = null;
+
+  constructor(options: ServerOptions) {
+    const hostname = parseDomain(options.hostname);
+    if (!hostname.ok) throw new TypeError(`hostname is not a domain name: ${options.hostname}`);
+    this.#options = options;
+    this.#hostname = hostname.value;
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#clock = options.clock ?? systemClock;
+    this.#log = options.log ?? silentLog;
+    this.#nextId = sessionIds(this.#clock, options.random ?? mathRandom);
+    this.#admission = new Admission(this.#limits);
+    this.#upgrade = upgradeWith(options.tls, this.#limits.handshake);
+    if (this.#upgrade === null && options.listeners.some((listener) => listener.tls === "implicit")) {
+      throw new TypeError("a listener with implicit TLS needs a certificate");
+    }
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  async start(): Promise<Result<readonly Endpoint[], StartProblem>> {
+    const opened: Listener[] = [];
+    for (const listener of this.#options.listeners) {
+      const { address, port, reusePort = false } = listener;
+      const onStream = (stream: ClearStream) => this.serve(stream, listener);
+      const listening = await listen({ address, port, reusePort, onStream });
+      if (!listening.ok) {
+        await Promise.all(opened.map((other) => other.close()));
+        return { ok: false, error: { listener, problem: listening.error } };
+      }
+      opened.push(listening.value);
+    }
+    this.#listeners = opened;
+    return ok(opened.map(({ local }) => local));
+  }
+
+  serve(stream: ClearStream, service: Service): void {
+    if (this.#stopping !== null) {
+      this.#turnAway(stream, service, replies.shuttingDown);
+      return;
+    }
+    const leave = this.#admission.enter(stream.peer.address);
+    if (leave === null) {
+      this.#log.warn(events.turnedAway, { peer: stream.peer.address });
+      this.#turnAway(stream, service, replies.tooManyConnections);
+      return;
+    }
+    const sessionId = this.#nextId();
+    const connection = new Connection({
+      stream,
+      sessionId,
+      hostname: this.#hostname,
+      mode: service.tls,
+      upgrade: this.#upgrade,
+      policy: service.policy ?? this.#options.policy,
+      bareNewlines: service.bareNewlines ?? "refuse",
+      refuseEarlyTalk: service.refuseEarlyTalk ?? true,
+      limits: this.#limits,
+      clock: this.#clock,
+      log: this.#log.child({ session: sessionId }),
+      closed: () => {
+        leave();
+        this.#connections.delete(connection);
+        if (this.#connections.size === 0) this.#emptied?.();
+      },
+    });
+    this.#connections.add(connection);
+    connection.start();
+  }
+
+  stop(options?: { readonly grace?: number }): Promise<void> {
+    this.#stopping ??= this.#shutDown(options?.grace ?? GRACE);
+    return this.#stopping;
+  }
+
+  async #shutDown(grace: number): Promise<void> {
+    const released = this.#listeners.map((listener) => listener.close());
+    const emptied = new Promise<void>((resolve) => {
+      this.#emptied = resolve;
+    });
+    for (const connection of [...this.#connections]) connection.stop();
+    if (this.#connections.size > 0) {
+      const timer = this.#clock.after(grace, () => this.#cut());
+      await emptied;
+      timer.cancel();
+    }
+    await Promise.all(released);
+  }
+
+  /** The grace is over. A connection in the middle of a handshake ends with it; nobody waits for that. */
+  #cut(): void {
+    for (const connection of [...this.#connections]) connection.destroy();
+    this.#emptied?.();
+  }
+
+  /** The cheapest refusal there is: no session, no policy. In implicit TLS even a reply would cost a handshake. */
+  #turnAway(stream: ClearStream, service: Service, reply: typeof replies.tooManyConnections): void {
+    if (service.tls === "implicit") {
+      stream.destroy();
+      return;
+    }
+    const linger = this.#clock.after(this.#limits.linger, () => stream.destroy());
+    stream.attach({ data() {}, drained() {}, ended() {}, closed: () => linger.cancel() });
+    stream.write(formatReply(reply));
+    stream.end();
+  }
+}
+
+function upgradeWith(tls: ServerTls | ServerTlsOptions | undefined, timeout: number): Upgrade | null {
+  if (tls === undefined) return null;
+  if (tls instanceof ServerTls) return (stream) => upgradeServer(stream, tls, timeout);
+  const created = ServerTls.create(tls);
+  if (!created.ok) throw new TypeError(created.error);
+  return (stream) => upgradeServer(stream, created.value, timeout);
+}

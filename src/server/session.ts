@@ -1,0 +1,219 @@
+import { assert, assertNever } from "../base/index.ts";
+import type { Reply } from "../smtp/index.ts";
+import { onCommand, onResponse } from "./commands.ts";
+import { extensionsFor } from "./offer.ts";
+import type { Hello, Offer, SaslVerdict, Verdict } from "./policy.ts";
+import * as replies from "./replies.ts";
+import type {
+  CommandPhase,
+  Decision,
+  Event,
+  LineProblem,
+  Phase,
+  Question,
+  SessionSettings,
+  State,
+  Step,
+  Tally,
+} from "./state.ts";
+import { fault, proceed, refuse, say, shut } from "./steps.ts";
+
+const untouched: Tally = { errors: 0, refusals: 0, junk: 0 };
+
+/** A session before its greeting: the decision "connect" is awaited. */
+export function openSession(settings: SessionSettings): State {
+  return { settings, phase: { name: "connecting" }, tally: untouched, stopping: false };
+}
+
+/** A session inside the TLS that STARTTLS began: nothing of the one before lives on, and no greeting is sent (RFC 3207 §4.2). */
+export function rebornSession(settings: SessionSettings): State {
+  return { settings, phase: { name: "greeted", requireTls: false }, tally: untouched, stopping: false };
+}
+
+/** The one transition of a server session. Throws only on an event that cannot occur in its phase: a bug of the driver. */
+export function step(state: State, event: Event): Step {
+  const next = transition(state, event);
+  const { name } = next.state.phase;
+  if (!next.state.stopping || (name !== "greeted" && name !== "idle")) return next;
+  const last = shut(next.state, replies.shuttingDown);
+  return { state: last.state, actions: [...next.actions, ...last.actions] };
+}
+
+function transition(state: State, event: Event): Step {
+  const { phase } = state;
+  switch (event.kind) {
+    case "command":
+      return onCommand(state, commandPhase(phase), event.command, event.followed);
+    case "badLine":
+      return onBadLine(state, event.problem);
+    case "response":
+      assert(phase.name === "authenticating", "a response only while authenticating");
+      return onResponse(state, phase.talk, phase.mechanism, event.line);
+    case "decision":
+      return onDecision(state, event.decision, event.followed);
+    case "bodyTaken":
+      return onBodyTaken(state, event.reply);
+    case "bodyRefused":
+      if (event.problem === "failed") return proceed(state, afterBody(phase), say(replies.localError));
+      return fault(state, afterBody(phase), replies.badBody(event.problem));
+    case "bodyEndless":
+      return shut(state, replies.tooBig);
+    case "earlyTalk":
+      return shut(state, replies.earlyTalker);
+    case "timeout":
+      return shut(state, replies.timeout);
+    case "stop":
+      return onStop(state);
+    default:
+      return assertNever(event);
+  }
+}
+
+function commandPhase(phase: Phase): CommandPhase {
+  assert(
+    phase.name === "greeted" || phase.name === "idle" || phase.name === "transaction",
+    "a command only where one is awaited",
+  );
+  return phase;
+}
+
+function afterBody(phase: Phase): CommandPhase {
+  assert(phase.name === "receiving", "a body ends only where one began");
+  return { name: "idle", talk: phase.talk };
+}
+
+function onBadLine(state: State, problem: LineProblem): Step {
+  const { phase } = state;
+  if (phase.name === "authenticating") {
+    const reply = problem.kind === "tooLong" ? replies.authLineTooLong : replies.authBadBase64;
+    return fault(state, { name: "idle", talk: phase.talk }, reply);
+  }
+  const at = commandPhase(phase);
+  switch (problem.kind) {
+    case "tooLong":
+      return fault(state, at, replies.lineTooLong);
+    case "bareNewline":
+      return fault(state, at, replies.bareNewline);
+    case "http":
+      // A browser was made to talk to us: answering more commands would be a cross-protocol attack.
+      return shut(state, replies.notHttp);
+    default:
+      return fault(state, at, replies.badCommand(problem));
+  }
+}
+
+function onStop(state: State): Step {
+  const { name } = state.phase;
+  // Before the greeting there is no session to end in order, so that 421 is the greeting; after 334 it ends the exchange.
+  if (name === "connecting" || name === "authenticating") return shut(state, replies.shuttingDown);
+  return { state: { ...state, stopping: true }, actions: [] };
+}
+
+function onBodyTaken(state: State, reply: Reply): Step {
+  const idle = afterBody(state.phase);
+  if (reply.code < 200 || (reply.code >= 300 && reply.code < 400)) return proceed(state, idle, say(replies.localError));
+  if (reply.code >= 400) return refuse(state, idle, { reply });
+  return proceed({ ...state, tally: untouched }, idle, say(reply));
+}
+
+function onDecision(state: State, decision: Decision, followed: boolean): Step {
+  const { phase, settings } = state;
+  if (phase.name === "connecting") {
+    if (decision.kind !== "connect") return shut(state, replies.localErrorClosing);
+    if (decision.verdict.kind === "refuse") return shut(state, refusalOf(decision.verdict.reply));
+    const { requireTls } = decision;
+    return proceed(state, { name: "greeted", requireTls }, say(replies.greeting(settings.hostname)));
+  }
+  assert(phase.name === "asking", "a decision only where a question is open");
+  if (decision.kind === "failed") return proceed(state, phase.back, say(replies.localError));
+  return answer(state, phase.question, decision, phase.back, followed);
+}
+
+/** A refusal is the greeting: it must be one (RFC 5321 §3.1). */
+function refusalOf(reply: Reply): Reply {
+  return reply.code >= 400 ? reply : replies.localErrorClosing;
+}
+
+function answer(state: State, question: Question, decision: Decision, back: CommandPhase, followed: boolean): Step {
+  switch (question.kind) {
+    case "hello":
+      assert(decision.kind === "hello", "a decision answers its question");
+      return onHello(state, back, question.hello, decision.verdict, decision.offer);
+    case "sasl":
+      assert(decision.kind === "sasl", "a decision answers its question");
+      return onSasl(state, back, question.mechanism, decision.verdict);
+    case "verify":
+      assert(decision.kind === "verify", "a decision answers its question");
+      if (decision.reply.code >= 400) return refuse(state, back, { reply: decision.reply });
+      return proceed(state, back, say(decision.reply));
+    case "mail":
+    case "recipient":
+    case "body":
+      assert(decision.kind === question.kind, "a decision answers its question");
+      if (decision.verdict.kind === "refuse") return refuse(state, back, decision.verdict);
+      return onAccepted(state, question, back, followed);
+    default:
+      return assertNever(question);
+  }
+}
+
+function onAccepted(
+  state: State,
+  question: Extract<Question, { readonly kind: "mail" | "recipient" | "body" }>,
+  back: CommandPhase,
+  followed: boolean,
+): Step {
+  assert(back.name !== "greeted", "a transaction only after EHLO or HELO");
+  const { talk } = back;
+  switch (question.kind) {
+    case "mail": {
+      const transaction = { ...question.request, recipients: [] };
+      return proceed(state, { name: "transaction", talk, transaction }, say(replies.mailAccepted));
+    }
+    case "recipient": {
+      const recipients = [...question.transaction.recipients, question.request];
+      const transaction = { ...question.transaction, recipients };
+      return proceed(state, { name: "transaction", talk, transaction }, say(replies.recipientAccepted));
+    }
+    case "body":
+      // Octets may also have come while the policy was thinking: still before the 354, still refused.
+      if (followed) return shut(state, replies.pipelinedBody);
+      return proceed(state, { name: "receiving", talk }, say(replies.startMail), {
+        kind: "receiveBody",
+        maxSize: talk.offer.messageSize,
+      });
+    default:
+      return assertNever(question);
+  }
+}
+
+function onHello(state: State, back: CommandPhase, hello: Hello, verdict: Verdict, offer: Offer): Step {
+  if (verdict.kind === "refuse") return refuse(state, back, verdict);
+  const identity = back.name === "greeted" ? null : back.talk.identity;
+  if (hello.verb !== "EHLO") {
+    const talk = { hello, offer, offered: new Set<string>(), identity };
+    return proceed(state, { name: "idle", talk }, say(replies.helo(state.settings.hostname)));
+  }
+  const extensions = extensionsFor(state.settings, offer);
+  const talk = { hello, offer, offered: new Set(extensions.keys()), identity };
+  return proceed(state, { name: "idle", talk }, say(replies.ehlo(state.settings.hostname, extensions)));
+}
+
+function onSasl(state: State, back: CommandPhase, mechanism: string, verdict: SaslVerdict): Step {
+  assert(back.name === "idle", "AUTH only between transactions");
+  const { talk } = back;
+  switch (verdict.kind) {
+    case "challenge":
+      return proceed(state, { name: "authenticating", talk, mechanism }, say(replies.challenge(verdict.data)));
+    case "authenticated": {
+      const known = { ...talk, identity: verdict.identity };
+      return proceed(state, { name: "idle", talk: known }, say(replies.authenticated));
+    }
+    case "refuse":
+      // Guessing passwords is a fault, not a refusal among many: the smaller limit counts.
+      if (verdict.close === true || verdict.reply.code < 500) return refuse(state, back, verdict);
+      return fault(state, back, verdict.reply);
+    default:
+      return assertNever(verdict);
+  }
+}

@@ -1,0 +1,137 @@
+import type { Command, CommandProblem, DataProblem, Domain, Reply } from "../smtp/index.ts";
+import type {
+  BodyVerdict,
+  Hello,
+  MailRequest,
+  Offer,
+  RecipientRequest,
+  SaslVerdict,
+  Transaction,
+  Verdict,
+} from "./policy.ts";
+
+/** What a session knows from its first moment to its last. STARTTLS ends a session and begins another with its own. */
+export interface SessionSettings {
+  readonly hostname: Domain;
+  /** True when this session runs inside TLS. */
+  readonly secure: boolean;
+  /** "unavailable": the service has STARTTLS and no certificate to do it with (454). "never": no such command here (502). */
+  readonly startTls: "offered" | "unavailable" | "never";
+  readonly limits: SessionLimits;
+}
+
+/** The limits that count events; those that count time and octets belong to the driver. See `ServerLimits`. */
+export interface SessionLimits {
+  readonly errors: number;
+  readonly softErrors: number;
+  readonly tarpit: number;
+  readonly refusals: number;
+  readonly junk: number;
+}
+
+/** How often the peer did what leads nowhere, since the last message taken. */
+export interface Tally {
+  readonly errors: number;
+  readonly refusals: number;
+  readonly junk: number;
+}
+
+/** What EHLO or HELO established, and AUTH after it. */
+export interface Talk {
+  readonly hello: Hello;
+  readonly offer: Offer;
+  /** Keywords offered to this client: none after HELO (RFC 5321 §4.1.1.1). A MAIL parameter of any other is unknown. */
+  readonly offered: ReadonlySet<string>;
+  readonly identity: string | null;
+}
+
+/** The phases in which a command line is awaited. */
+export type CommandPhase =
+  /** `requireTls` as the policy had it at the start: RFC 3207 §4 asks for 530 before EHLO too. */
+  | { readonly name: "greeted"; readonly requireTls: boolean }
+  | { readonly name: "idle"; readonly talk: Talk }
+  | { readonly name: "transaction"; readonly talk: Talk; readonly transaction: Transaction };
+
+export type Phase =
+  | CommandPhase
+  /** The policy was asked; nothing else may happen until its decision. */
+  | { readonly name: "asking"; readonly question: Question; readonly back: CommandPhase }
+  | { readonly name: "connecting" }
+  /** A base64 line of the client is awaited (RFC 4954 §4). */
+  | { readonly name: "authenticating"; readonly talk: Talk; readonly mechanism: string }
+  | { readonly name: "receiving"; readonly talk: Talk }
+  /** The 220 to STARTTLS was said: this session is over and the driver begins another. */
+  | { readonly name: "securing" }
+  | { readonly name: "closed" };
+
+export interface State {
+  readonly settings: SessionSettings;
+  readonly phase: Phase;
+  readonly tally: Tally;
+  /** The server goes down: the session ends when no transaction is open. */
+  readonly stopping: boolean;
+}
+
+/** What only the policy can answer. Each is answered by the decision of the same kind, or by "failed". */
+export type Question =
+  | { readonly kind: "hello"; readonly hello: Hello }
+  | {
+      readonly kind: "sasl";
+      readonly mechanism: string;
+      readonly response: Uint8Array | null;
+      readonly first: boolean;
+    }
+  | { readonly kind: "mail"; readonly request: MailRequest }
+  | { readonly kind: "recipient"; readonly request: RecipientRequest; readonly transaction: Transaction }
+  | { readonly kind: "body"; readonly transaction: Transaction }
+  | { readonly kind: "verify"; readonly argument: string };
+
+export type Decision =
+  /** `requireTls` of the first offer; of no meaning on a refusal. */
+  | { readonly kind: "connect"; readonly verdict: Verdict; readonly requireTls: boolean }
+  | { readonly kind: "hello"; readonly verdict: Verdict; readonly offer: Offer }
+  | { readonly kind: "sasl"; readonly verdict: SaslVerdict }
+  | { readonly kind: "mail" | "recipient"; readonly verdict: Verdict }
+  /** The sink is the driver's; the session never touches it. */
+  | { readonly kind: "body"; readonly verdict: BodyVerdict }
+  | { readonly kind: "verify"; readonly reply: Reply }
+  /** The policy threw; the driver logged it. */
+  | { readonly kind: "failed" };
+
+export type LineProblem = CommandProblem | { readonly kind: "tooLong" } | { readonly kind: "bareNewline" };
+
+export type Event =
+  /** `followed`: octets of the peer already wait behind this command. */
+  | { readonly kind: "command"; readonly command: Command; readonly followed: boolean }
+  | { readonly kind: "badLine"; readonly problem: LineProblem }
+  /** A line while authenticating. */
+  | { readonly kind: "response"; readonly line: Uint8Array }
+  | { readonly kind: "decision"; readonly decision: Decision; readonly followed: boolean }
+  /** The whole body went to the sink, and this is what the sink said. */
+  | { readonly kind: "bodyTaken"; readonly reply: Reply }
+  /** The end of data was seen and the message is not taken. "failed": the sink threw. */
+  | { readonly kind: "bodyRefused"; readonly problem: DataProblem | "tooBig" | "failed" }
+  /** The end of a refused body did not come within the bounds. */
+  | { readonly kind: "bodyEndless" }
+  /** Octets came before the greeting. */
+  | { readonly kind: "earlyTalk" }
+  | { readonly kind: "timeout" }
+  /** The server goes down. */
+  | { readonly kind: "stop" };
+
+export type Action =
+  | { readonly kind: "reply"; readonly reply: Reply }
+  /** Let the peer wait before the next action (tarpit). */
+  | { readonly kind: "delay" }
+  | { readonly kind: "ask"; readonly question: Question }
+  /** What comes now is a body, at most so many octets. */
+  | { readonly kind: "receiveBody"; readonly maxSize: number }
+  /** Flush, and run the handshake. */
+  | { readonly kind: "startTls" }
+  /** Flush, and close. */
+  | { readonly kind: "close" };
+
+export interface Step {
+  readonly state: State;
+  readonly actions: readonly Action[];
+}
