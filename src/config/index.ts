@@ -3,6 +3,7 @@
  * connected to or created. Begin with `schema.ts`, from which types, defaults, help, the JSON Schema and the reference page
  * come, then `load.ts`.
  */
+export { controlSocketFile, queueFile, usersFile } from "./files.ts";
 export { loadConfig, parseConfig } from "./load.ts";
 export type {
   Config,

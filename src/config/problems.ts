@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { printable } from "../base/index.ts";
 import { acceptedForm, describe } from "./description.ts";
 import { nearest } from "./nearest.ts";
 import type { KeyPath } from "./places.ts";
@@ -16,10 +17,15 @@ export interface ConfigProblem {
   readonly remedy: string;
 }
 
+/** The most characters of one formatted problem. */
+const MAX_LINE = 1000;
+
 /** `postern.toml:12: listener.tls: "starttsl" is not known; write "starttls", "implicit" or "none"`, on one line. */
 export function formatConfigProblem(problem: ConfigProblem): string {
   const place = problem.line === null ? problem.file : `${problem.file}:${problem.line}`;
-  return `${place}: ${problem.key === "" ? "" : `${problem.key}: `}${problem.problem}; ${problem.remedy}`;
+  const key = problem.key === "" ? "" : `${problem.key}: `;
+  // Keys and values may hold escapes; none of them may reach a terminal.
+  return printable(`${place}: ${key}${problem.problem}; ${problem.remedy}`, MAX_LINE);
 }
 
 /** A problem before its place in the file is looked up. */

@@ -51,17 +51,18 @@ const listener = z
   .describe("A port to serve. As many as needed, at least one.");
 
 const certificate = () => path('the path of a PEM file, such as "tls/cert.pem"');
+const privateKey = () => path('the path of a PEM file, such as "tls/key.pem"');
 
 const tls = z
   .strictObject({
     certificate: certificate().describe("The certificate and its chain, PEM, the server's own certificate first."),
-    private_key: certificate().describe("The key of the certificate, PEM. Keep it readable for Postern's user only."),
+    private_key: privateKey().describe("The key of the certificate, PEM. Keep it readable for Postern's user only."),
     additional: z
       .array(
         z
           .strictObject({
             certificate: certificate().describe("The certificate and its chain, PEM."),
-            private_key: certificate().describe("Its key, PEM."),
+            private_key: privateKey().describe("Its key, PEM."),
           })
           .describe("Another certificate, shown to clients that ask by SNI for a name in it."),
       )

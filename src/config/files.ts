@@ -1,0 +1,17 @@
+import { join } from "node:path";
+import type { Config } from "./model.ts";
+
+/** The database of the queue. */
+export function queueFile(config: Pick<Config, "dataDir">): string {
+  return join(config.dataDir, "queue.sqlite");
+}
+
+/** The users who may submit. */
+export function usersFile(config: Pick<Config, "dataDir">): string {
+  return join(config.dataDir, "users.json");
+}
+
+/** Where a running daemon takes the orders of the command line, unless that path is too long for a socket. */
+export function controlSocketFile(config: Pick<Config, "dataDir">): string {
+  return join(config.dataDir, "control.sock");
+}
