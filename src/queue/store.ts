@@ -49,7 +49,7 @@ export interface DueQuery {
   readonly now: Instant;
   /** At most this many recipients. */
   readonly limit: number;
-  /** Destinations to leave out, because enough of their mail is in memory already. */
+  /** Recipient domains to leave out, because enough of their mail is in memory already. */
   readonly except?: readonly string[];
 }
 
@@ -99,7 +99,8 @@ export interface QueueStore {
   unclaim(id: QueueId, recipients: readonly number[]): Promise<void>;
   /** The earliest due time of unclaimed recipients that are not held, null when there is none. */
   nextDue(): Promise<Instant | null>;
-  body(id: QueueId): Body;
+  /** Its octets, read from the store in bounded pieces. The message must be in the queue while it is read. */
+  body(message: Pick<QueuedMessage, "id" | "size">): Body;
   list(query: ListQuery): Promise<readonly QueuedMessage[]>;
   get(id: QueueId): Promise<QueuedMessage | null>;
   story(id: QueueId): Promise<readonly StoryEntry[]>;

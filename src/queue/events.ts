@@ -1,0 +1,13 @@
+/** Names of the log events of the queue; an interface, so a name once given stays. */
+export const events = {
+  delivered: "queue.delivered",
+  deferred: "queue.deferred",
+  failed: "queue.failed",
+  bounced: "queue.bounced",
+  destinationSuspended: "queue.destination.suspended",
+  deliveryBroke: "queue.delivery.broke",
+  reportBroke: "queue.report.broke",
+  settleFailed: "queue.settle.failed",
+  pollFailed: "queue.poll.failed",
+  storeReopened: "queue.store.reopened",
+} as const;

@@ -1,0 +1,11 @@
+/**
+ * The waist of the house: the life of a message and its recipients, the stores that keep them, and the runner that sees them
+ * through. Nothing here may know how mail came in or how it is carried away; those are ports (`deliverer.ts`). Begin with
+ * `model.ts` and `store.ts`; then `runner.ts` for what happens in time, and `sqlite/store.ts` for what is written.
+ */
+export * from "./deliverer.ts";
+export { createMemoryStore } from "./memory-store.ts";
+export * from "./model.ts";
+export { formatQueueId, parseQueueId, queueIdInstant } from "./queue-id.ts";
+export { openSqliteStore, type SqliteStoreOptions } from "./sqlite/store.ts";
+export * from "./store.ts";

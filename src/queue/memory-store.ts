@@ -1,0 +1,258 @@
+import { assert, type Clock, concatBytes, type Instant } from "../base/index.ts";
+import { matchesFilter, readAddressFilter } from "./address-filter.ts";
+import { Claims } from "./claims.ts";
+import { memoryBody } from "./memory-body.ts";
+import type { NewMessage, QueuedMessage, QueueId, StoryEntry } from "./model.ts";
+import { QueueIdSource } from "./queue-id.ts";
+import type {
+  AcceptedMessage,
+  Body,
+  ClaimedMessage,
+  Draft,
+  DueQuery,
+  ListQuery,
+  QueueCounts,
+  QueueStore,
+  Settlement,
+} from "./store.ts";
+import { StoreError } from "./store.ts";
+import { acceptedEntry, outcomeEntry } from "./story.ts";
+import { acceptedMessage, settledRecipient } from "./transitions.ts";
+
+interface Entry {
+  message: QueuedMessage;
+  readonly body: Body;
+  readonly story: StoryEntry[];
+}
+
+/**
+ * A queue in memory: for tests, for the simulator, and for library users who need no durability. It keeps the rules of the
+ * port (`store-conformance.ts`) but loses everything with the process.
+ */
+export function createMemoryStore(options: { readonly clock: Clock }): QueueStore {
+  return new MemoryStore(options.clock);
+}
+
+class MemoryStore implements QueueStore {
+  readonly #ids: QueueIdSource;
+  /** In order of keeping; listings sort by id, since a draft begun earlier may be kept later. */
+  readonly #entries = new Map<QueueId, Entry>();
+  readonly #claims = new Claims<QueueId>();
+  #closed = false;
+
+  constructor(clock: Clock) {
+    this.#ids = new QueueIdSource(clock);
+  }
+
+  nextId(): QueueId {
+    return this.#ids.next();
+  }
+
+  createDraft(): Draft {
+    return new MemoryDraft(this.nextId(), (message, body, claim) => {
+      this.#mustBeOpen();
+      this.#add(message, body);
+      if (claim) for (const place of message.recipients.keys()) this.#claims.add(message.id, place);
+      return { message: acceptedMessage(message), body, inMemory: body.size };
+    });
+  }
+
+  async settle(settlement: Settlement): Promise<void> {
+    this.#mustBeOpen();
+    const { id, at, recipients, bounce } = settlement;
+    for (const { index } of recipients) this.#claims.remove(id, index);
+    const entry = this.#entries.get(id);
+    const settled = new Map(recipients.map((recipient) => [recipient.index, recipient]));
+    const isNews = entry?.message.recipients.some(({ index, state }) => state === "waiting" && settled.has(index));
+    if (entry === undefined || !isNews) return;
+    if (bounce !== null) this.#add(bounce.message, memoryBody([concatBytes(bounce.body)]));
+    const after = entry.message.recipients.map((recipient) => {
+      const news = recipient.state === "waiting" ? settled.get(recipient.index) : undefined;
+      if (news === undefined) return recipient;
+      entry.story.push({ at, recipient: recipient.index, ...outcomeEntry(news.outcome) });
+      return settledRecipient(recipient, news, at);
+    });
+    entry.message = { ...entry.message, recipients: after };
+    if (!after.some(({ state }) => state === "waiting")) this.#entries.delete(id);
+  }
+
+  async claimDue(query: DueQuery): Promise<readonly ClaimedMessage[]> {
+    this.#mustBeOpen();
+    const except = new Set(query.except);
+    const due = [...this.#unclaimedWaiting()]
+      .filter(({ nextAttempt, domain }) => nextAttempt <= query.now && !except.has(domain))
+      .sort((a, b) => a.nextAttempt - b.nextAttempt)
+      .slice(0, query.limit);
+    const byMessage = new Map<QueuedMessage, number[]>();
+    for (const { message, place } of due) {
+      const places = byMessage.get(message) ?? [];
+      places.push(place);
+      byMessage.set(message, places);
+      this.#claims.add(message.id, place);
+    }
+    return [...byMessage].map(([message, recipients]) => ({ message, recipients }));
+  }
+
+  async unclaim(id: QueueId, recipients: readonly number[]): Promise<void> {
+    this.#mustBeOpen();
+    for (const place of recipients) this.#claims.remove(id, place);
+  }
+
+  async nextDue(): Promise<Instant | null> {
+    this.#mustBeOpen();
+    let earliest: Instant | null = null;
+    for (const { nextAttempt } of this.#unclaimedWaiting()) {
+      if (earliest === null || nextAttempt < earliest) earliest = nextAttempt;
+    }
+    return earliest;
+  }
+
+  body(message: Pick<QueuedMessage, "id" | "size">): Body {
+    return {
+      size: message.size,
+      chunks: () => {
+        const entry = this.#entries.get(message.id);
+        if (entry === undefined) throw new StoreError("broken", `the body of ${message.id} ends after 0 octets`);
+        return entry.body.chunks();
+      },
+    };
+  }
+
+  async list({ limit, after, address }: ListQuery): Promise<readonly QueuedMessage[]> {
+    this.#mustBeOpen();
+    const filter = address === undefined ? null : readAddressFilter(address);
+    return [...this.#entries.values()]
+      .map(({ message }) => message)
+      .filter(({ id }) => after === undefined || id > after)
+      .filter(({ reversePath, recipients }) => {
+        if (filter === null) return true;
+        const mailboxes = recipients.map(({ mailbox }) => mailbox);
+        if (reversePath !== null) mailboxes.push(reversePath);
+        return mailboxes.some((mailbox) => matchesFilter(filter, mailbox));
+      })
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
+      .slice(0, limit);
+  }
+
+  async get(id: QueueId): Promise<QueuedMessage | null> {
+    this.#mustBeOpen();
+    return this.#entries.get(id)?.message ?? null;
+  }
+
+  async story(id: QueueId): Promise<readonly StoryEntry[]> {
+    this.#mustBeOpen();
+    const entry = this.#entries.get(id);
+    return entry === undefined ? [] : [acceptedEntry(entry.message), ...entry.story];
+  }
+
+  async hold(id: QueueId, at: Instant): Promise<boolean> {
+    return this.#setHeld(id, at, true);
+  }
+
+  async release(id: QueueId, at: Instant): Promise<boolean> {
+    return this.#setHeld(id, at, false);
+  }
+
+  async retry(id: QueueId, at: Instant): Promise<boolean> {
+    this.#mustBeOpen();
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return false;
+    const recipients = entry.message.recipients.map((recipient) =>
+      recipient.state === "waiting" ? { ...recipient, nextAttempt: at } : recipient,
+    );
+    entry.message = { ...entry.message, recipients };
+    entry.story.push({ at, recipient: null, event: "retried", text: "by the operator" });
+    return true;
+  }
+
+  async remove(id: QueueId, _at: Instant): Promise<boolean | "claimed"> {
+    this.#mustBeOpen();
+    if (this.#claims.hasAny(id)) return "claimed";
+    return this.#entries.delete(id);
+  }
+
+  async expired(now: Instant, limit: number): Promise<readonly QueueId[]> {
+    this.#mustBeOpen();
+    return [...this.#entries.values()]
+      .filter(({ message }) => message.expiresAt <= now && !this.#claims.hasAny(message.id))
+      .sort((a, b) => a.message.expiresAt - b.message.expiresAt)
+      .slice(0, limit)
+      .map(({ message }) => message.id);
+  }
+
+  async counts(): Promise<QueueCounts> {
+    this.#mustBeOpen();
+    let recipients = 0;
+    let held = 0;
+    let octets = 0;
+    for (const { message } of this.#entries.values()) {
+      recipients += message.recipients.filter(({ state }) => state === "waiting").length;
+      held += message.held ? 1 : 0;
+      octets += message.size;
+    }
+    return { messages: this.#entries.size, recipients, held, claimed: this.#claims.count, octets };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #add(message: NewMessage, body: Body): void {
+    this.#entries.set(message.id, { message: acceptedMessage(message), body, story: [] });
+  }
+
+  #setHeld(id: QueueId, at: Instant, held: boolean): boolean {
+    this.#mustBeOpen();
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return false;
+    if (entry.message.held === held) return true;
+    entry.message = { ...entry.message, held };
+    entry.story.push({ at, recipient: null, event: held ? "held" : "released", text: "by the operator" });
+    return true;
+  }
+
+  *#unclaimedWaiting(): Iterable<{ message: QueuedMessage; place: number; nextAttempt: Instant; domain: string }> {
+    for (const { message } of this.#entries.values()) {
+      if (message.held) continue;
+      for (const { index, state, nextAttempt, mailbox } of message.recipients) {
+        if (state !== "waiting" || this.#claims.has(message.id, index)) continue;
+        yield { message, place: index, nextAttempt, domain: mailbox.domain };
+      }
+    }
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new StoreError("broken", "the queue is closed");
+  }
+}
+
+class MemoryDraft implements Draft {
+  readonly id: QueueId;
+  readonly #keep: (message: NewMessage, body: Body, claim: boolean) => AcceptedMessage;
+  #chunks: Uint8Array[] = [];
+  #open = true;
+
+  constructor(id: QueueId, keep: (message: NewMessage, body: Body, claim: boolean) => AcceptedMessage) {
+    this.id = id;
+    this.#keep = keep;
+  }
+
+  append(chunk: Uint8Array): void {
+    assert(this.#open, "a draft takes octets until it is kept or disposed");
+    this.#chunks.push(chunk);
+  }
+
+  async keep(message: NewMessage, options: { readonly claim?: boolean } = {}): Promise<AcceptedMessage> {
+    assert(this.#open, "a draft is kept once");
+    assert(message.id === this.id, "a draft is kept under its own id");
+    this.#open = false;
+    const body = memoryBody([concatBytes(this.#chunks)]);
+    assert(message.size === body.size, "the size of a message is that of its draft");
+    return this.#keep(message, body, options.claim ?? false);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#open = false;
+    this.#chunks = [];
+  }
+}

@@ -1,0 +1,156 @@
+import { Worker } from "node:worker_threads";
+import { type Log, printable } from "../../base/index.ts";
+import { events } from "../events.ts";
+import { StoreError } from "../store.ts";
+import { storeError } from "./failure.ts";
+import type { Answers, Batch, DatabaseSettings, Request, Span, WorkerMessage } from "./protocol.ts";
+
+interface Pending {
+  readonly request: Request;
+  /** Where `request.octets` (or its bounce's) come from. */
+  readonly octets: readonly Uint8Array[];
+  readonly resolve: (answer: never) => void;
+  readonly reject: (error: StoreError) => void;
+}
+
+/** Octets in one batch beyond which the rest waits for the next, so that no transaction grows without bound. */
+const MAX_BATCH_OCTETS = 16 * 1024 * 1024;
+const MAX_BATCH_REQUESTS = 2000;
+const NOWHERE: Span = { from: 0, length: 0 };
+
+/**
+ * The way to the worker thread and back. One batch is under way at a time; what is asked meanwhile makes the next one. That is
+ * the group commit: all who came during one sync share the next.
+ */
+export class Channel {
+  readonly #worker: Worker;
+  readonly #log: Log;
+  #queue: Pending[] = [];
+  #flying: Pending[] | null = null;
+  #scheduled = false;
+  #broken: StoreError | null = null;
+
+  private constructor(worker: Worker, log: Log) {
+    this.#worker = worker;
+    this.#log = log;
+  }
+
+  /** Starts the thread. Rejects with a `StoreError` when the file cannot be opened or has another owner. */
+  static open(settings: DatabaseSettings, log: Log): Promise<{ channel: Channel; lastId: number }> {
+    // The published package holds .js files, a checkout .ts ones that Node strips of their types.
+    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+    const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData: settings });
+    const channel = new Channel(worker, log);
+    return new Promise((resolve, reject) => {
+      worker.on("message", (message: WorkerMessage) => {
+        if (message.kind === "ready") resolve({ channel, lastId: message.lastId });
+        else if (message.kind === "refused") reject(storeError(message.failure));
+        else channel.#receive(message);
+      });
+      worker.on("error", (cause) => {
+        channel.#break(new StoreError("broken", "the queue's thread failed", { cause }));
+        reject(channel.#broken);
+      });
+      worker.on("exit", () => channel.#break(new StoreError("broken", "the queue is closed")));
+    });
+  }
+
+  /** Octets are the caller's to leave alone until the promise settles. */
+  ask<Op extends Request["op"]>(
+    request: Extract<Request, { op: Op }> | (Request & { readonly op: Op }),
+    octets: readonly Uint8Array[] = [],
+  ): Promise<Answers[Op]> {
+    if (this.#broken !== null) return Promise.reject(this.#broken);
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ request, octets, resolve, reject });
+      if (this.#scheduled || this.#flying !== null) return;
+      this.#scheduled = true;
+      // Not at once: whoever else the same turn of the event loop has made ready joins this batch.
+      setImmediate(() => {
+        this.#scheduled = false;
+        if (this.#flying === null) this.#send();
+      });
+    });
+  }
+
+  #send(): void {
+    const all = this.#queue;
+    let total = 0;
+    let count = 0;
+    for (const { octets } of all) {
+      const length = lengthOf(octets);
+      if (count > 0 && (total + length > MAX_BATCH_OCTETS || count >= MAX_BATCH_REQUESTS)) break;
+      total += length;
+      count++;
+    }
+    this.#flying = count === all.length ? all : all.slice(0, count);
+    this.#queue = count === all.length ? [] : all.slice(count);
+    const batch = pack(this.#flying, new Uint8Array(total));
+    this.#worker.postMessage(batch, [batch.octets.buffer]);
+  }
+
+  #receive(message: Extract<WorkerMessage, { kind: "results" | "reopened" }>): void {
+    if (message.kind === "reopened") {
+      const { kind, text } = message.failure;
+      this.#log.error(events.storeReopened, { kind, text: printable(text) });
+      return;
+    }
+    const answered = this.#flying ?? [];
+    this.#flying = null;
+    for (const [at, pending] of answered.entries()) {
+      const result = message.results[at];
+      if (result === undefined) pending.reject(new StoreError("broken", "the queue's thread left out an answer"));
+      else if (result.ok)
+        pending.resolve(result.answer as never); // the worker answers each request by its op (`Answers`)
+      else pending.reject(storeError(result.failure));
+    }
+    if (this.#queue.length === 0 || this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#flying === null && this.#queue.length > 0) this.#send();
+    });
+  }
+
+  #break(error: StoreError): void {
+    this.#broken ??= error;
+    const all = [...(this.#flying ?? []), ...this.#queue];
+    this.#flying = null;
+    this.#queue = [];
+    for (const { reject } of all) reject(this.#broken);
+  }
+}
+
+/** Copies the octets of all requests into one buffer that the worker gets for good, and points the requests into it. */
+function pack(
+  pending: readonly Pending[],
+  octets: Uint8Array<ArrayBuffer>,
+): Batch & { octets: Uint8Array<ArrayBuffer> } {
+  let at = 0;
+  const requests = pending.map(({ request, octets: parts }) => {
+    if (parts.length === 0) return request;
+    const from = at;
+    for (const part of parts) {
+      octets.set(part, at);
+      at += part.length;
+    }
+    return pointed(request, { from, length: at - from });
+  });
+  return { requests, octets };
+}
+
+function pointed(request: Request, span: Span): Request {
+  if (request.op === "keep" || request.op === "append") return { ...request, octets: span };
+  if (request.op === "settle" && request.bounce !== null)
+    return { ...request, bounce: { ...request.bounce, octets: span } };
+  return request;
+}
+
+/** Stands in a request for octets given beside it. */
+export const GIVEN: Span = NOWHERE;
+
+function lengthOf(parts: readonly Uint8Array[]): number {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  return length;
+}

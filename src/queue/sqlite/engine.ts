@@ -1,0 +1,208 @@
+import { DatabaseSync } from "node:sqlite";
+import { Claims } from "../claims.ts";
+import { integer } from "./columns.ts";
+import { failureOf, spoilsHandle } from "./failure.ts";
+import type { OwnerLock } from "./owner-lock.ts";
+import { acquireOwner } from "./owner-lock.ts";
+import type { Batch, DatabaseSettings, Failure, ReadRequest, Request, Result, WriteRequest } from "./protocol.ts";
+import { Reads } from "./reads.ts";
+import { pragma, prepareSchema } from "./schema.ts";
+import { type AfterCommit, Writes } from "./writes.ts";
+
+/** How long another process (the command line beside a stopping daemon) may hold the write lock before "busy". */
+const BUSY_TIMEOUT_MS = 5000;
+/** Pages of log before they go into the file. Fewer checkpoints mean fewer syncs; more pages mean a longer one. */
+const CHECKPOINT_PAGES = 4000;
+/** Free pages worth giving back to the disk, and how many a round, so that no round is long. */
+const VACUUM_FLOOR_PAGES = 4096;
+const VACUUM_ROUND_PAGES = 512;
+
+type Ask = Exclude<ReadRequest, { op: "close" }>;
+
+interface Handle {
+  readonly database: DatabaseSync;
+  readonly writes: Writes;
+  readonly reads: Reads;
+}
+
+/** The database and the rules of its transactions. Lives in the worker thread; all of it is synchronous. */
+export class Engine {
+  readonly #settings: DatabaseSettings;
+  readonly #onReopen: (failure: Failure) => void;
+  readonly #claims = new Claims<number>();
+  readonly #lock: OwnerLock | null;
+  #handle: Handle | null = null;
+
+  /** Throws what SQLite throws, or an error that says what is wrong with the file. */
+  constructor(settings: DatabaseSettings, lock: OwnerLock | null, onReopen: (failure: Failure) => void) {
+    this.#settings = settings;
+    this.#lock = lock;
+    this.#onReopen = onReopen;
+    const { database, writes } = this.#open();
+    if (settings.role !== "owner") return;
+    database.exec("BEGIN IMMEDIATE");
+    writes.purgeDrafts();
+    database.exec("COMMIT");
+  }
+
+  /** The greatest id in use. */
+  lastId(): number {
+    const row = this.#open()
+      .database.prepare(
+        "SELECT max(coalesce((SELECT max(id) FROM message), 0), coalesce((SELECT max(id) FROM chunk), 0)) AS last",
+      )
+      .get();
+    return row === undefined ? 0 : integer(row, "last");
+  }
+
+  /** Runs a batch: its changes in one transaction, then its questions. Results are in the order of the requests. */
+  run(batch: Batch): Result[] {
+    const results = new Array<Result>(batch.requests.length);
+    const writes: (readonly [at: number, request: WriteRequest])[] = [];
+    const asks: (readonly [at: number, request: Ask])[] = [];
+    for (const [at, request] of batch.requests.entries()) {
+      if (isAsk(request)) asks.push([at, request]);
+      else if (request.op !== "close") writes.push([at, request]);
+      else results[at] = { ok: true, answer: null };
+    }
+    if (writes.length > 0 && !this.#writeTogether(writes, batch.octets, results)) {
+      for (const write of writes) this.#writeAlone(write, batch.octets, results);
+    }
+    for (const [at, request] of asks) results[at] = this.#attempt(() => this.#open().reads.answer(request));
+    return results;
+  }
+
+  /** Gives pages of mail that is gone back to the disk, a few at a time. */
+  tidy(): void {
+    this.#attempt(() => {
+      const { database } = this.#open();
+      if (pragma(database, "freelist_count") > VACUUM_FLOOR_PAGES) {
+        database.exec(`PRAGMA incremental_vacuum(${VACUUM_ROUND_PAGES})`);
+      }
+      return null;
+    });
+  }
+
+  close(): void {
+    try {
+      this.#handle?.database.close();
+    } finally {
+      this.#handle = null;
+      this.#lock?.release();
+    }
+  }
+
+  /**
+   * All changes in one transaction. False when one of them cannot be done, with nothing written and no commit tried: then each
+   * goes alone, so that one bad request fails none of the others. A commit that fails is the answer of all.
+   */
+  #writeTogether(writes: readonly (readonly [number, WriteRequest])[], octets: Uint8Array, results: Result[]): boolean {
+    const after: AfterCommit = [];
+    let committing = false;
+    try {
+      const handle = this.#open();
+      // Chunks of a draft need no sync of their own: the commit that keeps the message syncs all of the log before it.
+      const mustSync = writes.some(([, request]) => request.op !== "append");
+      if (!mustSync) handle.database.exec("PRAGMA synchronous = NORMAL");
+      handle.database.exec("BEGIN IMMEDIATE");
+      for (const [at, request] of writes) {
+        results[at] = { ok: true, answer: handle.writes.apply(request, octets, after) };
+      }
+      committing = true;
+      handle.database.exec("COMMIT");
+      if (!mustSync) handle.database.exec("PRAGMA synchronous = FULL");
+    } catch (error) {
+      this.#recover(error);
+      if (!committing && writes.length > 1 && !spoilsHandle(error)) return false;
+      const failure = failureOf(error);
+      for (const [at] of writes) results[at] = { ok: false, failure };
+      return true;
+    }
+    for (const action of after) action();
+    return true;
+  }
+
+  #writeAlone(write: readonly [number, WriteRequest], octets: Uint8Array, results: Result[]): void {
+    this.#writeTogether([write], octets, results);
+  }
+
+  #attempt(action: () => ReturnType<Reads["answer"]>): Result {
+    try {
+      return { ok: true, answer: action() };
+    } catch (error) {
+      this.#recover(error);
+      return { ok: false, failure: failureOf(error) };
+    }
+  }
+
+  /** Ends the transaction if one is open; after trouble with the disk, drops the handle. */
+  #recover(error: unknown): void {
+    const handle = this.#handle;
+    if (handle === null) return;
+    let spoilt = spoilsHandle(error);
+    try {
+      if (handle.database.isTransaction) handle.database.exec("ROLLBACK");
+      if (!spoilt) handle.database.exec("PRAGMA synchronous = FULL");
+    } catch {
+      spoilt = true; // a handle that cannot roll back is of no more use
+    }
+    if (!spoilt) return;
+    this.#handle = null;
+    try {
+      handle.database.close();
+    } catch {
+      // Nothing is left to be done with it; the next use opens a new one.
+    }
+    this.#onReopen(failureOf(error));
+  }
+
+  #open(): Handle {
+    if (this.#handle !== null) return this.#handle;
+    const database = new DatabaseSync(this.#settings.path, { timeout: BUSY_TIMEOUT_MS });
+    try {
+      prepareSchema(database);
+      database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
+        PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864`);
+      const { maxFileSize } = this.#settings;
+      if (maxFileSize !== null) {
+        database.exec(`PRAGMA max_page_count = ${Math.ceil(maxFileSize / pragma(database, "page_size"))}`);
+      }
+      this.#handle = { database, writes: new Writes(database, this.#claims), reads: new Reads(database, this.#claims) };
+      return this.#handle;
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+}
+
+/** Opens the queue file, as its only deliverer when the role is "owner". */
+export function openEngine(settings: DatabaseSettings, onReopen: (failure: Failure) => void): Engine | Failure {
+  let lock: OwnerLock | null = null;
+  if (settings.role === "owner") {
+    const acquired = acquireOwner(settings.path);
+    if (!acquired.ok) return acquired.error;
+    lock = acquired.value;
+  }
+  try {
+    return new Engine(settings, lock, onReopen);
+  } catch (error) {
+    lock?.release();
+    return failureOf(error);
+  }
+}
+
+const ASKS: ReadonlySet<string> = new Set<Ask["op"]>([
+  "claimDue",
+  "nextDue",
+  "chunk",
+  "list",
+  "get",
+  "story",
+  "expired",
+  "counts",
+]);
+
+function isAsk(request: Request): request is Ask {
+  return ASKS.has(request.op);
+}

@@ -1,0 +1,128 @@
+import type { Instant } from "../../base/index.ts";
+import type { AddressFilter } from "../address-filter.ts";
+import type { QueuedMessage, QueueId, StoryEntry } from "../model.ts";
+import type { QueueCounts, StoreError } from "../store.ts";
+
+/*
+ * What the store says to its worker thread. Requests go over in batches; the octets of a batch travel in one transferred
+ * buffer, and a request names its part of it. Ids are numbers here (see queue-id.ts), structured values are JSON text, which
+ * is cheaper to hand over than objects and is what the columns hold.
+ */
+
+/** Part of the octets of a batch. */
+export interface Span {
+  readonly from: number;
+  readonly length: number;
+}
+
+export interface RecipientColumns {
+  readonly localPart: string;
+  readonly domain: string;
+  readonly parameters: string;
+}
+
+export interface MessageColumns {
+  readonly id: number;
+  readonly receivedAt: number;
+  readonly expiresAt: number;
+  readonly size: number;
+  readonly senderLocal: string | null;
+  readonly senderDomain: string | null;
+  readonly parameters: string;
+  readonly origin: string;
+  readonly recipients: readonly RecipientColumns[];
+}
+
+export interface OutcomeColumns {
+  readonly index: number;
+  readonly kind: "delivered" | "deferred" | "failed";
+  readonly outcome: string;
+  readonly nextAttempt: number | null;
+  readonly event: StoryEntry["event"];
+  readonly text: string;
+}
+
+/** Changes: those of one batch run in one transaction. */
+export type WriteRequest =
+  /** `octets` null: the body came before, by "append". */
+  | { readonly op: "keep"; readonly message: MessageColumns; readonly claim: boolean; readonly octets: Span | null }
+  | { readonly op: "append"; readonly draft: number; readonly chunk: number; readonly octets: Span }
+  | { readonly op: "discard"; readonly draft: number }
+  | {
+      readonly op: "settle";
+      readonly id: number;
+      readonly at: number;
+      readonly recipients: readonly OutcomeColumns[];
+      readonly bounce: { readonly message: MessageColumns; readonly octets: Span } | null;
+    }
+  | { readonly op: "unclaim"; readonly id: number; readonly recipients: readonly number[] }
+  | { readonly op: "hold" | "release" | "retry" | "remove"; readonly id: number; readonly at: number };
+
+export type ReadRequest =
+  | { readonly op: "claimDue"; readonly now: number; readonly limit: number; readonly except: readonly string[] }
+  | { readonly op: "nextDue" }
+  | { readonly op: "chunk"; readonly message: number; readonly after: number | null }
+  | {
+      readonly op: "list";
+      readonly limit: number;
+      readonly after: number | null;
+      readonly address: AddressFilter | null;
+    }
+  | { readonly op: "get"; readonly id: number }
+  | { readonly op: "story"; readonly id: number }
+  | { readonly op: "expired"; readonly now: number; readonly limit: number }
+  | { readonly op: "counts" }
+  | { readonly op: "close" };
+
+export type Request = WriteRequest | ReadRequest;
+
+/** What each request is answered with. */
+export interface Answers {
+  readonly keep: null;
+  readonly append: null;
+  readonly discard: null;
+  readonly settle: null;
+  readonly unclaim: null;
+  readonly hold: boolean;
+  readonly release: boolean;
+  readonly retry: boolean;
+  readonly remove: boolean | "claimed";
+  readonly claimDue: readonly { readonly message: QueuedMessage; readonly recipients: readonly number[] }[];
+  readonly nextDue: Instant | null;
+  /** Null behind the last one. */
+  readonly chunk: { readonly id: number; readonly octets: Uint8Array } | null;
+  readonly list: readonly QueuedMessage[];
+  readonly get: QueuedMessage | null;
+  readonly story: readonly StoryEntry[];
+  readonly expired: readonly QueueId[];
+  readonly counts: QueueCounts;
+  readonly close: null;
+}
+
+export type Answer = Answers[keyof Answers];
+
+export interface Batch {
+  readonly requests: readonly Request[];
+  readonly octets: Uint8Array;
+}
+
+export interface Failure {
+  readonly kind: StoreError["kind"];
+  readonly text: string;
+}
+
+export type Result = { readonly ok: true; readonly answer: Answer } | { readonly ok: false; readonly failure: Failure };
+
+/** From the worker: first "ready" or "refused", then one "results" for each batch, in order. */
+export type WorkerMessage =
+  | { readonly kind: "ready"; readonly lastId: number }
+  | { readonly kind: "refused"; readonly failure: Failure }
+  | { readonly kind: "reopened"; readonly failure: Failure }
+  | { readonly kind: "results"; readonly results: readonly Result[] };
+
+export interface DatabaseSettings {
+  readonly path: string;
+  readonly role: "owner" | "admin";
+  /** Octets the file may grow to; null: as large as the disk allows. */
+  readonly maxFileSize: number | null;
+}

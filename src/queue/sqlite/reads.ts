@@ -1,0 +1,156 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { instant } from "../../base/index.ts";
+import type { Claims } from "../claims.ts";
+import type { QueuedMessage } from "../model.ts";
+import { formatQueueId } from "../queue-id.ts";
+import { acceptedEntry } from "../story.ts";
+import { integer, messageOf, octets, type Row, storyOf } from "./columns.ts";
+import type { Answer, Answers, ReadRequest } from "./protocol.ts";
+
+/** The questions. Each sees what was committed before it. */
+export class Reads {
+  readonly #claims: Claims<number>;
+  readonly #statements: Record<keyof typeof SQL, StatementSync>;
+
+  constructor(database: DatabaseSync, claims: Claims<number>) {
+    this.#claims = claims;
+    const prepare = (name: keyof typeof SQL): StatementSync => database.prepare(SQL[name]);
+    this.#statements = {
+      due: prepare("due"),
+      dueTimes: prepare("dueTimes"),
+      message: prepare("message"),
+      recipients: prepare("recipients"),
+      firstChunk: prepare("firstChunk"),
+      furtherChunk: prepare("furtherChunk"),
+      page: prepare("page"),
+      pageOfAddress: prepare("pageOfAddress"),
+      story: prepare("story"),
+      expired: prepare("expired"),
+      counts: prepare("counts"),
+    };
+  }
+
+  answer(request: Exclude<ReadRequest, { op: "close" }>): Answer {
+    switch (request.op) {
+      case "claimDue":
+        return this.#claimDue(request);
+      case "nextDue":
+        return this.#nextDue();
+      case "chunk":
+        return this.#chunk(request.message, request.after);
+      case "list":
+        return this.#list(request);
+      case "get":
+        return this.#get(request.id);
+      case "story":
+        return this.#story(request.id);
+      case "expired":
+        return this.#expired(request.now, request.limit);
+      case "counts":
+        return this.#counts();
+    }
+  }
+
+  #claimDue(query: Extract<ReadRequest, { op: "claimDue" }>): Answers["claimDue"] {
+    const places = new Map<number, number[]>();
+    let found = 0;
+    for (const row of this.#statements.due.iterate(query.now, JSON.stringify(query.except))) {
+      if (found >= query.limit) break;
+      const message = integer(row, "message");
+      const place = integer(row, "place");
+      if (this.#claims.has(message, place)) continue;
+      const others = places.get(message);
+      if (others === undefined) places.set(message, [place]);
+      else others.push(place);
+      found++;
+    }
+    const claimed: { message: QueuedMessage; recipients: number[] }[] = [];
+    for (const [id, recipients] of places) {
+      const message = this.#get(id);
+      if (message !== null) claimed.push({ message, recipients });
+    }
+    // Only now, when nothing can fail any more: a claim that the caller never hears of would hide the recipient.
+    for (const [id, recipients] of places) for (const place of recipients) this.#claims.add(id, place);
+    return claimed;
+  }
+
+  #nextDue(): Answers["nextDue"] {
+    for (const row of this.#statements.dueTimes.iterate()) {
+      if (this.#claims.has(integer(row, "message"), integer(row, "place"))) continue;
+      return instant(integer(row, "next_attempt"));
+    }
+    return null;
+  }
+
+  #chunk(message: number, after: number | null): Answers["chunk"] {
+    const { firstChunk, furtherChunk } = this.#statements;
+    const row = after === null ? firstChunk.get(message) : furtherChunk.get(message, after);
+    return row === undefined ? null : { id: integer(row, "id"), octets: octets(row, "octets") };
+  }
+
+  #list(query: Extract<ReadRequest, { op: "list" }>): QueuedMessage[] {
+    const after = query.after ?? -1;
+    const { page, pageOfAddress } = this.#statements;
+    if (query.address === null) return page.all(after, query.limit).map((row) => this.#withRecipients(row));
+    const { domain, localPart } = query.address;
+    return pageOfAddress.all({ after, limit: query.limit, domain, localPart }).map((row) => this.#withRecipients(row));
+  }
+
+  #get(id: number): QueuedMessage | null {
+    const row = this.#statements.message.get(id);
+    return row === undefined ? null : this.#withRecipients(row);
+  }
+
+  #withRecipients(row: Row): QueuedMessage {
+    return messageOf(row, this.#statements.recipients.all(integer(row, "id")));
+  }
+
+  #story(id: number): Answers["story"] {
+    const message = this.#get(id);
+    if (message === null) return [];
+    return [acceptedEntry(message), ...this.#statements.story.all(id).map(storyOf)];
+  }
+
+  #expired(now: number, limit: number): Answers["expired"] {
+    const ids: Answers["expired"][number][] = [];
+    for (const row of this.#statements.expired.iterate(now)) {
+      if (ids.length >= limit) break;
+      const id = integer(row, "id");
+      if (!this.#claims.hasAny(id)) ids.push(formatQueueId(id));
+    }
+    return ids;
+  }
+
+  #counts(): Answers["counts"] {
+    const row = this.#statements.counts.get() ?? {};
+    return {
+      messages: integer(row, "messages"),
+      recipients: integer(row, "recipients"),
+      held: integer(row, "held"),
+      octets: integer(row, "octets"),
+      claimed: this.#claims.count,
+    };
+  }
+}
+
+const MATCHES = "domain = :domain AND (:localPart IS NULL OR local_part = :localPart)";
+
+const SQL = {
+  due: `SELECT message, place FROM recipient
+    WHERE state = 0 AND next_attempt <= ? AND domain NOT IN (SELECT value FROM json_each(?))
+    ORDER BY next_attempt`,
+  dueTimes: "SELECT message, place, next_attempt FROM recipient WHERE state = 0 ORDER BY next_attempt",
+  message: "SELECT * FROM message WHERE id = ?",
+  recipients: "SELECT * FROM recipient WHERE message = ? ORDER BY place",
+  firstChunk: "SELECT id, octets FROM chunk WHERE id = ?",
+  furtherChunk: "SELECT id, octets FROM chunk WHERE message = ? AND id <> message AND id > ? ORDER BY id LIMIT 1",
+  page: "SELECT * FROM message WHERE id > ? ORDER BY id LIMIT ?",
+  pageOfAddress: `SELECT * FROM message WHERE id > :after AND (
+      (sender_domain = :domain AND (:localPart IS NULL OR sender_local = :localPart))
+      OR EXISTS (SELECT 1 FROM recipient WHERE recipient.message = message.id AND ${MATCHES}))
+    ORDER BY id LIMIT :limit`,
+  story: "SELECT * FROM story WHERE message = ? ORDER BY id",
+  expired: "SELECT id FROM message WHERE expires_at <= ? ORDER BY expires_at",
+  counts: `SELECT count(*) AS messages, total(held) AS held, total(size) AS octets,
+    (SELECT count(*) FROM recipient WHERE state IN (0, 3)) AS recipients FROM message`,
+} as const;

@@ -1,0 +1,35 @@
+import type { NewMessage, Outcome } from "../model.ts";
+import { queueIdNumber } from "../queue-id.ts";
+import type { Settlement } from "../store.ts";
+import { outcomeEntry } from "../story.ts";
+import type { MessageColumns, OutcomeColumns } from "./protocol.ts";
+
+/** A message as the worker writes it. */
+export function messageColumns(message: NewMessage): MessageColumns {
+  const { reversePath } = message;
+  return {
+    id: queueIdNumber(message.id),
+    receivedAt: message.receivedAt,
+    expiresAt: message.expiresAt,
+    size: message.size,
+    senderLocal: reversePath === null ? null : reversePath.localPart,
+    senderDomain: reversePath === null ? null : reversePath.domain,
+    parameters: JSON.stringify(message.parameters),
+    origin: JSON.stringify(message.origin),
+    recipients: message.recipients.map(({ mailbox, parameters }) => ({
+      localPart: mailbox.localPart,
+      domain: mailbox.domain,
+      parameters: JSON.stringify(parameters),
+    })),
+  };
+}
+
+/** What an attempt led to for one recipient, as the worker writes it. */
+export function outcomeColumns(settled: Settlement["recipients"][number]): OutcomeColumns {
+  const { index, outcome, nextAttempt } = settled;
+  return { index, kind: outcome.kind, outcome: outcomeJson(outcome), nextAttempt, ...outcomeEntry(outcome) };
+}
+
+function outcomeJson(outcome: Outcome): string {
+  return JSON.stringify(outcome);
+}

@@ -1,0 +1,79 @@
+import type { DatabaseSync } from "node:sqlite";
+import { integer } from "./columns.ts";
+
+/** The layout this code reads and writes; docs/queue-format.md explains each table. */
+export const SCHEMA_VERSION = 1;
+
+/** "Pstn": tells `file` and us that the database is a Postern queue. */
+const APPLICATION_ID = 0x5073746e;
+
+/** Measured with 4 KiB messages: larger pages write more than they save, smaller ones split each body more often. */
+const PAGE_SIZE = 8192;
+
+const SCHEMA = `
+CREATE TABLE message (
+  id INTEGER PRIMARY KEY,
+  received_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  held INTEGER NOT NULL,
+  sender_local TEXT,
+  sender_domain TEXT,
+  parameters TEXT NOT NULL,
+  origin TEXT NOT NULL
+) STRICT;
+CREATE INDEX message_expiry ON message (expires_at);
+CREATE TABLE recipient (
+  message INTEGER NOT NULL,
+  place INTEGER NOT NULL,
+  local_part TEXT NOT NULL,
+  domain TEXT NOT NULL,
+  parameters TEXT NOT NULL,
+  state INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  next_attempt INTEGER NOT NULL,
+  outcome TEXT,
+  PRIMARY KEY (message, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recipient_due ON recipient (next_attempt, domain) WHERE state = 0;
+CREATE TABLE chunk (
+  id INTEGER PRIMARY KEY,
+  message INTEGER NOT NULL,
+  octets BLOB NOT NULL
+) STRICT;
+CREATE INDEX chunk_further ON chunk (message, id) WHERE id <> message;
+CREATE TABLE draft (id INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE story (
+  id INTEGER PRIMARY KEY,
+  message INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  recipient INTEGER,
+  event TEXT NOT NULL,
+  text TEXT NOT NULL
+) STRICT;
+CREATE INDEX story_message ON story (message);
+`;
+
+/** Makes the tables in an empty file; refuses a file of another program or of a newer version. */
+export function prepareSchema(database: DatabaseSync): void {
+  const version = pragma(database, "user_version");
+  if (version === SCHEMA_VERSION && pragma(database, "application_id") === APPLICATION_ID) return;
+  if (version > SCHEMA_VERSION) {
+    throw new Error(
+      `the queue file has format ${version}; this version of Postern reads ${SCHEMA_VERSION}: upgrade Postern`,
+    );
+  }
+  if (version !== 0 || pragma(database, "schema_version") !== 0) {
+    throw new Error("the file is an SQLite database but not a Postern queue: choose another path");
+  }
+  database.exec(`PRAGMA page_size = ${PAGE_SIZE}; PRAGMA auto_vacuum = INCREMENTAL`);
+  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+  database.exec(`BEGIN IMMEDIATE; ${SCHEMA}
+    PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+}
+
+/** The value of a pragma that is one integer. */
+export function pragma(database: DatabaseSync, name: string): number {
+  const row = database.prepare(`PRAGMA ${name}`).get();
+  return row === undefined ? 0 : integer(row, name);
+}

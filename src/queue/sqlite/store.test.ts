@@ -1,0 +1,163 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import { type Clock, instant } from "../../base/index.ts";
+import { type AcceptedMessage, StoreError } from "../store.ts";
+import { durableConformance, keepSample, storeConformance } from "../store-conformance.ts";
+import { openSqliteStore } from "./store.ts";
+
+const clock: Clock = { now: () => instant(1_800_000_000_000), after: () => ({ cancel() {} }) };
+
+async function inFolder(body: (path: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "postern-queue-"));
+  try {
+    await body(join(folder, "queue.db"));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function rows(path: string, table: string): number {
+  const database = new DatabaseSync(path, { readOnly: true });
+  const row = database.prepare(`SELECT count(*) AS count FROM ${table}`).get();
+  database.close();
+  return Number(row?.count);
+}
+
+for (const { title, run } of [...storeConformance, ...durableConformance]) {
+  test(`SQLite store: ${title}`, () => inFolder((path) => run((clock) => openSqliteStore({ path, clock }))));
+}
+
+test("delivered, removed and discarded mail leaves no row in any table", () =>
+  inFolder(async (path) => {
+    const store = await openSqliteStore({ path, clock });
+    const large = await keepSample(store, ["a@x.test"], { text: "a".repeat(2_000_000) });
+    const small = await keepSample(store, ["a@x.test"], { text: "a".repeat(100) });
+    {
+      await using draft = store.createDraft();
+      await draft.append(new Uint8Array(1_000_000));
+    }
+    await store.hold(small.message.id, clock.now());
+    await store.remove(small.message.id, clock.now());
+    await store.settle({
+      id: large.message.id,
+      at: clock.now(),
+      recipients: [{ index: 0, nextAttempt: null, outcome: { kind: "delivered", reply: null, hop: HOP } }],
+      bounce: null,
+    });
+    await store.close();
+    for (const table of ["message", "recipient", "chunk", "draft", "story"]) assert.equal(rows(path, table), 0, table);
+  }));
+
+const HOP = { host: "discard", address: null, port: null, tls: null, rule: "local" };
+
+test("half-received mail of a process that died is deleted by the next owner", () =>
+  inFolder(async (path) => {
+    const first = await openSqliteStore({ path, clock });
+    const kept = await keepSample(first, ["a@x.test"], { text: "a".repeat(1_000_000) });
+    const draft = first.createDraft();
+    for (let n = 0; n < 30; n++) await draft.append(new Uint8Array(100_000));
+    await first.close();
+    assert.ok(rows(path, "chunk") > 8 && rows(path, "draft") === 1, "the draft had reached the file");
+    const second = await openSqliteStore({ path, clock });
+    assert.deepEqual(
+      (await second.list({ limit: 9 })).map(({ id }) => id),
+      [kept.message.id],
+    );
+    await second.close();
+    assert.equal(rows(path, "chunk"), 8);
+    assert.equal(rows(path, "draft"), 0);
+  }));
+
+test("one owner at a time; an admin may open beside it", () =>
+  inFolder(async (path) => {
+    const owner = await openSqliteStore({ path, clock });
+    await assert.rejects(
+      openSqliteStore({ path, clock }),
+      (error) => error instanceof StoreError && error.kind === "busy",
+    );
+    const { message } = await keepSample(owner, ["a@x.test"], { text: "a".repeat(10) });
+    const admin = await openSqliteStore({ path, clock, role: "admin" });
+    assert.equal(await admin.hold(message.id, clock.now()), true);
+    assert.equal((await owner.get(message.id))?.held, true);
+    await admin.close();
+    await owner.close();
+    await (await openSqliteStore({ path, clock })).close();
+  }));
+
+test("a full store says so, keeps what it had, and takes mail again when there is room", () =>
+  inFolder(async (path) => {
+    const store = await openSqliteStore({ path, clock, maxFileSize: 2_000_000 });
+    const kept: AcceptedMessage[] = [];
+    const refused: unknown[] = [];
+    await Promise.all(
+      Array.from({ length: 40 }, () =>
+        keepSample(store, ["a@x.test"], { text: "a".repeat(100_000) }).then(
+          (it) => kept.push(it),
+          (error) => refused.push(error),
+        ),
+      ),
+    );
+    assert.ok(kept.length >= 10 && refused.length >= 10, `${kept.length} kept, ${refused.length} refused`);
+    for (const error of refused) assert.ok(error instanceof StoreError && error.kind === "full", String(error));
+    assert.equal((await store.counts()).messages, kept.length);
+    await assert.rejects(
+      keepSample(store, ["a@x.test"], { text: "a".repeat(1_500_000) }),
+      (error) => error instanceof StoreError && error.kind === "full",
+    );
+    for (const { message } of kept.slice(0, 5)) await store.remove(message.id, clock.now());
+    await keepSample(store, ["a@x.test"], { text: "a".repeat(100_000) });
+    assert.equal((await store.counts()).messages, kept.length - 4);
+    await store.close();
+    assert.equal(rows(path, "draft"), 0);
+  }));
+
+test("a request that cannot be done fails none of its batch", () =>
+  inFolder(async (path) => {
+    const store = await openSqliteStore({ path, clock });
+    const twice = await keepSample(store, ["a@x.test"], { text: "a".repeat(10) });
+    const bad = store.settle({
+      id: twice.message.id,
+      at: clock.now(),
+      recipients: [{ index: 0, nextAttempt: null, outcome: { kind: "delivered", reply: null, hop: HOP } }],
+      // An id that is taken: the insert violates the primary key, after other statements of the batch were run.
+      bounce: { message: { ...twice.message, recipients: [] }, body: [new Uint8Array(10)] },
+    });
+    const all = await Promise.allSettled([
+      keepSample(store, ["a@x.test"], { text: "a".repeat(20) }),
+      bad,
+      keepSample(store, ["a@x.test"], { text: "a".repeat(30) }),
+    ]);
+    assert.deepEqual(
+      all.map(({ status }) => status),
+      ["fulfilled", "rejected", "fulfilled"],
+    );
+    assert.deepEqual(
+      (await store.list({ limit: 9 })).map(({ size }) => size),
+      [10, 20, 30],
+    );
+    await store.close();
+  }));
+
+test("files that are no queue are refused with a reason", () =>
+  inFolder(async (path) => {
+    const refused = (at: string) => assert.rejects(openSqliteStore({ path: at, clock }), StoreError);
+    await writeFile(
+      `${path}.text`,
+      "this is no database, and long enough to be read as a header of one, one hundred octets or more, yes",
+    );
+    await refused(`${path}.text`);
+    const other = new DatabaseSync(`${path}.other`);
+    other.exec("CREATE TABLE t (x)");
+    other.close();
+    await refused(`${path}.other`);
+    await refused(join(path, "no", "folder"));
+    await (await openSqliteStore({ path, clock })).close();
+    const newer = new DatabaseSync(path);
+    newer.exec("PRAGMA user_version = 99");
+    newer.close();
+    await refused(path);
+  }));

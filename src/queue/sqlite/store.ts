@@ -1,0 +1,91 @@
+import { type Clock, type Log, silentLog } from "../../base/index.ts";
+import { readAddressFilter } from "../address-filter.ts";
+import { formatQueueId, QueueIdSource, queueIdNumber } from "../queue-id.ts";
+import type { QueueStore } from "../store.ts";
+import { type Channel, GIVEN, Channel as SqliteChannel } from "./channel.ts";
+import { SqliteDraft } from "./draft.ts";
+import { messageColumns, outcomeColumns } from "./requests.ts";
+import { storedBody } from "./stored-body.ts";
+
+/** Octets up to which a body waits in memory for its commit. */
+const DEFAULT_DRAFT_MEMORY = 256 * 1024;
+
+export interface SqliteStoreOptions {
+  /** The queue file; its folder must exist. `-wal`, `-shm` and `.owner` files stand beside it. */
+  readonly path: string;
+  readonly clock: Clock;
+  readonly log?: Log;
+  /**
+   * "owner" (the default) delivers: one process at a time, and what an earlier one left half-received is deleted. "admin" looks and
+   * changes without delivering; with an owner at work use its control socket, since claims are known to the owner alone.
+   */
+  readonly role?: "owner" | "admin";
+  /** Octets of one message kept in memory until it is stored, then streamed to disk. Default 256 KiB. */
+  readonly draftMemory?: number;
+  /** Octets the queue file may grow to; beyond it `StoreError` "full". Default: as large as the disk allows. */
+  readonly maxFileSize?: number;
+}
+
+/**
+ * Opens the embedded store, in a worker thread. Rejects with a `StoreError`: "busy" when another process is the owner, else for
+ * what is wrong with the file. The file format is described in docs/queue-format.md.
+ */
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<QueueStore> {
+  const {
+    path,
+    clock,
+    log = silentLog,
+    role = "owner",
+    draftMemory = DEFAULT_DRAFT_MEMORY,
+    maxFileSize = null,
+  } = options;
+  const { channel, lastId } = await SqliteChannel.open({ path, role, maxFileSize }, log);
+  return sqliteStore(channel, new QueueIdSource(clock, lastId), draftMemory);
+}
+
+function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number): QueueStore {
+  let closing: Promise<void> | null = null;
+  const change = <Op extends "hold" | "release" | "retry" | "remove">(op: Op, id: string, at: number) =>
+    channel.ask<Op>({ op, id: queueIdNumber(id as Parameters<typeof queueIdNumber>[0]), at });
+  return {
+    nextId: () => ids.next(),
+    createDraft: () => new SqliteDraft(formatQueueId(ids.nextNumber()), { channel, ids, memoryLimit }),
+    async settle({ id, at, recipients, bounce }) {
+      await channel.ask(
+        {
+          op: "settle",
+          id: queueIdNumber(id),
+          at,
+          recipients: recipients.map(outcomeColumns),
+          bounce: bounce === null ? null : { message: messageColumns(bounce.message), octets: GIVEN },
+        },
+        bounce === null ? [] : bounce.body,
+      );
+    },
+    claimDue: ({ now, limit, except = [] }) => channel.ask({ op: "claimDue", now, limit, except }),
+    async unclaim(id, recipients) {
+      await channel.ask({ op: "unclaim", id: queueIdNumber(id), recipients });
+    },
+    nextDue: () => channel.ask({ op: "nextDue" }),
+    body: (message) => storedBody(channel, message),
+    list: ({ limit, after, address }) =>
+      channel.ask({
+        op: "list",
+        limit,
+        after: after === undefined ? null : queueIdNumber(after),
+        address: address === undefined ? null : readAddressFilter(address),
+      }),
+    get: (id) => channel.ask({ op: "get", id: queueIdNumber(id) }),
+    story: (id) => channel.ask({ op: "story", id: queueIdNumber(id) }),
+    hold: (id, at) => change("hold", id, at),
+    release: (id, at) => change("release", id, at),
+    retry: (id, at) => change("retry", id, at),
+    remove: (id, at) => change("remove", id, at),
+    expired: (now, limit) => channel.ask({ op: "expired", now, limit }),
+    counts: () => channel.ask({ op: "counts" }),
+    close() {
+      closing ??= channel.ask({ op: "close" }).then(() => {});
+      return closing;
+    },
+  };
+}

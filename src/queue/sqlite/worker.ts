@@ -1,0 +1,42 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { assert } from "../../base/index.ts";
+import { Engine, openEngine } from "./engine.ts";
+import type { Batch, DatabaseSettings, WorkerMessage } from "./protocol.ts";
+
+/** How often free pages are looked for. */
+const TIDY_INTERVAL_MS = 5000;
+
+const port = parentPort;
+assert(port !== null, "this file runs as a worker thread of the store");
+const settings = workerData as DatabaseSettings; // handed over by store.ts, the only one to start this worker
+
+function say(message: WorkerMessage, transfer: ArrayBuffer[] = []): void {
+  port?.postMessage(message, transfer);
+}
+
+const engine = openEngine(settings, (failure) => say({ kind: "reopened", failure }));
+if (engine instanceof Engine) {
+  const tidying = setInterval(() => engine.tidy(), TIDY_INTERVAL_MS).unref();
+  port.on("message", (batch: Batch) => {
+    const results = engine.run(batch);
+    const transfer: ArrayBuffer[] = [];
+    for (const result of results) {
+      // A body's piece owns its buffer wholly; handing it over saves a copy.
+      if (!result.ok || result.answer === null || typeof result.answer !== "object") continue;
+      if ("octets" in result.answer && result.answer.octets instanceof Uint8Array) {
+        if (result.answer.octets.buffer instanceof ArrayBuffer) transfer.push(result.answer.octets.buffer);
+      }
+    }
+    const closing = batch.requests.some((request) => request.op === "close");
+    if (closing) {
+      clearInterval(tidying);
+      engine.close();
+    }
+    say({ kind: "results", results }, transfer);
+    if (closing) port.close();
+  });
+  say({ kind: "ready", lastId: engine.lastId() });
+} else {
+  say({ kind: "refused", failure: engine });
+  port.close();
+}

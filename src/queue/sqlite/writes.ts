@@ -1,0 +1,220 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { Claims } from "../claims.ts";
+import { integer, STATE } from "./columns.ts";
+import type { Answer, MessageColumns, OutcomeColumns, Span, WriteRequest } from "./protocol.ts";
+
+/** What is done in memory once the transaction is durable, and only then. */
+export type AfterCommit = (() => void)[];
+
+type Settle = Extract<WriteRequest, { op: "settle" }>;
+
+const STATE_AFTER = { delivered: STATE.delivered, failed: STATE.failed } as const;
+
+/** The changes, each as statements within a transaction that the caller holds. A throw leaves it to the caller to roll back. */
+export class Writes {
+  readonly #claims: Claims<number>;
+  /** Drafts whose chunks went through this handle. After a reopening their unsynced chunks may be gone. */
+  readonly #drafts = new Set<number>();
+  readonly #statements: Record<keyof typeof SQL, StatementSync>;
+
+  constructor(database: DatabaseSync, claims: Claims<number>) {
+    this.#claims = claims;
+    const prepare = (name: keyof typeof SQL): StatementSync => database.prepare(SQL[name]);
+    this.#statements = {
+      addMessage: prepare("addMessage"),
+      addRecipient: prepare("addRecipient"),
+      addChunk: prepare("addChunk"),
+      addDraft: prepare("addDraft"),
+      dropDraft: prepare("dropDraft"),
+      dropMessage: prepare("dropMessage"),
+      dropRecipients: prepare("dropRecipients"),
+      dropFirstChunk: prepare("dropFirstChunk"),
+      dropFurtherChunks: prepare("dropFurtherChunks"),
+      dropStory: prepare("dropStory"),
+      drafts: prepare("drafts"),
+      states: prepare("states"),
+      message: prepare("message"),
+      record: prepare("record"),
+      tell: prepare("tell"),
+      setHeld: prepare("setHeld"),
+      setState: prepare("setState"),
+      makeDue: prepare("makeDue"),
+    };
+  }
+
+  apply(request: WriteRequest, octets: Uint8Array, after: AfterCommit): Answer {
+    switch (request.op) {
+      case "keep":
+        return this.#keep(request, octets, after);
+      case "append":
+        return this.#append(request, octets);
+      case "discard":
+        this.#drafts.delete(request.draft);
+        this.#statements.dropDraft.run(request.draft);
+        this.#dropAll(request.draft);
+        return null;
+      case "settle":
+        return this.#settle(request, octets, after);
+      case "unclaim":
+        after.push(() => this.#endClaims(request.id, request.recipients));
+        return null;
+      case "hold":
+        return this.#hold(request.id, request.at, true);
+      case "release":
+        return this.#hold(request.id, request.at, false);
+      case "retry":
+        if (!this.#exists(request.id)) return false;
+        this.#statements.makeDue.run(request.at, request.id);
+        this.#statements.tell.run(request.id, request.at, null, "retried", "by the operator");
+        return true;
+      case "remove":
+        if (this.#claims.hasAny(request.id)) return "claimed";
+        if (!this.#exists(request.id)) return false;
+        this.#dropAll(request.id);
+        return true;
+    }
+  }
+
+  /** Deletes what drafts of a process that died had stored. */
+  purgeDrafts(): void {
+    for (const row of this.#statements.drafts.all()) {
+      const draft = integer(row, "id");
+      this.#dropAll(draft);
+      this.#statements.dropDraft.run(draft);
+    }
+  }
+
+  #keep(request: Extract<WriteRequest, { op: "keep" }>, octets: Uint8Array, after: AfterCommit): null {
+    const { message, claim } = request;
+    if (request.octets === null) {
+      if (!this.#drafts.has(message.id))
+        throw new Error("the draft's octets may have been lost when the file was reopened");
+      this.#statements.dropDraft.run(message.id);
+      after.push(() => this.#drafts.delete(message.id));
+    }
+    this.#add(message, request.octets, octets);
+    if (claim) {
+      after.push(() => {
+        for (let place = 0; place < message.recipients.length; place++) this.#claims.add(message.id, place);
+      });
+    }
+    return null;
+  }
+
+  #add(message: MessageColumns, span: Span | null, octets: Uint8Array): void {
+    const { addMessage, addRecipient, addChunk } = this.#statements;
+    const { id, receivedAt, recipients } = message;
+    addMessage.run(
+      id,
+      receivedAt,
+      message.expiresAt,
+      message.size,
+      message.senderLocal,
+      message.senderDomain,
+      message.parameters,
+      message.origin,
+    );
+    for (const [place, recipient] of recipients.entries()) {
+      addRecipient.run(id, place, recipient.localPart, recipient.domain, recipient.parameters, receivedAt);
+    }
+    if (span !== null) addChunk.run(id, id, part(octets, span));
+  }
+
+  #append(request: Extract<WriteRequest, { op: "append" }>, octets: Uint8Array): null {
+    const { draft, chunk } = request;
+    if (chunk === draft) {
+      this.#statements.addDraft.run(draft);
+      this.#drafts.add(draft);
+    }
+    this.#statements.addChunk.run(chunk, draft, part(octets, request.octets));
+    return null;
+  }
+
+  #settle(request: Settle, octets: Uint8Array, after: AfterCommit): null {
+    const { id, at, recipients, bounce } = request;
+    after.push(() => {
+      for (const { index } of recipients) this.#claims.remove(id, index);
+    });
+    const waiting = this.#waiting(id);
+    const news = recipients.filter(({ index }) => waiting.has(index));
+    // All of it was written before, by a commit whose success was not seen: the report, too, is in the queue already.
+    if (news.length === 0) return null;
+    if (bounce !== null) this.#add(bounce.message, bounce.octets, octets);
+    for (const { index, kind } of news) if (kind !== "deferred") waiting.delete(index);
+    if (waiting.size === 0) this.#dropAll(id);
+    else for (const recipient of news) this.#record(id, at, recipient);
+    return null;
+  }
+
+  #waiting(id: number): Set<number> {
+    const waiting = new Set<number>();
+    for (const row of this.#statements.states.all(id)) {
+      const state = integer(row, "state");
+      if (state === STATE.waiting || state === STATE.held) waiting.add(integer(row, "place"));
+    }
+    return waiting;
+  }
+
+  #record(id: number, at: number, recipient: OutcomeColumns): void {
+    const { index, kind, outcome, nextAttempt, event, text } = recipient;
+    const state = kind === "deferred" ? null : STATE_AFTER[kind];
+    this.#statements.record.run(state, kind === "deferred" ? (nextAttempt ?? at) : null, outcome, id, index);
+    this.#statements.tell.run(id, at, index, event, text);
+  }
+
+  #hold(id: number, at: number, held: boolean): boolean {
+    const row = this.#statements.message.get(id);
+    if (row === undefined) return false;
+    if ((integer(row, "held") !== 0) === held) return true;
+    const [from, to] = held ? [STATE.waiting, STATE.held] : [STATE.held, STATE.waiting];
+    this.#statements.setHeld.run(held ? 1 : 0, id);
+    this.#statements.setState.run(to, id, from);
+    this.#statements.tell.run(id, at, null, held ? "held" : "released", "by the operator");
+    return true;
+  }
+
+  #exists(id: number): boolean {
+    return this.#statements.message.get(id) !== undefined;
+  }
+
+  #endClaims(id: number, recipients: readonly number[]): void {
+    for (const place of recipients) this.#claims.remove(id, place);
+  }
+
+  #dropAll(id: number): void {
+    const statements = this.#statements;
+    statements.dropMessage.run(id);
+    statements.dropRecipients.run(id);
+    statements.dropFirstChunk.run(id);
+    statements.dropFurtherChunks.run(id);
+    statements.dropStory.run(id);
+  }
+}
+
+const SQL = {
+  addMessage: `INSERT INTO message (id, received_at, expires_at, size, held, sender_local, sender_domain, parameters, origin)
+    VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)`,
+  addRecipient: `INSERT INTO recipient (message, place, local_part, domain, parameters, state, attempts, next_attempt)
+    VALUES (?, ?, ?, ?, ?, 0, 0, ?)`,
+  addChunk: "INSERT INTO chunk (id, message, octets) VALUES (?, ?, ?)",
+  addDraft: "INSERT INTO draft (id) VALUES (?)",
+  dropDraft: "DELETE FROM draft WHERE id = ?",
+  dropMessage: "DELETE FROM message WHERE id = ?",
+  dropRecipients: "DELETE FROM recipient WHERE message = ?",
+  dropFirstChunk: "DELETE FROM chunk WHERE id = ?",
+  dropFurtherChunks: "DELETE FROM chunk WHERE message = ? AND id <> message",
+  dropStory: "DELETE FROM story WHERE message = ?",
+  drafts: "SELECT id FROM draft",
+  states: "SELECT place, state FROM recipient WHERE message = ?",
+  message: "SELECT held FROM message WHERE id = ?",
+  record: `UPDATE recipient SET state = coalesce(?, state), next_attempt = coalesce(?, next_attempt),
+    attempts = attempts + 1, outcome = ? WHERE message = ? AND place = ?`,
+  tell: "INSERT INTO story (message, at, recipient, event, text) VALUES (?, ?, ?, ?, ?)",
+  setHeld: "UPDATE message SET held = ? WHERE id = ?",
+  setState: "UPDATE recipient SET state = ? WHERE message = ? AND state = ?",
+  makeDue: "UPDATE recipient SET next_attempt = ? WHERE message = ? AND state IN (0, 3)",
+} as const;
+
+function part(octets: Uint8Array, span: Span): Uint8Array {
+  return octets.subarray(span.from, span.from + span.length);
+}

@@ -1,0 +1,29 @@
+import type { NewMessage, Outcome, StoryEntry } from "./model.ts";
+
+/**
+ * The first line of every story. It is made from the message itself and never written, so that mail delivered at once costs
+ * no story rows.
+ */
+export function acceptedEntry(message: Pick<NewMessage, "receivedAt" | "origin" | "size">): StoryEntry {
+  const { origin } = message;
+  const from = origin.address === null ? "" : ` from ${origin.hello ?? "unknown"} (${origin.address})`;
+  const by = origin.identity === null ? "" : ` as ${origin.identity}`;
+  const tls = origin.tls === null ? "" : `, ${origin.tls}`;
+  const text = `${message.size} octets by ${origin.service}${from}${by}${tls}`;
+  return { at: message.receivedAt, recipient: null, event: "accepted", text };
+}
+
+/** What an outcome is called in a story, and its one line. */
+export function outcomeEntry(outcome: Outcome): { readonly event: StoryEntry["event"]; readonly text: string } {
+  if (outcome.kind === "delivered") {
+    const { reply, hop } = outcome;
+    const said = reply === null ? "" : `: ${reply.code} ${reply.lines[0] ?? ""}`;
+    return { event: "delivered", text: `${hop.host}${said} (${hop.tls ?? "no TLS"}; ${hop.rule})` };
+  }
+  const { problem, hop } = outcome;
+  const event = outcome.kind === "failed" && problem.status === EXPIRED_STATUS ? "expired" : outcome.kind;
+  return { event, text: hop === null ? problem.text : `${hop.host}: ${problem.text}` };
+}
+
+/** Delivery time expired (RFC 3463 §3.5). */
+export const EXPIRED_STATUS = "4.4.7";
