@@ -1,14 +1,8 @@
-import type { Brand } from "../base/brand.ts";
-import type { Result } from "../base/result.ts";
-
-/**
- * A domain name as RFC 5321 §4.1.2 and RFC 6531 §3.3 write it, lower-cased, without a trailing dot. U-labels are kept as
- * received; `delivery` turns them into A-labels where DNS is asked.
- */
-export type Domain = Brand<string, "Domain">;
-
-/** An address literal with its brackets, in canonical form: `[192.0.2.1]`, `[IPv6:2001:db8::1]`, or `[Tag:content]`. */
-export type AddressLiteral = Brand<string, "AddressLiteral">;
+import { err, ok, type Result } from "../base/result.ts";
+import { type AddressLiteral, parseAddressLiteral } from "./address-literal.ts";
+import { type Domain, parseDomain } from "./domain.ts";
+import { MAX_LOCAL_PART, MAX_PATH } from "./limits.ts";
+import { hasControls, isAscii, lowerAscii, utf8Length } from "./text.ts";
 
 /** A mailbox. `localPart` is the value, without quotes or backslashes; case is kept (RFC 5321 §2.4). */
 export interface Mailbox {
@@ -23,23 +17,97 @@ export type ReversePath = Mailbox | null;
 export type ForwardPath = Mailbox | "postmaster";
 
 export type AddressProblem =
+  /** `at` counts UTF-16 units from the start of the text that was to be parsed. */
   | { readonly kind: "syntax"; readonly at: number; readonly expected: string }
   | { readonly kind: "tooLong"; readonly part: "localPart" | "domain" | "path"; readonly limit: number };
 
-/** Parses a domain name, no literal. `text` may hold U-labels. */
-export declare function parseDomain(text: string): Result<Domain, AddressProblem>;
-/** Parses `[…]`. */
-export declare function parseAddressLiteral(text: string): Result<AddressLiteral, AddressProblem>;
+/** Dot-string of RFC 5321 §4.1.2, with the non-ASCII characters of RFC 6531 §3.3; controls are refused apart. */
+const DOT_STRING = /[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\uffff]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\uffff]+)*/y;
+const WHOLE_DOT_STRING = new RegExp(`^${DOT_STRING.source}$`);
+/** Quoted-string: qtextSMTP (with RFC 6531 §3.3) or quoted-pairSMTP. */
+const QUOTED_STRING = /"(?:[\u0020\u0021\u0023-\u005b\u005d-\u007e\u0080-\uffff]|\\[\u0020-\u007e])*"/y;
+
+/** A path without its angle brackets may take two octets less. */
+const MAX_MAILBOX = MAX_PATH - 2;
+
 /** Parses `local@domain` without angle brackets (configuration, command line, stored rows). */
-export declare function parseMailbox(text: string): Result<Mailbox, AddressProblem>;
+export function parseMailbox(text: string): Result<Mailbox, AddressProblem> {
+  if (text.length > MAX_MAILBOX || utf8Length(text) > MAX_MAILBOX) {
+    return err({ kind: "tooLong", part: "path", limit: MAX_PATH });
+  }
+  if (hasControls(text) || !text.isWellFormed()) {
+    return err({ kind: "syntax", at: 0, expected: "an address without control characters" });
+  }
+  const scanned = scanLocalPart(text, 0);
+  if (!scanned.ok) return scanned;
+  return finishMailbox(scanned.value, text, text.length);
+}
+
+/** A local part and where it ended. */
+interface ScannedLocalPart {
+  readonly localPart: string;
+  readonly next: number;
+}
+
+/** Reads a Local-part at `at`; `text` is known to hold no controls. */
+export function scanLocalPart(text: string, at: number): Result<ScannedLocalPart, AddressProblem> {
+  const quoted = text.charAt(at) === '"';
+  const pattern = quoted ? QUOTED_STRING : DOT_STRING;
+  pattern.lastIndex = at;
+  if (!pattern.test(text)) return err({ kind: "syntax", at, expected: quoted ? "a closing quote" : "a local part" });
+  const next = pattern.lastIndex;
+  const written = text.slice(at, next);
+  if (written.length > MAX_LOCAL_PART || utf8Length(written) > MAX_LOCAL_PART) {
+    return err({ kind: "tooLong", part: "localPart", limit: MAX_LOCAL_PART });
+  }
+  return ok({ localPart: quoted ? written.slice(1, -1).replace(/\\(.)/gs, "$1") : written, next });
+}
+
+/** Reads `@` and the domain or literal that fills `text` up to `end`, behind a local part. */
+export function finishMailbox(
+  { localPart, next }: ScannedLocalPart,
+  text: string,
+  end: number,
+): Result<Mailbox, AddressProblem> {
+  if (text.charAt(next) !== "@" || next >= end) return err({ kind: "syntax", at: next, expected: "@" });
+  const domain = parseDomainOrLiteral(text.slice(next + 1, end));
+  if (domain.ok) return ok({ localPart, domain: domain.value });
+  return err(shift(domain.error, next + 1));
+}
+
+function parseDomainOrLiteral(text: string): Result<Domain | AddressLiteral, AddressProblem> {
+  return text.startsWith("[") ? parseAddressLiteral(text) : parseDomain(text);
+}
+
+/** A problem found in a part of a text, told by its place in the whole. */
+export function shift(problem: AddressProblem, by: number): AddressProblem {
+  return problem.kind === "syntax" ? { ...problem, at: problem.at + by } : problem;
+}
+
 /** Formats for SMTP and the queue, quoting the local part only where needed. Never with angle brackets. */
-export declare function formatMailbox(mailbox: Mailbox): string;
+export function formatMailbox(mailbox: Mailbox): string {
+  const { localPart, domain } = mailbox;
+  if (WHOLE_DOT_STRING.test(localPart)) return `${localPart}@${domain}`;
+  return `"${localPart.replace(/["\\]/g, "\\$&")}"@${domain}`;
+}
+
 /** `<…>` as MAIL and RCPT write it; `<>` for null. */
-export declare function formatPath(path: ReversePath): string;
+export function formatPath(path: ReversePath): string {
+  return path === null ? "<>" : `<${formatMailbox(path)}>`;
+}
+
 /** True when the mailbox cannot be written without SMTPUTF8 (RFC 6531 §3.2). */
-export declare function needsSmtpUtf8(mailbox: Mailbox): boolean;
+export function needsSmtpUtf8(mailbox: Mailbox): boolean {
+  return !isAscii(mailbox.localPart) || !isAscii(mailbox.domain);
+}
+
 /** Same mailbox: domains by value, local parts exactly, except that "postmaster" has no case. */
-export declare function sameMailbox(a: Mailbox, b: Mailbox): boolean;
-/** The IP address inside `[…]` (v4 dotted or v6), or null for a general literal. */
-export declare function literalAddress(literal: AddressLiteral): string | null;
-export declare function isAddressLiteral(domain: Domain | AddressLiteral): domain is AddressLiteral;
+export function sameMailbox(a: Mailbox, b: Mailbox): boolean {
+  if (a.domain !== b.domain) return false;
+  return a.localPart === b.localPart || (isPostmaster(a.localPart) && isPostmaster(b.localPart));
+}
+
+/** RFC 5321 §4.5.1. */
+export function isPostmaster(localPart: string): boolean {
+  return localPart.length === "postmaster".length && lowerAscii(localPart) === "postmaster";
+}

@@ -1,5 +1,6 @@
-import type { Result } from "../base/result.ts";
+import { err, ok, type Result } from "../base/result.ts";
 import type { Mailbox } from "./address.ts";
+import { mailTable, type ParameterRow, rcptTable } from "./parameter-tables.ts";
 
 /** What MAIL may carry (RFC 5321 §4.1.2 esmtp-param). A key is present only when the client gave the parameter. */
 export interface MailParameters {
@@ -23,7 +24,7 @@ export interface MailParameters {
 export interface RcptParameters {
   /** RFC 3461 §4.1; never empty; NEVER stands alone. */
   readonly notify?: readonly ("NEVER" | "SUCCESS" | "FAILURE" | "DELAY")[];
-  /** RFC 3461 §4.2, decoded from xtext. */
+  /** RFC 3461 §4.2, decoded from xtext, or from the `utf-8` form of RFC 6533 §3; `type` in lower case. */
   readonly orcpt?: { readonly type: string; readonly address: string };
 }
 
@@ -41,16 +42,65 @@ export interface RawParameter {
   readonly value: string | null;
 }
 
-/** Understands parameters by the ordered tables; `offered` are EHLO keywords, and a parameter of one not offered is unknown. */
-export declare function readMailParameters(
+/**
+ * Understands parameters by the ordered tables; `offered` are EHLO keywords, and a parameter of one not offered is unknown
+ * (RFC 5321 §4.1.1.11).
+ */
+export function readMailParameters(
   raw: readonly RawParameter[],
   offered: ReadonlySet<string>,
-): Result<MailParameters, ParameterProblem>;
-export declare function readRcptParameters(
+): Result<MailParameters, ParameterProblem> {
+  return read(mailRows, raw, offered);
+}
+
+export function readRcptParameters(
   raw: readonly RawParameter[],
   offered: ReadonlySet<string>,
-): Result<RcptParameters, ParameterProblem>;
+): Result<RcptParameters, ParameterProblem> {
+  return read(rcptRows, raw, offered);
+}
 
 /** The parameters as a client writes them, in table order, each with a leading space; `""` when there are none. */
-export declare function formatMailParameters(parameters: MailParameters): string;
-export declare function formatRcptParameters(parameters: RcptParameters): string;
+export function formatMailParameters(parameters: MailParameters): string {
+  return format(mailTable, parameters);
+}
+
+export function formatRcptParameters(parameters: RcptParameters): string {
+  return format(rcptTable, parameters);
+}
+
+// Maps, because the keys asked for are a peer's text.
+const mailRows = byKeyword(mailTable);
+const rcptRows = byKeyword(rcptTable);
+
+function byKeyword<P>(table: readonly ParameterRow<P>[]): ReadonlyMap<string, ParameterRow<P>> {
+  return new Map(table.map((row) => [row.keyword, row]));
+}
+
+function read<P extends object>(
+  rows: ReadonlyMap<string, ParameterRow<P>>,
+  raw: readonly RawParameter[],
+  offered: ReadonlySet<string>,
+): Result<Partial<P>, ParameterProblem> {
+  const parameters: Partial<P> = {};
+  const seen = new Set<string>();
+  for (const { keyword, value } of raw) {
+    const row = rows.get(keyword);
+    if (row === undefined || !offered.has(row.extension)) return err({ kind: "unknown", keyword });
+    if (seen.has(keyword)) return err({ kind: "repeated", keyword });
+    seen.add(keyword);
+    const understood = row.read(value, offered);
+    if (understood === null) return err({ kind: "badValue", keyword, expected: row.expected });
+    Object.assign(parameters, understood);
+  }
+  return ok(parameters);
+}
+
+function format<P>(table: readonly ParameterRow<P>[], parameters: P): string {
+  let text = "";
+  for (const row of table) {
+    const value = row.write(parameters);
+    if (value !== null) text += value === true ? ` ${row.keyword}` : ` ${row.keyword}=${value}`;
+  }
+  return text;
+}

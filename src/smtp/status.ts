@@ -7,6 +7,18 @@ export interface EnhancedStatus {
   readonly detail: number;
 }
 
+/** RFC 3463 §2: no leading zeros. */
+const STATUS = /^([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})$/;
+
 /** Parses exactly `5.7.1`; null for anything else. */
-export declare function parseStatus(text: string): EnhancedStatus | null;
-export declare function formatStatus(status: EnhancedStatus): string;
+export function parseStatus(text: string): EnhancedStatus | null {
+  const match = STATUS.exec(text);
+  if (match === null) return null;
+  const [, first, subject, detail] = match;
+  const statusClass = first === "2" ? 2 : first === "4" ? 4 : 5;
+  return { class: statusClass, subject: Number(subject), detail: Number(detail) };
+}
+
+export function formatStatus(status: EnhancedStatus): string {
+  return `${status.class}.${status.subject}.${status.detail}`;
+}
