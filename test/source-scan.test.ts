@@ -3,12 +3,10 @@ import { test } from "node:test";
 import { exportsOf, importsOf, withoutComments } from "./source-scan.ts";
 
 test("comments go, what looks like one in a string stays", () => {
-  const code = withoutComments(
-    'const a = "http://x"; // gone\nconst b = /[/*]"/; /* gone\ntoo */ const c = `// ${a}`;',
-  );
+  const code = withoutComments('const a = "http://x"; // gone\nconst b = /[/*]"/; /* gone\ntoo */ const c = `// a`;');
   assert.doesNotMatch(code, /gone|too/);
   assert.match(code, /"http:\/\/x"/);
-  assert.match(code, /`\/\/ \$\{a\}`/);
+  assert.match(code, /`\/\/ a`/);
   assert.equal(code.split("\n").length, 3, "lines keep their numbers");
 });
 

@@ -20,7 +20,7 @@ export function isPostmaster(mailbox: Mailbox): boolean {
 /**
  * Domains are compared by their A-labels, so that both spellings of an internationalized domain are the same.
  *
- * Deviation: RFC 1123 §5.2.17 wants mail to an address literal of this host to be taken. A literal is treated as any foreign
+ * Deviation: RFC 1123 §5.2.17 wants mail to an address literal of this host to be taken. A literal is treated like every foreign
  * domain, because nearly all such mail is abuse, and which addresses are "ours" is unknown behind address translation.
  */
 export function createHome(options: { readonly hostname: Domain; readonly domains: readonly Domain[] }): Home {

@@ -10,3 +10,7 @@ export {
   openCredentials,
   type Verification,
 } from "./credentials.ts";
+export { type FreeSpace, freeSpaceOf } from "./free-space.ts";
+export { createHome, type Home } from "./home.ts";
+export { createReceiver, type ReceiveLimits, type Receiver, type ReceiverOptions } from "./receive.ts";
+export { createRelayPolicy, type RelayPolicyOptions } from "./relay.ts";
