@@ -44,7 +44,8 @@ export interface PostfixOptions {
   /** PEM; without them there is no STARTTLS. */
   readonly certificate?: string;
   readonly privateKey?: string;
-  readonly folder?: string;
+  /** Makes a folder for mail under the instance's own and returns its path, which stands for PLACE in the settings. */
+  readonly place?: (folder: string) => Promise<string>;
 }
 
 export interface Postfix {
@@ -68,7 +69,7 @@ export async function havePostfix(): Promise<boolean> {
 
 /** Starts a Postfix of its own folder on loopback and waits until it greets. */
 export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
-  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "postern-postfix-")));
+  const folder = await mkdtemp(join(tmpdir(), "postern-postfix-"));
   await chmod(folder, 0o755);
   for (const name of ["queue", "data", "mail"]) await mkdir(join(folder, name), { recursive: true });
   const [uid, gid] = await identity("postfix");
@@ -106,7 +107,8 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
     settings.smtp_tls_loglevel = "1";
   }
   Object.assign(settings, options.settings);
-  const main = Object.entries(settings).map(([key, value]) => `${key} = ${value}\n`);
+  const place = (await options.place?.(folder)) ?? "";
+  const main = Object.entries(settings).map(([key, value]) => `${key} = ${value.replace("PLACE", place)}\n`);
   await writeFile(join(folder, "main.cf"), main.join(""));
   await writeFile(
     join(folder, "master.cf"),

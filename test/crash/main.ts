@@ -1,0 +1,14 @@
+// `npm run crash -- --rounds N` (default 20): see crash.ts.
+import { parseArgs } from "node:util";
+import { crash } from "./crash.ts";
+
+const { values } = parseArgs({ options: { rounds: { type: "string", default: "20" } } });
+const counts = await crash({
+  rounds: Number(values.rounds),
+  progress: (line) => process.stdout.write(`${line}\n`),
+});
+process.stdout.write(
+  `sent ${counts.sent}, acknowledged ${counts.acknowledged}, delivered ${counts.delivered}, ` +
+    `repeated ${counts.repeated}, lost ${counts.lost.length}, altered ${counts.altered.length}\n`,
+);
+process.exitCode = counts.lost.length + counts.altered.length > 0 ? 1 : 0;
