@@ -4,4 +4,5 @@
  */
 export { formatDate, formatField } from "./field.ts";
 export { HeaderScanner, MAX_HEADER_OCTETS } from "./header.ts";
+export { formatReport, type ReportedRecipient } from "./report.ts";
 export { formatReceived, formatReturnPath } from "./trace.ts";

@@ -1,0 +1,223 @@
+import { type Clock, type Log, printable, type Result } from "../base/index.ts";
+import {
+  type ClientProblem,
+  type ClientSession,
+  type ClientTimeouts,
+  type ClientTls,
+  type OutgoingMessage,
+  openSession,
+  type Pool,
+  type RecipientResult,
+} from "../client/index.ts";
+import { connect } from "../net/index.ts";
+import type { Hop, Recipient } from "../queue/index.ts";
+import { events } from "./events.ts";
+import {
+  type Finding,
+  fromProblem,
+  fromResult,
+  isStaleSession,
+  isTooManyRecipients,
+  requireTlsFailure,
+  withoutRequireTls,
+} from "./outcome.ts";
+import { type PlannedAttempt, sessionKey } from "./plan.ts";
+
+/** RFC 5321 §4.5.3.1.8: at least so many recipients every server takes in one transaction. */
+const RECIPIENTS_AT_ONCE = 100;
+
+/** How connections are made; the same for every attempt of a deliverer. */
+export interface Dialling {
+  /** Our name in EHLO. */
+  readonly hostname: string;
+  readonly pool: Pool;
+  readonly clock: Clock;
+  /** For each address, milliseconds. */
+  readonly connectTimeout: number;
+  /** Milliseconds. */
+  readonly handshakeTimeout: number;
+  readonly timeouts: Partial<ClientTimeouts>;
+  readonly localAddress: string | null;
+  /** Where each session leads; filled when it is opened. */
+  readonly peers: WeakMap<ClientSession, string>;
+  /** CAs in PEM that `verified` connections are checked against; null: the system's. */
+  readonly ca: readonly string[] | null;
+}
+
+/** What is to be sent, and to whom. */
+export interface Load extends Omit<OutgoingMessage, "recipients"> {
+  readonly recipients: readonly Recipient[];
+}
+
+/** What one host led to. */
+export interface AttemptResult {
+  /** One for each recipient of the load, in order. */
+  readonly findings: readonly Finding[];
+  /** Why there was no session, null where there was one. */
+  readonly problem: ClientProblem | null;
+}
+
+/** One attempt's surroundings. */
+export interface AttemptContext {
+  readonly dialling: Dialling;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Tries one host: on an idle session where one fits, else on a new connection. An idle session that proves dead before it
+ * answered MAIL says nothing of the host, so the host is asked again at once on a new one.
+ */
+export async function attemptHost(
+  attempt: PlannedAttempt,
+  load: Load,
+  context: AttemptContext,
+): Promise<AttemptResult> {
+  const first = await onOneSession(attempt, load, context, false);
+  const again = first.stale && !context.signal.aborted;
+  const result = again ? await onOneSession(attempt, load, context, true) : first;
+  logResult(attempt, result, context.log);
+  return result;
+}
+
+async function onOneSession(
+  attempt: PlannedAttempt,
+  load: Load,
+  context: AttemptContext,
+  fresh: boolean,
+): Promise<AttemptResult & { readonly stale: boolean }> {
+  const { pool } = context.dialling;
+  const leased = await pool.lease(sessionKey(attempt), () => open(attempt, context), { fresh });
+  if (!leased.ok) {
+    const hop = hopOf(attempt, null, null);
+    const demanded = attempt.requirement.requireTls ? requireTlsFailure(leased.error, hop) : null;
+    const finding = demanded ?? fromProblem(leased.error, hop);
+    return { findings: load.recipients.map(() => finding), problem: leased.error, stale: false };
+  }
+  const lease = leased.value;
+  try {
+    const { session } = lease;
+    const hop = hopOf(attempt, session, context.dialling.peers.get(session) ?? null);
+    if (attempt.requirement.requireTls && !session.extensions.has("REQUIRETLS")) {
+      const finding = withoutRequireTls(hop);
+      return { findings: load.recipients.map(() => finding), problem: null, stale: false };
+    }
+    const results = await transactions(session, spokenLoad(load, session), context.signal);
+    const stale = lease.reused && results.every(isStaleSession);
+    return { findings: results.map((result) => fromResult(result, hop)), problem: null, stale };
+  } finally {
+    lease.release();
+  }
+}
+
+/** RFC 8689 §5: a report that should be protected goes on all the same where the next hop cannot promise it. */
+function spokenLoad(load: Load, session: ClientSession): Load {
+  const { requireTls, ...parameters } = load.parameters;
+  const drop = requireTls === true && load.reversePath === null && !session.extensions.has("REQUIRETLS");
+  return drop ? { ...load, parameters } : load;
+}
+
+async function open(
+  attempt: PlannedAttempt,
+  { dialling, log, signal }: AttemptContext,
+): Promise<Result<ClientSession, ClientProblem>> {
+  const stream = await connect({
+    addresses: attempt.addresses,
+    port: attempt.port,
+    timeout: dialling.connectTimeout,
+    signal,
+    ...(dialling.localAddress === null ? {} : { localAddress: dialling.localAddress }),
+  });
+  if (!stream.ok) {
+    const problem = { kind: "network", stage: "connect", problem: stream.error } as const;
+    return { ok: false, error: problem };
+  }
+  const { address } = stream.value.peer;
+  const session = await openSession({
+    stream: stream.value,
+    hello: dialling.hostname,
+    protocol: attempt.protocol,
+    tls: clientTls(attempt, dialling),
+    timeouts: dialling.timeouts,
+    clock: dialling.clock,
+    signal,
+    log,
+  });
+  if (session.ok) dialling.peers.set(session.value, address);
+  return session;
+}
+
+function clientTls(attempt: PlannedAttempt, dialling: Dialling): ClientTls {
+  const { mode, names } = attempt.requirement;
+  if (mode === "none") return { kind: "none" };
+  const ca = dialling.ca === null ? {} : { ca: dialling.ca };
+  const options = {
+    serverName: serverName(attempt.host),
+    verify: names === null ? ({ kind: "nothing" } as const) : ({ kind: "name", names, ...ca } as const),
+    timeout: dialling.handshakeTimeout,
+  };
+  return { kind: mode, options };
+}
+
+/** RFC 6066 §3: no literal address in SNI. */
+function serverName(host: string): string | null {
+  return host.startsWith("[") || /^[0-9.]+$/.test(host) || host.includes(":") ? null : host;
+}
+
+/**
+ * Sends to all recipients in as few transactions as the host takes: those it has no room for in one follow in the next
+ * (RFC 5321 §4.5.3.1.10), as long as each takes some.
+ */
+async function transactions(
+  session: ClientSession,
+  load: Load,
+  signal: AbortSignal,
+): Promise<readonly RecipientResult[]> {
+  const results: RecipientResult[] = [];
+  let rest = load.recipients.map((recipient, place) => ({ recipient, place }));
+  while (rest.length > 0) {
+    const now = rest.slice(0, RECIPIENTS_AT_ONCE);
+    const answers = await session.send({ ...load, recipients: now.map(({ recipient }) => recipient) }, signal);
+    const progress = answers.some(({ kind }) => kind === "accepted");
+    const again: typeof rest = [];
+    for (const [i, entry] of now.entries()) {
+      const answer = answers[i];
+      if (answer === undefined) throw new Error("a transaction gave fewer results than it had recipients");
+      results[entry.place] = answer;
+      if (progress && session.usable && isTooManyRecipients(answer)) again.push(entry);
+    }
+    rest = [...again, ...rest.slice(RECIPIENTS_AT_ONCE)];
+    if (rest.length > 0 && !session.usable) {
+      const problem = { kind: "closed", stage: "mail" } as const;
+      for (const { place } of rest) results[place] ??= { kind: "broken", problem, uncertain: false };
+      break;
+    }
+  }
+  return results;
+}
+
+function hopOf(attempt: PlannedAttempt, session: ClientSession | null, address: string | null): Hop {
+  const tls = session?.tls ?? null;
+  return {
+    host: attempt.host,
+    address: address,
+    port: attempt.port,
+    tls: tls === null ? null : `${tls.version} ${tls.cipher}`,
+    rule: attempt.requirement.rule,
+  };
+}
+
+function logResult(attempt: PlannedAttempt, { findings, problem }: AttemptResult, log: Log): void {
+  const { host, requirement } = attempt;
+  const first = findings[0]?.outcome;
+  if (problem !== null) {
+    const said = first === undefined || first.kind === "delivered" ? "" : first.problem.text;
+    const detail = problem.kind === "network" ? printable(problem.problem.detail) : problem.kind;
+    log.info(events.hostFailed, { host, rule: requirement.rule, problem: printable(said), detail });
+    return;
+  }
+  const accepted = findings.filter(({ outcome }) => outcome.kind === "delivered").length;
+  const { address, tls } = first?.hop ?? { address: null, tls: null };
+  const refused = findings.length - accepted;
+  log.info(events.transaction, { host, address, tls, rule: requirement.rule, accepted, refused });
+}

@@ -1,0 +1,189 @@
+import { type Clock, type Log, MINUTE, mathRandom, type Random, SECOND, silentLog } from "../base/index.ts";
+import type { ClientSession, ClientTimeouts, Pool } from "../client/index.ts";
+import type { Resolver } from "../net/index.ts";
+import type { Deliverer, DeliveryJob, Outcome, Recipient } from "../queue/index.ts";
+import type { AttemptContext, Dialling } from "./attempt.ts";
+import { deliverToMaildir, discard } from "./local/local-delivery.ts";
+import { Maildir } from "./local/maildir.ts";
+import { type HostLookupContext, lookUpExchangers, lookUpHost } from "./mx.ts";
+import { aborted } from "./outcome.ts";
+import { deliverToHosts } from "./remote.ts";
+import { asciiDomain, type LocalDomain, type Route, type RouteRule, RouteTable } from "./route.ts";
+
+export interface DelivererOptions {
+  /** Our own name, for EHLO, for file names, and to know ourselves among mail exchangers. */
+  readonly hostname: string;
+  readonly domains: readonly LocalDomain[];
+  readonly routes: readonly RouteRule[];
+  /** The port at MX hosts; 25 but in tests. */
+  readonly port: number;
+  readonly resolver: Resolver;
+  /** Sessions to other hosts; the caller closes it. */
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly random?: Random;
+  readonly log?: Log;
+  /** Is this address and port one that this server listens on? See `selfTest`. Default: none is. */
+  readonly isSelf?: (address: string, port: number) => boolean;
+  /** For each address, milliseconds; default 30 seconds. */
+  readonly connectTimeout?: number;
+  /** Milliseconds; default 30 seconds. */
+  readonly handshakeTimeout?: number;
+  readonly timeouts?: Partial<ClientTimeouts>;
+  /** The address that connections are made from. */
+  readonly localAddress?: string;
+  /** CAs in PEM for `verified` routes; default the system's. */
+  readonly ca?: readonly string[];
+  /** Clear text after a failed handshake where nothing demands TLS; default false: the mail waits. */
+  readonly clearTextAfterTlsFailure?: boolean;
+  /** No further host of a job is begun after so many milliseconds; default 10 minutes. */
+  readonly budget?: number;
+}
+
+/** Carries mail to where its routes lead: Maildirs, LMTP, smarthosts, mail exchangers. */
+export function createDeliverer(options: DelivererOptions): Deliverer {
+  return new RoutingDeliverer(options);
+}
+
+class RoutingDeliverer implements Deliverer {
+  readonly #options: DelivererOptions;
+  readonly #table: RouteTable;
+  readonly #maildir: Maildir;
+  readonly #dialling: Dialling;
+  readonly #log: Log;
+
+  constructor(options: DelivererOptions) {
+    this.#options = options;
+    this.#table = new RouteTable(options.domains, options.routes);
+    this.#maildir = new Maildir({ hostname: options.hostname, clock: options.clock });
+    this.#log = options.log ?? silentLog;
+    this.#dialling = {
+      hostname: asciiDomain(options.hostname) ?? options.hostname,
+      pool: options.pool,
+      clock: options.clock,
+      connectTimeout: options.connectTimeout ?? 30 * SECOND,
+      handshakeTimeout: options.handshakeTimeout ?? 30 * SECOND,
+      timeouts: options.timeouts ?? {},
+      localAddress: options.localAddress ?? null,
+      peers: new WeakMap<ClientSession, string>(),
+      ca: options.ca ?? null,
+    };
+  }
+
+  destination(mailbox: DeliveryJob["recipients"][number]["mailbox"]): string {
+    return this.#table.route(mailbox).key;
+  }
+
+  /** Routes anew what the job holds: the configuration may have changed since the job's destination was named. */
+  async deliver(job: DeliveryJob, signal: AbortSignal): Promise<readonly Outcome[]> {
+    const log = this.#log.child({ id: job.message.id });
+    const outcomes = new Map<Recipient, Outcome>();
+    for (const { route, recipients } of this.#groups(job.recipients)) {
+      const results = signal.aborted
+        ? recipients.map(aborted)
+        : await this.#deliverGroup(route, recipients, job, { dialling: this.#dialling, log, signal });
+      for (const [i, recipient] of recipients.entries()) {
+        const outcome = results[i];
+        if (outcome !== undefined) outcomes.set(recipient, outcome);
+      }
+    }
+    return job.recipients.map((recipient) => {
+      const outcome = outcomes.get(recipient);
+      if (outcome === undefined) throw new Error("a recipient was left without an outcome");
+      return outcome;
+    });
+  }
+
+  #groups(recipients: readonly Recipient[]): Iterable<{ readonly route: Route; readonly recipients: Recipient[] }> {
+    const groups = new Map<string, { readonly route: Route; readonly recipients: Recipient[] }>();
+    for (const recipient of recipients) {
+      const route = this.#table.route(recipient.mailbox);
+      const group = groups.get(route.key);
+      if (group === undefined) groups.set(route.key, { route, recipients: [recipient] });
+      else group.recipients.push(recipient);
+    }
+    return groups.values();
+  }
+
+  async #deliverGroup(
+    route: Route,
+    recipients: readonly Recipient[],
+    job: DeliveryJob,
+    context: AttemptContext,
+  ): Promise<readonly Outcome[]> {
+    switch (route.kind) {
+      case "none": {
+        const problem = { text: `${route.domain} is no domain that DNS knows`, reply: null, status: "5.1.2" };
+        return recipients.map(() => ({ kind: "failed", scope: "recipient", problem, hop: null }));
+      }
+      case "local":
+        return await this.#deliverLocally(route, recipients, job, context);
+      case "mx": {
+        const lookup = await lookUpExchangers(route.domain, this.#lookup(this.#options.port));
+        const shape = { port: this.#options.port, protocol: "smtp", implicit: false } as const;
+        return await deliverToHosts(lookup, this.#request(job, recipients, route.tls, route.rule, shape), context);
+      }
+      case "relay": {
+        const { kind, host, port } = route.via;
+        const lookup = await lookUpHost(host, this.#lookup(port));
+        const shape = { port, protocol: kind === "lmtp" ? "lmtp" : "smtp", implicit: kind === "smtps" } as const;
+        return await deliverToHosts(lookup, this.#request(job, recipients, route.tls, route.rule, shape), context);
+      }
+    }
+  }
+
+  async #deliverLocally(
+    route: Extract<Route, { kind: "local" }>,
+    recipients: readonly Recipient[],
+    job: DeliveryJob,
+    context: AttemptContext,
+  ): Promise<readonly Outcome[]> {
+    const { deliver } = route;
+    const { message, body } = job;
+    const { log } = context;
+    switch (deliver.kind) {
+      case "discard":
+        return recipients.map((recipient) => discard({ message, recipient, body, log }));
+      case "maildir": {
+        const outcomes: Outcome[] = [];
+        for (const recipient of recipients) {
+          const local = { message, recipient, body, log };
+          outcomes.push(await deliverToMaildir(this.#maildir, deliver.path, local));
+        }
+        return outcomes;
+      }
+      case "lmtp": {
+        const { host, port } = deliver;
+        const lookup = await lookUpHost(host, this.#lookup(port));
+        const shape = { port, protocol: "lmtp", implicit: false } as const;
+        const reason = `local domain ${route.domain}`;
+        return await deliverToHosts(lookup, this.#request(job, recipients, "opportunistic", reason, shape), context);
+      }
+    }
+  }
+
+  #lookup(port: number): HostLookupContext {
+    const { resolver, hostname, random = mathRandom, isSelf = () => false } = this.#options;
+    return { resolver, random, hostname: asciiDomain(hostname) ?? hostname, port, isSelf };
+  }
+
+  #request(
+    job: DeliveryJob,
+    recipients: readonly Recipient[],
+    level: Extract<Route, { kind: "mx" }>["tls"],
+    reason: string,
+    shape: { readonly port: number; readonly protocol: "smtp" | "lmtp"; readonly implicit: boolean },
+  ) {
+    const { reversePath, parameters } = job.message;
+    return {
+      ...shape,
+      level,
+      reason,
+      // RFC 8689 §4.2.1, §5: a report is not lost for want of what its message demanded.
+      requireTls: parameters.requireTls === true && reversePath !== null,
+      load: { reversePath, parameters, recipients, body: job.body },
+      clearTextAfterTlsFailure: this.#options.clearTextAfterTlsFailure ?? false,
+      budget: this.#options.budget ?? 10 * MINUTE,
+    };
+  }
+}

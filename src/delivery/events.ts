@@ -1,0 +1,17 @@
+/** Names of the log events of this folder. They are an interface: a name is never reused for something else. */
+export const events = {
+  /** One host was tried and did not take all: with `host`, `rule`, `problem`. */
+  hostFailed: "delivery.host.failed",
+  /** A transaction ended at a host: with `host`, `address`, `tls`, `rule`, `accepted`, `refused`. */
+  transaction: "delivery.transaction",
+  /** A mailbox was written: with `recipient`, `file`. */
+  stored: "delivery.maildir.stored",
+  /** A mailbox could not be written: with `recipient`, `path`, `error`. */
+  storeFailed: "delivery.maildir.failed",
+  /** Mail was thrown away as configured: with `recipient`. */
+  discarded: "delivery.discarded",
+  /** A report was written: with `id`, `to`, `recipients`. */
+  reported: "delivery.report.written",
+  /** No report may be sent for this failure: with `reason`, `recipients`. */
+  unreported: "delivery.report.none",
+} as const;

@@ -1,0 +1,9 @@
+/**
+ * Mail that is due, carried to where it goes: routes, mail exchangers, TLS policy, attempts, local mailboxes, and the reports on
+ * what was given up. What is decided (`route`, `tls-policy`, `plan`, `outcome`) is pure; what is done (`attempt`, `local/`) is thin.
+ * Nothing here may know how mail came in (`server`, `intake`) or when it is tried again (`queue`). Begin with `deliverer.ts`.
+ */
+export { createReporter, type ReporterOptions } from "./bounce.ts";
+export { createDeliverer, type DelivererOptions } from "./deliverer.ts";
+export type { LocalDelivery, LocalDomain, RouteRule, TlsLevel, Via } from "./route.ts";
+export { selfTest } from "./self.ts";

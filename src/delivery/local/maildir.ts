@@ -1,0 +1,144 @@
+import { type FileHandle, mkdir, open, rename, unlink } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { type Clock, concatBytes } from "../../base/index.ts";
+import { formatField, formatReturnPath } from "../../message/index.ts";
+import type { Body } from "../../queue/index.ts";
+import { formatMailbox, type Mailbox, type ReversePath } from "../../smtp/index.ts";
+import { DirectorySync, syncDirectory } from "./directory-sync.ts";
+
+/** Bodies up to this many octets are written in one call. */
+const ONE_WRITE = 256 * 1024;
+
+export interface MaildirOptions {
+  /** Our own name, part of each file's name. */
+  readonly hostname: string;
+  readonly clock: Clock;
+  /** Default: this process's. */
+  readonly processId?: number;
+}
+
+/** One message for one mailbox. */
+export interface MaildirDelivery {
+  /** The Maildir: holds `tmp`, `new` and `cur`, which are made where missing. */
+  readonly folder: string;
+  readonly reversePath: ReversePath;
+  readonly recipient: Mailbox;
+  readonly body: Body;
+}
+
+/**
+ * Writes messages into Maildirs: `tmp`, sync of the file, rename into `new`, sync of both directories; only then is a
+ * message delivered. A reader never sees half a message, and a crash leaves at most a file in `tmp`.
+ *
+ * The octets are those that were sent, CRLF included, behind a Return-Path and a Delivered-To field: docs/decisions/maildir-newlines.md.
+ */
+export class Maildir {
+  readonly #options: MaildirOptions;
+  readonly #directories = new DirectorySync();
+  #deliveries = 0;
+
+  constructor(options: MaildirOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves to the path of the file, safe on the disk. Rejects with the error of the file system, having left nothing in `new`. */
+  async deliver(delivery: MaildirDelivery): Promise<string> {
+    const folder = resolve(delivery.folder);
+    const fields = concatBytes([
+      formatReturnPath(delivery.reversePath),
+      formatField("Delivered-To", [[formatMailbox(delivery.recipient)]]),
+    ]);
+    const name = this.#uniqueName(fields.length + delivery.body.size);
+    const temporary = join(folder, "tmp", name);
+    const final = join(folder, "new", name);
+    await writeSynced(await openNew(temporary, folder), temporary, fields, delivery.body);
+    try {
+      await rename(temporary, final);
+    } catch (error) {
+      await discard(temporary);
+      throw error;
+    }
+    await Promise.all([this.#directories.sync(join(folder, "new")), this.#directories.sync(join(folder, "tmp"))]);
+    return final;
+  }
+
+  /** `SECONDS.MmicrosecondsPpidQcount.host,S=size`, as other Maildir programs write and read it. */
+  #uniqueName(size: number): string {
+    const now = this.#options.clock.now();
+    const seconds = Math.floor(now / 1000);
+    const micros = (now % 1000) * 1000;
+    const host = this.#options.hostname.replace(/\//g, "\\057").replace(/:/g, "\\072");
+    const unique = `M${micros}P${this.#options.processId ?? process.pid}Q${++this.#deliveries}`;
+    return `${seconds}.${unique}.${host},S=${size}`;
+  }
+}
+
+/** Opens a new file in `tmp`. The three directories are made when the first message comes. */
+async function openNew(path: string, folder: string): Promise<FileHandle> {
+  try {
+    return await open(path, "wx", 0o600);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+  for (const part of ["tmp", "new", "cur"]) await makeDirectory(join(folder, part));
+  return await open(path, "wx", 0o600);
+}
+
+/** Makes a directory and those above it, each name synced, so that mail in it cannot vanish with its folder. */
+async function makeDirectory(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  const top = dirname(first);
+  for (let at = dirname(path); ; at = dirname(at)) {
+    await syncDirectory(at);
+    if (at === top || at === dirname(at)) return;
+  }
+}
+
+async function writeSynced(handle: FileHandle, path: string, fields: Uint8Array, body: Body): Promise<void> {
+  try {
+    try {
+      await write(handle, fields, body);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    await discard(path);
+    throw error;
+  }
+}
+
+async function write(handle: FileHandle, fields: Uint8Array, body: Body): Promise<void> {
+  let written = 0;
+  if (body.size <= ONE_WRITE) {
+    const parts = [fields];
+    for await (const chunk of body.chunks()) {
+      parts.push(chunk);
+      written += chunk.length;
+    }
+    await handle.writeFile(concatBytes(parts));
+  } else {
+    await handle.writeFile(fields);
+    for await (const chunk of body.chunks()) {
+      await handle.writeFile(chunk);
+      written += chunk.length;
+    }
+  }
+  // A body cut short by a broken store must not pass for the message.
+  if (written !== body.size) throw new Error(`the stored body has ${written} octets where ${body.size} were promised`);
+}
+
+async function discard(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch {
+    // The delivery has failed already and says why; a file left in tmp is harmless.
+  }
+}
+
+/** The `code` of a Node file system error (`ENOSPC`), or null for any other error. */
+export function errorCode(error: unknown): string | null {
+  if (!(error instanceof Error) || !("code" in error)) return null;
+  return typeof error.code === "string" ? error.code : null;
+}

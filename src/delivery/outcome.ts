@@ -1,0 +1,266 @@
+import { printable } from "../base/index.ts";
+import type { ClientProblem, RecipientResult, Stage } from "../client/index.ts";
+import type { NetProblem } from "../net/index.ts";
+import type { DeliveryProblem, Hop, Outcome, Scope } from "../queue/index.ts";
+import { describeReply, formatStatus, type Reply, severity } from "../smtp/index.ts";
+
+/** What one host led to for one recipient, and whether it is right to ask the next host. */
+export interface Finding {
+  readonly outcome: Outcome;
+  /** True where the trouble is the host's, so that another may take the message. */
+  readonly tryNext: boolean;
+}
+
+/** The meaning of one recipient's result in a transaction. */
+export function fromResult(result: RecipientResult, hop: Hop): Finding {
+  switch (result.kind) {
+    case "accepted":
+      return { outcome: { kind: "delivered", reply: result.reply, hop }, tryNext: false };
+    case "refused":
+      return fromRefusal(result.stage, result.reply, hop, result.local === true);
+    case "broken":
+      return result.uncertain ? fromUncertain(result.problem, hop) : fromProblem(result.problem, hop);
+  }
+}
+
+/** The meaning of a session that did not come about, or broke before the end of data was sent. */
+export function fromProblem(problem: ClientProblem, hop: Hop): Finding {
+  if (problem.kind === "refused") return fromRefusal(problem.stage, problem.reply, hop, false);
+  const { status, text } = describeProblem(problem, hop.host);
+  // Before a session stands the trouble is the host's; after that only this connection's.
+  const scope = isTransactionStage(stageOf(problem)) ? "connection" : "host";
+  return { outcome: deferred(scope, { text, reply: null, status }, hop), tryNext: true };
+}
+
+/**
+ * The end of data was sent and its reply never came: it may have been taken. At least once: it is tried again, later and not
+ * at once at the next host, for by then a duplicate may be found out (RFC 5321 §4.5.3.2.6, RFC 1047).
+ */
+function fromUncertain(problem: ClientProblem, hop: Hop): Finding {
+  const { text } = describeProblem(problem, hop.host);
+  const said = `${text}, after the message was sent: it may have been taken, and will be sent again`;
+  return { outcome: deferred("connection", { text: said, reply: null, status: "4.4.2" }, hop), tryNext: false };
+}
+
+function fromRefusal(stage: Stage, reply: Reply, hop: Hop, local: boolean): Finding {
+  const permanent = severity(reply) === "permanent" && !isOldTooMany(stage, reply);
+  const status = refusalStatus(stage, reply, permanent);
+  const who = local ? `${hop.host} cannot take it` : `${hop.host} said at ${STAGE_WORDS[stage]}`;
+  const problem = { text: `${who}: ${describeReply(reply)}`, reply: local ? null : reply, status };
+  if (local) return { outcome: failed("message", problem, hop), tryNext: true };
+  if (!isTransactionStage(stage)) {
+    // A handshake that a policy demands may be repaired, or is under attack: neither is the recipient's end.
+    const kind = permanent && stage !== "starttls" && stage !== "auth" ? failed : deferred;
+    return { outcome: kind("host", problem, hop), tryNext: true };
+  }
+  if (permanent) {
+    return { outcome: failed(stage === "rcpt" ? "recipient" : "message", problem, hop), tryNext: false };
+  }
+  if (isHostTrouble(stage, reply)) return { outcome: deferred("host", problem, hop), tryNext: true };
+  return { outcome: deferred(stage === "rcpt" ? "recipient" : "message", problem, hop), tryNext: false };
+}
+
+/**
+ * 421 is always the host's; so is trouble of its mail system (X.3.x save "too big", RFC 3463 §3.4) and 452 at MAIL, where no
+ * recipient is at fault yet.
+ */
+function isHostTrouble(stage: Stage, reply: Reply): boolean {
+  if (reply.code === 421) return true;
+  if (stage === "rcpt") return false;
+  if (reply.status === null) return reply.code === 452 && stage === "mail";
+  return reply.status.subject === 3 && reply.status.detail !== 4;
+}
+
+/** RFC 5321 §4.5.3.1.10: RFC 821 named "too many recipients" 552; at RCPT it is read as 452. */
+function isOldTooMany(stage: Stage, reply: Reply): boolean {
+  return stage === "rcpt" && reply.code === 552 && (reply.status === null || isTooMany(reply.status));
+}
+
+function isTooMany(status: { readonly subject: number; readonly detail: number }): boolean {
+  return status.subject === 5 && status.detail === 3;
+}
+
+/** The host takes no more recipients in this transaction; the rest may follow in another (RFC 5321 §4.5.3.1.10). */
+export function isTooManyRecipients(result: RecipientResult): boolean {
+  if (result.kind !== "refused" || result.stage !== "rcpt") return false;
+  if (result.reply.code !== 452 && result.reply.code !== 552) return false;
+  return result.reply.status === null || isTooMany(result.reply.status);
+}
+
+/**
+ * The session was idle in the pool and died before it said anything to MAIL: that tells nothing of the host, which is asked
+ * once more on a new connection.
+ */
+export function isStaleSession(result: RecipientResult): boolean {
+  if (result.kind === "refused") return result.stage === "mail" && result.reply.code === 421;
+  if (result.kind !== "broken" || result.uncertain) return false;
+  const { problem } = result;
+  return (problem.kind === "closed" || problem.kind === "network") && problem.stage === "mail";
+}
+
+/** A failed handshake, after which a clear-text connection may still work. */
+export function isHandshakeFailure(problem: ClientProblem): boolean {
+  return problem.kind !== "tlsNotOffered" && problem.kind !== "authNotOffered" && problem.stage === "handshake";
+}
+
+/** The host was reached over TLS and does not promise REQUIRETLS (RFC 8689 §4.2.1 step 5). */
+export function withoutRequireTls(hop: Hop): Finding {
+  const text = `${hop.host} does not offer REQUIRETLS, which the message demands`;
+  return { outcome: failed("message", { text, reply: null, status: "5.7.30" }, hop), tryNext: true };
+}
+
+/** RFC 8689 §4.2.1: a message that demands TLS and cannot have it fails; it does not wait for something less. */
+export function requireTlsFailure(problem: ClientProblem, hop: Hop): Finding | null {
+  const lacking = problem.kind === "tlsNotOffered" || (problem.kind === "refused" && problem.stage === "starttls");
+  if (!lacking && !isHandshakeFailure(problem)) return null;
+  const { text } = describeProblem(problem, hop.host);
+  const said = `${text}; the message demands REQUIRETLS`;
+  return { outcome: failed("message", { text: said, reply: null, status: "5.7.10" }, hop), tryNext: true };
+}
+
+/** We are stopping: nothing is known and nothing was done. */
+export function aborted(): Outcome {
+  const problem = { text: "the server is stopping; the attempt was not made", reply: null, status: "4.3.2" };
+  return { kind: "deferred", scope: "connection", problem, hop: null };
+}
+
+/**
+ * What several hosts led to, together: no temporary failure is lost behind a permanent one, and a host of which DNS knew
+ * nothing just now may still take it. Among equals a reply tells more than silence, and the best host more than the rest.
+ */
+export function combine(outcomes: readonly Outcome[], unresolved: readonly string[]): Outcome | null {
+  const temporary = outcomes.filter((outcome) => outcome.kind === "deferred");
+  const chosen = firstTelling(temporary) ?? firstTelling(outcomes);
+  if (chosen === null || chosen.kind !== "failed" || unresolved.length === 0) return chosen;
+  const text = `${chosen.problem.text}; no address is known just now for ${unresolved.join(", ")}`;
+  return deferred(chosen.scope, { ...chosen.problem, text, status: "4.4.3" }, chosen.hop);
+}
+
+function firstTelling(outcomes: readonly Outcome[]): Outcome | null {
+  return outcomes.find((o) => o.kind !== "delivered" && o.problem.reply !== null) ?? outcomes[0] ?? null;
+}
+
+function deferred(scope: Scope, problem: DeliveryProblem, hop: Hop | null): Outcome {
+  return { kind: "deferred", scope, problem, hop };
+}
+
+function failed(scope: Scope, problem: DeliveryProblem, hop: Hop): Outcome {
+  return { kind: "failed", scope, problem, hop };
+}
+
+const STAGE_WORDS: Record<Stage, string> = {
+  connect: "connecting",
+  greeting: "its greeting",
+  hello: "EHLO",
+  starttls: "STARTTLS",
+  handshake: "the TLS handshake",
+  auth: "AUTH",
+  mail: "MAIL FROM",
+  rcpt: "RCPT TO",
+  data: "DATA",
+  body: "the message body",
+  end: "the end of data",
+  reset: "RSET",
+  quit: "QUIT",
+};
+
+const TRANSACTION_STAGES: ReadonlySet<Stage> = new Set(["mail", "rcpt", "data", "body", "end", "reset", "quit"]);
+
+function isTransactionStage(stage: Stage): boolean {
+  return TRANSACTION_STAGES.has(stage);
+}
+
+function stageOf(problem: ClientProblem): Stage {
+  if (problem.kind === "tlsNotOffered") return "starttls";
+  return problem.kind === "authNotOffered" ? "auth" : problem.stage;
+}
+
+function describeProblem(problem: ClientProblem, host: string): { readonly status: string; readonly text: string } {
+  switch (problem.kind) {
+    case "network":
+      return describeNetwork(problem.problem, problem.stage, host);
+    case "refused":
+      return {
+        status: refusalStatus(problem.stage, problem.reply, false),
+        text: `${host} said at ${STAGE_WORDS[problem.stage]}: ${describeReply(problem.reply)}`,
+      };
+    case "protocol":
+      return {
+        status: "4.5.0",
+        text: `${host} broke the protocol at ${STAGE_WORDS[problem.stage]}: ${printable(problem.detail)}`,
+      };
+    case "timeout":
+      return {
+        status: problem.stage === "connect" ? "4.4.1" : "4.4.2",
+        text: `${host} did not answer in time at ${STAGE_WORDS[problem.stage]}`,
+      };
+    case "closed":
+      return { status: "4.4.2", text: `${host} closed the connection at ${STAGE_WORDS[problem.stage]}` };
+    case "tlsNotOffered":
+      return { status: "4.7.4", text: `${host} does not offer STARTTLS, which must be had` };
+    case "authNotOffered":
+      return { status: "4.7.4", text: `${host} offers no way to authenticate that is known here` };
+  }
+}
+
+/** Our own words for what the network did: local detail stays in the log, because this text may go into a report. */
+function describeNetwork(problem: NetProblem, stage: Stage, host: string) {
+  switch (problem.kind) {
+    case "tls":
+      return { status: "4.7.5", text: `the TLS handshake with ${host} failed` };
+    case "certificate":
+      return { status: "4.7.5", text: `the certificate of ${host} does not prove what is demanded` };
+    case "timeout":
+      return { status: stage === "connect" ? "4.4.1" : "4.4.2", text: `${host} did not answer in time` };
+    case "refused":
+      return { status: "4.4.1", text: `${host} refused the connection` };
+    case "unreachable":
+      return { status: "4.4.1", text: `${host} cannot be reached` };
+    default:
+      return {
+        status: stage === "connect" ? "4.4.1" : "4.4.2",
+        text: `the connection to ${host} broke at ${STAGE_WORDS[stage]}`,
+      };
+  }
+}
+
+/** The remote's enhanced status where its class fits, else the nearest to its code (RFC 3463, RFC 5248 §2). */
+function refusalStatus(stage: Stage, reply: Reply, permanent: boolean): string {
+  const kind = permanent ? 5 : 4;
+  if (reply.status !== null && reply.status.class !== 2) return formatStatus({ ...reply.status, class: kind });
+  return `${kind}.${derivedDetail(stage, reply.code)}`;
+}
+
+function derivedDetail(stage: Stage, code: number): string {
+  if (stage === "rcpt") {
+    const atRecipient = new Map([
+      [450, "2.0"],
+      [452, "5.3"],
+      [550, "1.1"],
+      [551, "1.6"],
+      [552, "5.3"],
+      [553, "1.3"],
+      [556, "1.10"],
+    ]);
+    const detail = atRecipient.get(code);
+    if (detail !== undefined) return detail;
+  }
+  const anywhere = new Map([
+    [421, "3.2"],
+    [451, "3.0"],
+    [452, "3.1"],
+    [500, "5.2"],
+    [501, "5.4"],
+    [502, "5.1"],
+    [503, "5.1"],
+    [504, "5.4"],
+    [521, "3.2"],
+    [530, "7.0"],
+    [535, "7.8"],
+    [552, "3.4"],
+    [553, "1.7"],
+    [555, "5.4"],
+    [556, "1.10"],
+  ]);
+  return anywhere.get(code) ?? "0.0";
+}

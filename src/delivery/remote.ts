@@ -1,0 +1,89 @@
+import { later } from "../base/index.ts";
+import type { Outcome } from "../queue/index.ts";
+import { type AttemptContext, attemptHost, type Load } from "./attempt.ts";
+import type { HostLookup } from "./mx.ts";
+import { aborted, combine, isHandshakeFailure } from "./outcome.ts";
+import { clearTextRound, type Plan, type PlannedAttempt, type PlanRequest, planAttempts } from "./plan.ts";
+
+/** What a delivery to hosts needs to know, beyond what DNS says. */
+export interface RemoteRequest extends Omit<PlanRequest, "hosts" | "secureName"> {
+  readonly load: Load;
+  /** After a failed handshake, where nothing demanded TLS, clear text at the same hosts; else the mail waits. */
+  readonly clearTextAfterTlsFailure: boolean;
+  /** No further host is begun after so many milliseconds. */
+  readonly budget: number;
+}
+
+/** Offers a message to one host after the other, until each recipient has its answer. One outcome a recipient, in order. */
+export async function deliverToHosts(
+  lookup: HostLookup,
+  request: RemoteRequest,
+  context: AttemptContext,
+): Promise<readonly Outcome[]> {
+  const { recipients } = request.load;
+  if (lookup.kind !== "hosts") {
+    const { kind, problem } = lookup;
+    const scope = kind === "deferred" ? "host" : "recipient";
+    return recipients.map(() => ({ kind, scope, problem, hop: null }));
+  }
+  const plan = planAttempts({ ...request, hosts: lookup.hosts, secureName: lookup.secure });
+  const round = new Round(request, plan, context);
+  const handshakes = await round.run(plan.attempts);
+  if (request.clearTextAfterTlsFailure) await round.run(clearTextRound(handshakes));
+  return round.outcomes(lookup.unresolved);
+}
+
+/** Who still needs a host, and what each heard so far. */
+class Round {
+  readonly #request: RemoteRequest;
+  readonly #context: AttemptContext;
+  readonly #heard: Outcome[][];
+  readonly #final: (Outcome | null)[];
+  readonly #until: number;
+
+  constructor(request: RemoteRequest, plan: Plan, context: AttemptContext) {
+    this.#request = request;
+    this.#context = context;
+    const { recipients } = request.load;
+    this.#final = recipients.map(() => null);
+    this.#heard = recipients.map(() =>
+      plan.ruledOut.map(({ kind, problem }) => ({ kind, scope: "message", problem, hop: null })),
+    );
+    this.#until = later(context.dialling.clock.now(), request.budget);
+  }
+
+  /** Returns the attempts that ended in a failed handshake. */
+  async run(attempts: readonly PlannedAttempt[]): Promise<readonly PlannedAttempt[]> {
+    const handshakes: PlannedAttempt[] = [];
+    const { dialling, signal } = this.#context;
+    for (const [i, attempt] of attempts.entries()) {
+      const places = this.#waiting();
+      if (places.length === 0 || signal.aborted) break;
+      if (i > 0 && dialling.clock.now() >= this.#until) break;
+      const { load } = this.#request;
+      const recipients = places.map((place) => at(load.recipients, place));
+      const result = await attemptHost(attempt, { ...load, recipients }, this.#context);
+      for (const [n, place] of places.entries()) {
+        const { outcome, tryNext } = at(result.findings, n);
+        if (tryNext) at(this.#heard, place).push(outcome);
+        else this.#final[place] = outcome;
+      }
+      if (result.problem !== null && isHandshakeFailure(result.problem)) handshakes.push(attempt);
+    }
+    return handshakes;
+  }
+
+  outcomes(unresolved: readonly string[]): readonly Outcome[] {
+    return this.#heard.map((heard, place) => this.#final[place] ?? combine(heard, unresolved) ?? aborted());
+  }
+
+  #waiting(): number[] {
+    return this.#final.flatMap((outcome, place) => (outcome === null ? [place] : []));
+  }
+}
+
+function at<T>(list: readonly T[], place: number): T {
+  const item = list[place];
+  if (item === undefined) throw new Error(`no item at ${place}: one finding belongs to each recipient`);
+  return item;
+}
