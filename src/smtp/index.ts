@@ -33,5 +33,6 @@ export {
 } from "./parameters.ts";
 export { describeReply, formatReply, type Reply, type ReplySeverity, reply, severity } from "./reply.ts";
 export * from "./reply-decoder.ts";
+export * from "./sasl/index.ts";
 export * from "./status.ts";
 export * from "./xtext.ts";
