@@ -1,4 +1,4 @@
-import { type Clock, type Instant, type Log, later, type Timer } from "../base/index.ts";
+import { assert, type Clock, type Instant, type Log, later, type Timer } from "../base/index.ts";
 import type { NetProblem, Stream, StreamHandler } from "../net/index.ts";
 import {
   type BareNewlines,
@@ -364,6 +364,8 @@ export class Exchange implements StreamHandler {
   #receiveBody(maxSize: number): void {
     const sink = this.#sink;
     if (sink === null) throw new Error("a body without a sink");
+    // Into a mode of its own with nothing left of the last one.
+    assert(this.#decoder.takeRest().length === 0, "no octet waits behind DATA");
     this.#sink = null;
     const { bareNewlines, limits, clock } = this.#options;
     this.#bodySince = clock.now();

@@ -1,0 +1,119 @@
+import { concatBytes, decodeUtf8Lenient } from "../../src/base/index.ts";
+import type { ServerTls } from "../../src/net/index.ts";
+import {
+  createServer,
+  definePolicy,
+  type Policy,
+  type SaslVerdict,
+  type Server,
+  type Service,
+  type Verdict,
+} from "../../src/server/index.ts";
+import { formatMailbox, type Mailbox, reply } from "../../src/smtp/index.ts";
+import { type FakeClock, fakeClock } from "../../src/testing/index.ts";
+import type { Dialogue } from "./dialogue.ts";
+
+/** A server set up as a dialogue asks for, and what came of it. */
+export interface Stage {
+  readonly server: Server;
+  readonly service: Service;
+  readonly clock: FakeClock;
+  /** Bodies whose sink was finished. */
+  readonly messages: Uint8Array[];
+}
+
+export function setStage(dialogue: Dialogue, tls: ServerTls, mode: Service["tls"] | null, slow: boolean): Stage {
+  const { settings } = dialogue;
+  const clock = fakeClock();
+  const messages: Uint8Array[] = [];
+  const number = (name: string, otherwise: number) => Number(settings.get(name) ?? otherwise);
+  const policy = scriptedPolicy(settings, messages, slow);
+  const service: Service = {
+    tls: mode ?? (settings.get("tls") === "none" ? "none" : "starttls"),
+    bareNewlines: settings.has("repair") ? "repair" : "refuse",
+  };
+  const server = createServer({
+    hostname: "mx.test",
+    listeners: [],
+    policy,
+    ...(settings.has("no-certificate") ? {} : { tls }),
+    clock: clock.clock,
+    limits: {
+      errors: number("errors", 10),
+      refusals: number("refusals", 100),
+      junk: number("junk", 100),
+      discard: number("discard", 1_000_000),
+    },
+  });
+  return { server, service, clock, messages };
+}
+
+/**
+ * The addresses say what becomes of them: `unknown@` 550 5.1.1, `later@` 451 4.7.1, `throws@` an exception, `leave@` a refusal that
+ * closes; `refused@` as a sender is refused at DATA, `unstored@` when the body is whole.
+ */
+function scriptedPolicy(settings: ReadonlyMap<string, string>, messages: Uint8Array[], slow: boolean): Policy {
+  const mechanisms = (settings.get("mechanisms") ?? "").split(",").filter((name) => name !== "");
+  const wait = <T>(value: T): T | Promise<T> =>
+    slow ? new Promise((resolve) => setImmediate(() => resolve(value))) : value;
+  return definePolicy({
+    connect: () =>
+      settings.has("unwelcome") ? { kind: "refuse", reply: reply(554, "5.7.1", "Not you") } : wait({ kind: "accept" }),
+    offer: {
+      mechanisms,
+      messageSize: Number(settings.get("size") ?? 10_000),
+      recipients: Number(settings.get("recipients") ?? 5),
+      requireTls: settings.has("require-tls"),
+      requireAuth: settings.has("require-auth"),
+      extensions: settings.has("dsn") ? [["DSN"]] : [],
+    },
+    hello: ({ name }) =>
+      wait(name === "bad.test" ? { kind: "refuse", reply: reply(550, "5.7.1", "No") } : { kind: "accept" }),
+    sasl: (mechanism, response) => wait(scriptedSasl(mechanism, response)),
+    mail: ({ reversePath }) => wait(judge(reversePath)),
+    recipient: ({ recipient }) => wait(judge(recipient)),
+    body: ({ reversePath }) => {
+      if (reversePath?.localPart === "refused") return { kind: "refuse", reply: reply(550, "5.7.1", "Not now") };
+      const chunks: Uint8Array[] = [];
+      return wait({
+        write: (chunk) => {
+          chunks.push(chunk);
+          return slow ? new Promise<void>((resolve) => setImmediate(resolve)) : undefined;
+        },
+        finish: () => {
+          if (reversePath?.localPart === "unstored") throw new Error("the disk is broken");
+          messages.push(concatBytes(chunks));
+          return wait(reply(250, "2.0.0", "Taken"));
+        },
+        abort: () => {},
+      });
+    },
+  });
+}
+
+function judge(mailbox: Mailbox | null): Verdict {
+  switch (mailbox?.localPart) {
+    case "unknown":
+      return { kind: "refuse", reply: reply(550, "5.1.1", "No such user") };
+    case "later":
+      return { kind: "refuse", reply: reply(451, "4.7.1", "Come again") };
+    case "leave":
+      return { kind: "refuse", reply: reply(550, "5.7.1", "Leave"), close: true };
+    case "throws":
+      throw new Error(`a bug met ${formatMailbox(mailbox)}`);
+    default:
+      return { kind: "accept" };
+  }
+}
+
+/** PLAIN knows `\0user\0secret`; LOGIN asks twice and takes `user`, `secret`; EMPTY wants an initial response of no octets. */
+function scriptedSasl(mechanism: string, response: Uint8Array | null): SaslVerdict {
+  const text = response === null ? null : decodeUtf8Lenient(response);
+  const wrong: SaslVerdict = { kind: "refuse", reply: reply(535, "5.7.8", "Wrong") };
+  const right: SaslVerdict = { kind: "authenticated", identity: "user" };
+  if (mechanism === "EMPTY") return text === "" ? right : wrong;
+  if (text === null) return { kind: "challenge", data: new Uint8Array(0) };
+  if (mechanism === "PLAIN") return text === "\0user\0secret" ? right : wrong;
+  if (text === "user") return { kind: "challenge", data: Uint8Array.of(1, 2, 3, 4) };
+  return text === "secret" ? right : wrong;
+}
