@@ -1,6 +1,5 @@
-import type { Log } from "../base/log.ts";
-import type { Result } from "../base/result.ts";
-import type { ClearStream, ClientTlsOptions, NetProblem, Stream, TlsInfo } from "../net/index.ts";
+import type { Clock, Log } from "../base/index.ts";
+import type { ClearStream, ClientTlsOptions, NetProblem, TlsInfo } from "../net/index.ts";
 import type {
   Extensions,
   Mailbox,
@@ -49,6 +48,10 @@ export interface OpenOptions {
   readonly tls: ClientTls;
   readonly auth?: ClientAuth;
   readonly timeouts?: Partial<ClientTimeouts>;
+  /** Where time comes from; default the system's. */
+  readonly clock?: Clock;
+  /** Gives up opening, and closes the connection. */
+  readonly signal?: AbortSignal;
   readonly log?: Log;
 }
 
@@ -84,13 +87,15 @@ export type Stage =
 
 /** A body as the client needs it; `queue`'s Body has this shape. */
 export interface OutgoingBody {
-  readonly size: number;
+  /** Octets; null where that is not known beforehand, and then no SIZE is declared. */
+  readonly size: number | null;
+  /** An exception of the source ends the connection before the end of data, and `send` rejects with it. */
   chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
 export interface OutgoingMessage {
   readonly reversePath: ReversePath;
-  /** Only what the next hop offers is spoken; what may not be dropped is `refused` by the caller beforehand. */
+  /** Only what the next hop offers is spoken; what must not be dropped is refused, see `unsupported`. */
   readonly parameters: MailParameters;
   readonly recipients: readonly { readonly mailbox: Mailbox; readonly parameters: RcptParameters }[];
   readonly body: OutgoingBody;
@@ -99,8 +104,11 @@ export interface OutgoingMessage {
 /** One recipient's fate in one transaction. */
 export type RecipientResult =
   | { readonly kind: "accepted"; readonly reply: Reply }
-  /** The server's no; `stage` "mail" | "rcpt" | "data" | "end". */
-  | { readonly kind: "refused"; readonly stage: Stage; readonly reply: Reply }
+  /**
+   * The no, and to what: "mail", "rcpt", "data" or "end". `local`: the reply is ours, made before a word was sent, because the
+   * server does not offer what the message needs. A 421 stands at the stage where it came.
+   */
+  | { readonly kind: "refused"; readonly stage: Stage; readonly reply: Reply; readonly local?: true }
   /** The session broke. `uncertain`: the end of data had been sent, so it may have been taken. */
   | { readonly kind: "broken"; readonly problem: ClientProblem; readonly uncertain: boolean };
 
@@ -111,17 +119,17 @@ export interface ClientSession {
   readonly tls: TlsInfo | null;
   /** False once broken, closing (421) or quit: make another. */
   readonly usable: boolean;
-  /** Transactions finished. */
+  /** Transactions begun. */
   readonly transactions: number;
-  /** Never rejects for what a peer does. One result each recipient, in order. */
+  /**
+   * One transaction: one result each recipient, in order. Never rejects for what a peer does; rejects when the body's source
+   * throws. Without recipients nothing is sent. Throws when called while another transaction runs. Aborting breaks the session.
+   */
   send(message: OutgoingMessage, signal?: AbortSignal): Promise<readonly RecipientResult[]>;
   /** QUIT and close; never rejects, bounded by the command timeout. */
   quit(): Promise<void>;
   /** Closes at once. */
   destroy(): void;
+  /** `listener` is called once when the session becomes unusable, at once where it already is. */
+  onClose(listener: () => void): void;
 }
-
-/** Greeting, EHLO (or HELO), STARTTLS and AUTH as `options` demand. Never rejects for what a peer does. */
-export declare function openSession(options: OpenOptions): Promise<Result<ClientSession, ClientProblem>>;
-
-export type { Stream };

@@ -1,0 +1,129 @@
+import { DataEncoder } from "../smtp/index.ts";
+import type { Connection } from "./connection.ts";
+import type { OutgoingBody } from "./types.ts";
+
+export interface BodySenderOptions {
+  readonly connection: Connection;
+  readonly body: OutgoingBody;
+  /** Called right before the end mark is written. */
+  readonly onEnd: () => void;
+  /** The source threw. */
+  readonly onFailure: (reason: unknown) => void;
+}
+
+type Step = IteratorResult<Uint8Array>;
+
+/**
+ * Sends one body with its end mark: takes a chunk from the source when the connection has room for it, so that what is held is
+ * one chunk and the stream's own buffer. Where the source answers at once, no promise is made.
+ */
+export class BodySender {
+  readonly #options: BodySenderOptions;
+  readonly #encoder = new DataEncoder();
+  readonly #source: Iterator<Uint8Array> | AsyncIterator<Uint8Array>;
+  #octets = 0;
+  #state: "sending" | "full" | "waiting" | "over" = "sending";
+
+  constructor(options: BodySenderOptions) {
+    this.#options = options;
+    const chunks = options.body.chunks();
+    this.#source = Symbol.iterator in chunks ? chunks[Symbol.iterator]() : chunks[Symbol.asyncIterator]();
+  }
+
+  start(): void {
+    this.#options.connection.cork();
+    this.#run();
+  }
+
+  /** The connection has room again. */
+  drained(): void {
+    if (this.#state !== "full") return;
+    this.#options.connection.disarm();
+    this.#options.connection.cork();
+    this.#state = "sending";
+    this.#run();
+  }
+
+  /** Sends nothing more, not even the end mark, and lets the source go. */
+  stop(): void {
+    if (this.#state === "over") return;
+    const { connection } = this.#options;
+    if (this.#state === "sending" || this.#corked) connection.uncork();
+    this.#state = "over";
+    this.#letGo();
+  }
+
+  get #corked(): boolean {
+    return this.#state === "waiting" && this.#expectsEnd;
+  }
+
+  /** All octets announced are through: the source's next answer should be that it is done. */
+  get #expectsEnd(): boolean {
+    return this.#octets === this.#options.body.size;
+  }
+
+  #run(): void {
+    while (this.#state === "sending") {
+      let step: Step | Promise<Step>;
+      try {
+        step = this.#source.next();
+      } catch (reason) {
+        this.#fail(reason);
+        return;
+      }
+      if (!(step instanceof Promise)) {
+        this.#take(step);
+        continue;
+      }
+      // What was written leaves now, unless the end mark is all that is missing: then both leave in one packet.
+      if (!this.#expectsEnd) this.#options.connection.uncork();
+      this.#state = "waiting";
+      step.then(
+        (settled) => this.#resume(settled),
+        (reason: unknown) => this.#fail(reason),
+      );
+    }
+  }
+
+  #resume(step: Step): void {
+    if (this.#state !== "waiting") return;
+    if (!this.#corked) this.#options.connection.cork();
+    this.#state = "sending";
+    this.#take(step);
+    this.#run();
+  }
+
+  #take(step: Step): void {
+    const { connection, onEnd } = this.#options;
+    if (step.done === true) {
+      this.#state = "over";
+      onEnd();
+      connection.write(this.#encoder.end());
+      connection.uncork();
+      return;
+    }
+    this.#octets += step.value.length;
+    let room = true;
+    for (const piece of this.#encoder.push(step.value)) room = connection.write(piece);
+    if (room) return;
+    this.#state = "full";
+    connection.uncork();
+    connection.arm("body");
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#state === "over") return;
+    this.stop();
+    this.#options.onFailure(reason);
+  }
+
+  /** A source that was not read to its end may hold a file or a lock. */
+  #letGo(): void {
+    try {
+      const returned = this.#source.return?.();
+      if (returned instanceof Promise) returned.catch(() => {});
+    } catch {
+      // The message is not sent whatever the source says now.
+    }
+  }
+}

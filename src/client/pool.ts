@@ -1,0 +1,160 @@
+import { assert, type Clock, ok, type Result, SECOND, type Timer } from "../base/index.ts";
+import { systemClock } from "../net/index.ts";
+import type { ClientProblem, ClientSession } from "./types.ts";
+
+export interface PoolOptions {
+  /** Idle sessions kept for one key; more are closed. Default 10. */
+  readonly maxIdlePerKey?: number;
+  /** Idle sessions kept in all; the one idle longest goes first. Default 200. */
+  readonly maxIdle?: number;
+  /** Milliseconds an idle session is kept before QUIT. Default 30 s, well below the 5 minutes of RFC 5321 §4.5.3.2.7. */
+  readonly idleTimeout?: number;
+  /** Transactions of one session before it is closed for a new one. Default 100; servers cut off long runs. */
+  readonly maxTransactions?: number;
+  readonly clock?: Clock;
+}
+
+/** Open sessions, kept for the next message to the same place. */
+export interface Pool {
+  /**
+   * A session for `key`: an idle one, or what `open` gives. Two messages share a session only by sharing a key, so the key has
+   * to hold all that was demanded of the connection: host, port, TLS rule, credentials. `fresh` passes idle ones over, for a
+   * second try after a reused one proved dead.
+   */
+  lease(
+    key: string,
+    open: () => Promise<Result<ClientSession, ClientProblem>>,
+    options?: { readonly fresh?: boolean },
+  ): Promise<Result<Lease, ClientProblem>>;
+  /** Idle sessions held. */
+  readonly idle: number;
+  /** QUITs all idle sessions; those on lease are closed when released. Resolves when the idle ones are gone. */
+  close(): Promise<void>;
+}
+
+/** One session in one hand. */
+export interface Lease {
+  readonly session: ClientSession;
+  /**
+   * It was idle before. When its first transaction is `broken` and not `uncertain`, the server had closed it meanwhile: try
+   * again at once with a fresh one.
+   */
+  readonly reused: boolean;
+  /** Gives it back; kept when still usable, else dropped. Once only. */
+  release(): void;
+}
+
+export function createPool(options: PoolOptions = {}): Pool {
+  return new SessionPool(options);
+}
+
+interface Idle {
+  readonly key: string;
+  readonly session: ClientSession;
+  readonly timer: Timer;
+}
+
+class SessionPool implements Pool {
+  readonly #maxIdlePerKey: number;
+  readonly #maxIdle: number;
+  readonly #idleTimeout: number;
+  readonly #maxTransactions: number;
+  readonly #clock: Clock;
+  /** In order of becoming idle, for each key. A `Map`: keys hold names from mail addresses. */
+  readonly #byKey = new Map<string, Idle[]>();
+  /** All of them, the longest idle first. */
+  readonly #entries = new Map<ClientSession, Idle>();
+  #closed = false;
+
+  constructor(options: PoolOptions) {
+    this.#maxIdlePerKey = options.maxIdlePerKey ?? 10;
+    this.#maxIdle = options.maxIdle ?? 200;
+    this.#idleTimeout = options.idleTimeout ?? 30 * SECOND;
+    this.#maxTransactions = options.maxTransactions ?? 100;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  get idle(): number {
+    return this.#entries.size;
+  }
+
+  async lease(
+    key: string,
+    open: () => Promise<Result<ClientSession, ClientProblem>>,
+    { fresh = false }: { readonly fresh?: boolean } = {},
+  ): Promise<Result<Lease, ClientProblem>> {
+    const kept = fresh ? null : this.#take(key);
+    if (kept !== null) return ok(this.#lend(key, kept, true));
+    const opened = await open();
+    if (!opened.ok) return opened;
+    const session = opened.value;
+    session.onClose(() => this.#remove(session));
+    return ok(this.#lend(key, session, false));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const idle = [...this.#entries.keys()];
+    for (const session of idle) this.#remove(session);
+    await Promise.all(idle.map((session) => session.quit()));
+  }
+
+  /** The session used last: the least likely to have been given up by its server. */
+  #take(key: string): ClientSession | null {
+    for (;;) {
+      const session = this.#byKey.get(key)?.at(-1)?.session;
+      if (session === undefined) return null;
+      this.#remove(session);
+      if (session.usable) return session;
+    }
+  }
+
+  #lend(key: string, session: ClientSession, reused: boolean): Lease {
+    let released = false;
+    return {
+      session,
+      reused,
+      release: () => {
+        assert(!released, "a lease is released once");
+        released = true;
+        this.#giveBack(key, session);
+      },
+    };
+  }
+
+  #giveBack(key: string, session: ClientSession): void {
+    if (!session.usable) {
+      session.destroy();
+      return;
+    }
+    const peers = this.#byKey.get(key);
+    const worn = session.transactions >= this.#maxTransactions;
+    if (this.#closed || worn || (peers?.length ?? 0) >= this.#maxIdlePerKey) {
+      void session.quit();
+      return;
+    }
+    const timer = this.#clock.after(this.#idleTimeout, () => this.#retire(session));
+    const entry: Idle = { key, session, timer };
+    if (peers === undefined) this.#byKey.set(key, [entry]);
+    else peers.push(entry);
+    this.#entries.set(session, entry);
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size > this.#maxIdle && oldest !== undefined) this.#retire(oldest);
+  }
+
+  #retire(session: ClientSession): void {
+    this.#remove(session);
+    void session.quit();
+  }
+
+  #remove(session: ClientSession): void {
+    const entry = this.#entries.get(session);
+    if (entry === undefined) return;
+    this.#entries.delete(session);
+    entry.timer.cancel();
+    const peers = this.#byKey.get(entry.key);
+    if (peers === undefined) return;
+    peers.splice(peers.indexOf(entry), 1);
+    if (peers.length === 0) this.#byKey.delete(entry.key);
+  }
+}
