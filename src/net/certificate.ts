@@ -7,7 +7,6 @@ import {
   sign,
   X509Certificate,
 } from "node:crypto";
-import { isIPv4, isIPv6 } from "node:net";
 import { DAY, encodeUtf8 } from "../base/index.ts";
 import {
   bitString,
@@ -21,6 +20,7 @@ import {
   time,
   utf8String,
 } from "./der.ts";
+import { ipOctets } from "./ip-address.ts";
 import type { KeyPair } from "./tls-server.ts";
 
 export type KeyType = "ecdsa-p256" | "rsa-2048" | "ed25519";
@@ -201,21 +201,9 @@ function dnsName(name: string): Uint8Array {
 }
 
 function ipName(address: string): Uint8Array {
-  if (isIPv4(address)) return tagged(7, "primitive", Uint8Array.from(address.split("."), Number));
-  if (!isIPv6(address)) throw new TypeError(`not an IP address: ${address}`);
-  return tagged(7, "primitive", ipv6Octets(address));
-}
-
-/** The URL parser has already expanded an embedded IPv4 address; only `::` is left to fill. */
-function ipv6Octets(address: string): Uint8Array {
-  const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1);
-  const [head = "", tail] = canonical.split("::");
-  const front = head === "" ? [] : head.split(":");
-  const back = tail === undefined || tail === "" ? [] : tail.split(":");
-  const groups = [...front, ...Array<string>(8 - front.length - back.length).fill("0"), ...back];
-  return Uint8Array.from(
-    groups.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 0xff]),
-  );
+  const octets = ipOctets(address);
+  if (octets === null) throw new TypeError(`not an IP address: ${address}`);
+  return tagged(7, "primitive", octets);
 }
 
 function pem(label: string, der: Uint8Array): string {

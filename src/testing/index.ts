@@ -10,5 +10,9 @@ export {
   makeAuthority,
   makeCertificate,
 } from "../net/index.ts";
+export * from "./dns-server.ts";
+export type { DnsEntry, DnsFailure, DnsZone } from "./dns-zone.ts";
 export * from "./fake-clock.ts";
+export * from "./fake-resolver.ts";
 export * from "./memory-stream.ts";
+export * from "./scripted-peer.ts";

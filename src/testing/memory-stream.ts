@@ -140,7 +140,7 @@ class MemoryStream implements ClearStream {
     const other = this.#other;
     if (other === null || bytes.length === 0) return;
     // A copy: as on a socket, what the writer does to the array afterwards must not matter to the reader.
-    for (const piece of this.#chunk(bytes.slice())) other.receive(piece);
+    for (const piece of this.#chunk(new Uint8Array(bytes))) other.receive(piece);
   }
 
   receive(bytes: Uint8Array): void {

@@ -1,0 +1,34 @@
+import { type MxRecord, reverseName, type TlsaRecord } from "../net/index.ts";
+
+/** How a lookup fails. */
+export type DnsFailure = "servfail" | "timeout" | "refused";
+
+/** What a name has; a type that is left out is "no data", a name that is left out does not exist. */
+export interface DnsEntry {
+  readonly a?: readonly string[] | DnsFailure;
+  readonly aaaa?: readonly string[] | DnsFailure;
+  readonly mx?: readonly MxRecord[] | DnsFailure;
+  readonly txt?: readonly string[] | DnsFailure;
+  readonly tlsa?: readonly TlsaRecord[] | DnsFailure;
+  readonly ptr?: readonly string[] | DnsFailure;
+  /** Then the name has nothing else. */
+  readonly cname?: string;
+  /** Signed and validated. */
+  readonly secure?: boolean;
+  /** Seconds, default 300. */
+  readonly ttl?: number;
+}
+
+/** DNS as an object: names in lower case, and IP addresses for their `ptr`. */
+export type DnsZone = Readonly<Record<string, DnsEntry | DnsFailure>>;
+
+export const DEFAULT_TTL = 300;
+
+/** Names that fake DNS is asked for, with addresses under the names of their PTR records. */
+export function zoneEntries(zone: DnsZone): Map<string, DnsEntry | DnsFailure> {
+  return new Map(Object.entries(zone).map(([name, entry]) => [zoneName(name), entry]));
+}
+
+export function zoneName(name: string): string {
+  return reverseName(name) ?? name.toLowerCase().replace(/\.$/, "");
+}
