@@ -1,0 +1,220 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createConnection } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { instant, later, silentLog, unwrap } from "../base/index.ts";
+import { type Config, parseConfig, queueFile } from "../config/index.ts";
+import { systemClock } from "../net/index.ts";
+import { createMemoryStore, openSqliteStore, type QueueId, type QueueStore } from "../queue/index.ts";
+import { parseMailbox } from "../smtp/index.ts";
+import { openAdmin } from "./admin.ts";
+import { connectControl } from "./control-client.ts";
+import { createControlServer } from "./control-server.ts";
+import { createOperations } from "./operations.ts";
+import { JsonLines, MAX_REQUEST } from "./protocol.ts";
+import { socketPath } from "./socket-path.ts";
+
+let folder = "";
+
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), "postern-admin-"));
+});
+
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function configIn(dataDir: string): Config {
+  const listener = '[[listener]]\naddress = "127.0.0.1:0"\nservice = "mx"\ntls = "none"\n';
+  return unwrap(parseConfig(`hostname = "a.test"\ndata_dir = "${dataDir}"\n${listener}`, join(folder, "postern.toml")));
+}
+
+/** Puts a message in, due in an hour. */
+async function queued(store: QueueStore, to: string): Promise<QueueId> {
+  const draft = store.createDraft();
+  await draft.append(Buffer.from("Subject: x\r\n\r\nx\r\n"));
+  const now = systemClock.now();
+  await draft.keep({
+    id: draft.id,
+    receivedAt: now,
+    expiresAt: later(now, 3_600_000),
+    reversePath: null,
+    parameters: {},
+    origin: { service: "local", sessionId: null, address: null, hello: null, identity: null, tls: null },
+    recipients: [{ mailbox: unwrap(parseMailbox(to)), parameters: {} }],
+    size: 17,
+  });
+  return draft.id;
+}
+
+async function withServer(
+  use: (fixture: { path: string; store: QueueStore; pokes: () => number }) => Promise<void>,
+): Promise<void> {
+  const store = createMemoryStore({ clock: systemClock });
+  let poked = 0;
+  const operations = createOperations({ store, clock: systemClock, poke: () => poked++ });
+  const path = join(mkdtempSync(join(folder, "s-")), "control.sock");
+  const server = unwrap(await createControlServer({ path, operations, log: silentLog }));
+  try {
+    await use({ path, store, pokes: () => poked });
+  } finally {
+    await server.close();
+    await store.close();
+  }
+}
+
+test("a running daemon answers each operation over its socket", async () => {
+  await withServer(async ({ path, store, pokes }) => {
+    const first = await queued(store, "a@b.test");
+    const second = await queued(store, "c@d.test");
+    const client = await connectControl(path);
+    assert.ok(client !== null);
+    const listed = await client.list({ limit: 10 });
+    assert.deepEqual(
+      listed.map(({ id, recipients }) => [id, recipients[0]?.address, recipients[0]?.state]),
+      [
+        [first, "a@b.test", "waiting"],
+        [second, "c@d.test", "waiting"],
+      ],
+    );
+    assert.deepEqual(
+      (await client.list({ limit: 10, after: first })).map(({ id }) => id),
+      [second],
+    );
+    assert.deepEqual(await client.act("hold", { id: first.toLowerCase() }), { done: [first], refused: [] });
+    const shown = await client.show(first);
+    assert.equal(shown?.held, true);
+    assert.deepEqual(
+      shown?.story.map(({ event }) => event),
+      ["accepted", "held"],
+    );
+    assert.equal(pokes(), 0);
+    await client.act("release", { id: first });
+    await client.act("retry", { all: true });
+    assert.equal(pokes(), 2);
+    assert.equal((await client.counts()).messages, 2);
+    const unknown = await client.act("remove", { id: "nonsense" });
+    assert.deepEqual(unknown, { done: [], refused: [{ id: "nonsense", reason: "unknown" }] });
+    assert.deepEqual((await client.act("remove", { all: true })).done, [first, second]);
+    assert.equal(await client.show(first), null);
+    client.close();
+  });
+});
+
+test("a message in flight is not removed", async () => {
+  await withServer(async ({ path, store }) => {
+    const id = await queued(store, "a@b.test");
+    await store.retry(id, systemClock.now());
+    assert.equal((await store.claimDue({ now: instant(Date.now() + 1000), limit: 1 })).length, 1);
+    const client = await connectControl(path);
+    assert.deepEqual(await client?.act("remove", { id }), { done: [], refused: [{ id, reason: "in flight" }] });
+    client?.close();
+  });
+});
+
+test("the socket is this user's alone, refuses what it does not know, and cuts off what has no end", async () => {
+  await withServer(async ({ path }) => {
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    const socket = createConnection(path);
+    let text = "";
+    socket.setEncoding("utf8").on("data", (more: string) => {
+      text += more;
+    });
+    socket.write('no json\n{"operation":"shutdown"}\n{"operation":"list","limit":0}\n{"operation":"counts"}\n');
+    while (text.split("\n").length < 5) await once(socket, "data");
+    assert.deepEqual(
+      text
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line).ok),
+      [false, false, false, true],
+    );
+    socket.on("error", () => {}).write("x".repeat(MAX_REQUEST + 2));
+    await once(socket, "close");
+  });
+});
+
+test("a failure of the store reaches the caller as one line", async () => {
+  const store = createMemoryStore({ clock: systemClock });
+  const operations = {
+    ...createOperations({ store, clock: systemClock }),
+    counts: () => Promise.reject(new Error("disk on fire")),
+  };
+  const path = join(mkdtempSync(join(folder, "s-")), "control.sock");
+  const server = unwrap(await createControlServer({ path, operations, log: silentLog }));
+  const client = await connectControl(path);
+  await assert.rejects(async () => await client?.counts(), { name: "AdminError", message: "disk on fire" });
+  await server.close();
+  await assert.rejects(async () => await client?.counts(), { name: "AdminError" });
+});
+
+test("a second daemon is refused, a dead one's socket is replaced", async () => {
+  await withServer(async ({ path, store }) => {
+    const operations = createOperations({ store, clock: systemClock });
+    const second = await createControlServer({ path, operations, log: silentLog });
+    assert.equal(second.ok, false);
+    const stale = join(mkdtempSync(join(folder, "s-")), "control.sock");
+    writeFileSync(stale, "");
+    const third = unwrap(await createControlServer({ path: stale, operations, log: silentLog }));
+    await third.close();
+  });
+});
+
+test("without a daemon the queue on disk is opened", async () => {
+  const config = configIn(mkdtempSync(join(folder, "d-")));
+  const store = await openSqliteStore({ path: queueFile(config), clock: systemClock });
+  const id = await queued(store, "a@b.test");
+  await store.close();
+  const admin = unwrap(await openAdmin(config));
+  assert.equal(admin.running, false);
+  assert.deepEqual((await admin.act("hold", { all: true })).done, [id]);
+  await admin.close();
+  const again = unwrap(await openAdmin(config));
+  assert.equal((await again.show(id))?.held, true);
+  await again.close();
+});
+
+test("with a daemon the daemon is asked", async () => {
+  const config = configIn(mkdtempSync(join(folder, "d-")));
+  const store = createMemoryStore({ clock: systemClock });
+  const id = await queued(store, "a@b.test");
+  const path = unwrap(socketPath(config, true));
+  const operations = createOperations({ store, clock: systemClock });
+  const server = unwrap(await createControlServer({ path, operations, log: silentLog }));
+  const admin = unwrap(await openAdmin(config));
+  assert.equal(admin.running, true);
+  assert.equal((await admin.list({ limit: 1 }))[0]?.id, id);
+  await admin.close();
+  await server.close();
+});
+
+test("looking at a queue that never was makes no files", async () => {
+  const dataDir = mkdtempSync(join(folder, "d-"));
+  const admin = unwrap(await openAdmin(configIn(dataDir)));
+  assert.deepEqual(await admin.list({ limit: 5 }), []);
+  await admin.close();
+  assert.deepEqual(readdirSync(dataDir), []);
+});
+
+test("a data folder with too long a path has its socket in a private folder elsewhere", () => {
+  const config = { dataDir: join(folder, "x".repeat(120)) };
+  const path = unwrap(socketPath(config, true));
+  assert.ok(Buffer.byteLength(path) <= 103, path);
+  assert.equal(statSync(join(path, "..")).mode & 0o777, 0o700);
+  assert.equal(unwrap(socketPath(config, false)), path);
+  rmSync(join(path, ".."), { recursive: true });
+});
+
+test("lines come out whole however they are cut, and never longer than allowed", () => {
+  const whole = Buffer.from('{"a":"é"}\n{"b":2}\nrest');
+  for (let cut = 0; cut <= whole.length; cut++) {
+    const lines = new JsonLines(20);
+    const found = [...(lines.push(whole.subarray(0, cut)) ?? []), ...(lines.push(whole.subarray(cut)) ?? [])];
+    assert.deepEqual(found, ['{"a":"é"}', '{"b":2}'], `cut at ${cut}`);
+  }
+  assert.equal(new JsonLines(3).push(Buffer.from("abcd\n")), null);
+  const slow = new JsonLines(3);
+  assert.deepEqual(slow.push(Buffer.from("abc")), []);
+  assert.equal(slow.push(Buffer.from("d")), null);
+});
