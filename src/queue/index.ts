@@ -7,5 +7,14 @@ export * from "./deliverer.ts";
 export { createMemoryStore } from "./memory-store.ts";
 export * from "./model.ts";
 export { formatQueueId, parseQueueId, queueIdInstant } from "./queue-id.ts";
+export { defaultRetryRule, type RetryRule } from "./retry.ts";
+export {
+  createRunner,
+  defaultRunnerLimits,
+  type Runner,
+  type RunnerLimits,
+  type RunnerOptions,
+  type RunnerStats,
+} from "./runner.ts";
 export { openSqliteStore, type SqliteStoreOptions } from "./sqlite/store.ts";
 export * from "./store.ts";

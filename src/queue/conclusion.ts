@@ -1,0 +1,110 @@
+import { type Instant, instant } from "../base/index.ts";
+import type { DeliveryProblem, Outcome, QueuedMessage, Recipient } from "./model.ts";
+import { nextAttempt, type RetryRule } from "./retry.ts";
+import type { Experience } from "./schedule.ts";
+import type { Settlement } from "./store.ts";
+import { EXPIRED_STATUS } from "./story.ts";
+
+/** One recipient and what is to be written about it. */
+export interface Concluded {
+  readonly recipient: Recipient;
+  readonly outcome: Outcome;
+  /** Set exactly when the outcome is deferred. */
+  readonly nextAttempt: Instant | null;
+}
+
+export interface Circumstances {
+  readonly now: Instant;
+  /** A number in [-1, 1]. */
+  readonly jitter: number;
+  readonly rule: RetryRule;
+  /** The destination is not tried before then. */
+  readonly notBefore: Instant | null;
+}
+
+/** Turns the outcome of an attempt into what is written: a time for the next one, or, past the expiry, a failure. */
+export function conclude(
+  message: QueuedMessage,
+  recipient: Recipient,
+  outcome: Outcome,
+  circumstances: Circumstances,
+): Concluded {
+  if (outcome.kind !== "deferred") return { recipient, outcome, nextAttempt: null };
+  const { now, jitter, rule, notBefore } = circumstances;
+  const { expiresAt } = message;
+  const step = nextAttempt({ before: recipient.attempts, expiresAt }, now, jitter, rule);
+  if (step.kind === "giveUp") return { recipient, outcome: expiredOutcome(outcome), nextAttempt: null };
+  const at = notBefore === null ? step.at : Math.min(Math.max(step.at, notBefore), expiresAt);
+  return { recipient, outcome, nextAttempt: instant(at) };
+}
+
+/** The end of a recipient whose time is over, told with the last trouble it had. */
+export function expiredOutcome(last: Outcome | null): Outcome {
+  if (last === null || last.kind === "delivered") {
+    const problem = { text: "delivery time expired before an attempt was made", reply: null, status: EXPIRED_STATUS };
+    return { kind: "failed", scope: "message", problem, hop: null };
+  }
+  const { reply, text } = last.problem;
+  const problem: DeliveryProblem = {
+    text: `delivery time expired; last trouble: ${text}`,
+    reply,
+    status: EXPIRED_STATUS,
+  };
+  return { kind: "failed", scope: "message", problem, hop: last.hop };
+}
+
+/** What the outcomes of one job say of the destination it went to. */
+export function experienceOf(outcomes: readonly Outcome[]): Experience {
+  let worst: Experience = "nothing";
+  for (const outcome of outcomes) {
+    if (outcome.kind === "delivered") return "answered";
+    if (outcome.scope === "recipient") return "answered";
+    if (outcome.scope === "message") {
+      // A host spoke about the message; without a reply the trouble may be ours.
+      if (outcome.problem.reply !== null) return "answered";
+    } else if (outcome.kind === "deferred") {
+      if (outcome.scope === "host") worst = "hostTrouble";
+      else if (worst === "nothing") worst = "connectionTrouble";
+    }
+  }
+  return worst;
+}
+
+const PUT_OFF = "not tried, the destination is suspended: ";
+
+/** For mail put off because its destination is suspended. */
+export function putOffOutcome(cause: Outcome | null): Outcome {
+  const known = cause === null || cause.kind === "delivered" ? null : cause;
+  const told = known === null ? "an earlier attempt failed" : known.problem.text;
+  const text = told.startsWith(PUT_OFF) ? told : `${PUT_OFF}${told}`;
+  return {
+    kind: "deferred",
+    scope: "host",
+    problem: {
+      text,
+      reply: known?.problem.reply ?? null,
+      status: known?.problem.status ?? "4.4.1",
+    },
+    hop: known?.hop ?? null,
+  };
+}
+
+/** For an exception of ours, whose text is for the log alone. */
+export function brokenOutcome(): Outcome {
+  const problem = { text: "an internal error, told in the log", reply: null, status: "4.3.0" };
+  return { kind: "deferred", scope: "message", problem, hop: null };
+}
+
+export function settlementOf(
+  message: QueuedMessage,
+  concluded: readonly Concluded[],
+  bounce: Settlement["bounce"],
+  at: Instant,
+): Settlement {
+  const recipients = concluded.map(({ recipient, outcome, nextAttempt }) => ({
+    index: recipient.index,
+    outcome,
+    nextAttempt,
+  }));
+  return { id: message.id, at, recipients, bounce };
+}

@@ -1,0 +1,440 @@
+import {
+  type Clock,
+  type Duration,
+  HOUR,
+  type Instant,
+  instant,
+  type Log,
+  MINUTE,
+  type Random,
+  SECOND,
+  silentLog,
+  type Timer,
+} from "../base/index.ts";
+import type { Mailbox } from "../smtp/index.ts";
+import { brokenOutcome, type Concluded, conclude, experienceOf, expiredOutcome, putOffOutcome } from "./conclusion.ts";
+import type { Deliverer, Reporter } from "./deliverer.ts";
+import { events } from "./events.ts";
+import { type BodyShare, InHand, type Job } from "./in-hand.ts";
+import type { Outcome, QueuedMessage, QueueId, Recipient } from "./model.ts";
+import { defaultRetryRule, type RetryRule } from "./retry.ts";
+import { Schedule, type ScheduleLimits } from "./schedule.ts";
+import { asError, Settler } from "./settler.ts";
+import type { AcceptedMessage, Body, QueueStore } from "./store.ts";
+
+export interface RunnerLimits extends ScheduleLimits {
+  /** Octets of bodies of just accepted mail that may wait in memory for their delivery. */
+  readonly memory: number;
+  /** Recipients claimed and not yet settled; all others are only rows. */
+  readonly window: number;
+  /** Recipients of one domain in the window before no more of that domain are claimed. */
+  readonly domainWindow: number;
+}
+
+export const defaultRunnerLimits: RunnerLimits = {
+  total: 200,
+  destinationStart: 5,
+  destinationMost: 20,
+  memory: 64 * 1024 * 1024,
+  window: 10_000,
+  domainWindow: 2000,
+};
+
+export interface RunnerOptions {
+  readonly store: QueueStore;
+  readonly deliverer: Deliverer;
+  readonly reporter: Reporter;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log?: Log;
+  readonly rules?: Partial<RetryRule>;
+  readonly limits?: Partial<RunnerLimits>;
+}
+
+export interface RunnerStats {
+  /** Deliveries under way. */
+  readonly delivering: number;
+  /** Jobs waiting in memory for their turn. */
+  readonly waiting: number;
+  /** Recipients claimed and not yet settled. */
+  readonly claimed: number;
+  /** Octets of bodies in memory. */
+  readonly octets: number;
+  readonly destinations: number;
+}
+
+/** Sees to it that what is due is tried, and that what was tried is written. */
+export interface Runner {
+  /**
+   * Takes over a message that was kept with `claim`, while its body is still in memory. False when there is no room or the runner
+   * stands still; the runner then ends the claims itself and finds the message in the store later.
+   */
+  offer(accepted: AcceptedMessage): boolean;
+  start(): void;
+  /**
+   * Starts nothing new, lets deliveries under way end for `grace` milliseconds, then aborts them. What was not delivered is due
+   * again at the next start. Resolves when nothing uses the store any more.
+   */
+  stop(grace: Duration): Promise<void>;
+  /** Looks for due mail now and gives suspended destinations another chance: an operator changed something. */
+  poke(): void;
+  stats(): RunnerStats;
+}
+
+export function createRunner(options: RunnerOptions): Runner {
+  return new QueueRunner(options);
+}
+
+/** Recipients asked for at a time. */
+const CLAIM_LIMIT = 500;
+/** Between searches for what expired in silence: held, or waiting for a time far away. */
+const SWEEP_INTERVAL = MINUTE;
+const SWEEP_LIMIT = 100;
+/** Before looking again after the store failed, or while all that is due is of crowded domains. */
+const POLL_RETRY = SECOND;
+/** Also a guard against the wall clock being set: no sleep relies on it for longer. */
+const LONGEST_SLEEP = HOUR;
+/** How long aborted deliveries may take to notice. */
+const ABORT_PATIENCE = 5 * SECOND;
+
+class QueueRunner implements Runner {
+  readonly #store: QueueStore;
+  readonly #deliverer: Deliverer;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #log: Log;
+  readonly #rule: RetryRule;
+  readonly #limits: RunnerLimits;
+  readonly #schedule: Schedule<Job>;
+  readonly #settler: Settler;
+  readonly #inHand = new InHand();
+  /** All that stop has to wait for. */
+  readonly #busy = new Set<Promise<void>>();
+  readonly #aborts = new Set<AbortController>();
+  #started = false;
+  #looking = false;
+  /** Mail may be due that did not fit, or came up while looking. */
+  #more = false;
+  #wakeAt: Instant | null = null;
+  #wakeTimer: Timer | null = null;
+  #sweepTimer: Timer | null = null;
+
+  constructor(options: RunnerOptions) {
+    const { store, deliverer, reporter, clock, random, log = silentLog } = options;
+    this.#store = store;
+    this.#deliverer = deliverer;
+    this.#clock = clock;
+    this.#random = random;
+    this.#log = log;
+    this.#rule = { ...defaultRetryRule, ...options.rules };
+    this.#limits = { ...defaultRunnerLimits, ...options.limits };
+    this.#schedule = new Schedule(this.#limits);
+    this.#settler = new Settler({ store, reporter, clock, log, reportRetry: this.#rule.longest });
+  }
+
+  offer({ message, body, inMemory }: AcceptedMessage): boolean {
+    const { memory, window } = this.#limits;
+    const count = message.recipients.length;
+    // Something is always taken, so that a message larger than the budget is not turned away for ever.
+    const fits = this.#inHand.recipients === 0 || this.#inHand.recipients + count <= window;
+    if (this.#started && fits && (inMemory === 0 || this.#inHand.octets + inMemory <= memory)) {
+      this.#take(message, message.recipients, body, inMemory);
+      this.#pump();
+      return true;
+    }
+    this.#more = true;
+    this.#track(this.#unclaim(message.id, message.recipients).then(() => this.#lookSoon()));
+    return false;
+  }
+
+  start(): void {
+    if (this.#started) return;
+    this.#started = true;
+    this.#look();
+    this.#scheduleSweep();
+  }
+
+  async stop(grace: Duration): Promise<void> {
+    this.#started = false;
+    this.#wakeTimer?.cancel();
+    this.#sweepTimer?.cancel();
+    this.#wakeAt = null;
+    for (const job of this.#schedule.drain()) this.#track(this.#letGo(job));
+    await this.#idle(grace);
+    for (const abort of this.#aborts) abort.abort();
+    this.#settler.giveUp();
+    await this.#idle(ABORT_PATIENCE);
+  }
+
+  poke(): void {
+    this.#schedule.resume();
+    this.#more = true;
+    this.#look();
+  }
+
+  stats(): RunnerStats {
+    return {
+      delivering: this.#schedule.running,
+      waiting: this.#schedule.pending,
+      claimed: this.#inHand.recipients,
+      octets: this.#inHand.octets,
+      destinations: this.#schedule.destinations,
+    };
+  }
+
+  /** Makes jobs of claimed recipients, one for each destination. */
+  #take(message: QueuedMessage, recipients: readonly Recipient[], body: Body, inMemory: number): void {
+    const share: BodyShare = { octets: inMemory, jobs: 0 };
+    const groups = new Map<string, Recipient[]>();
+    for (const recipient of recipients) {
+      const destination = this.#destination(recipient.mailbox);
+      const group = groups.get(destination);
+      if (group === undefined) groups.set(destination, [recipient]);
+      else group.push(recipient);
+    }
+    const jobs = [...groups].map(([destination, group]) => ({ message, recipients: group, destination, body, share }));
+    for (const job of jobs) this.#inHand.take(job);
+    for (const job of jobs) {
+      const suspended = this.#schedule.suspendedUntil(job.destination, this.#clock.now());
+      if (suspended === null) this.#schedule.add(job.destination, job);
+      else this.#putOff(job, null, suspended);
+    }
+  }
+
+  #destination(mailbox: Mailbox): string {
+    try {
+      return this.#deliverer.destination(mailbox);
+    } catch (error) {
+      this.#log.error(events.deliveryBroke, { error: asError(error) });
+      return mailbox.domain;
+    }
+  }
+
+  #pump(): void {
+    for (;;) {
+      const next = this.#started ? this.#schedule.next() : null;
+      if (next === null) return;
+      this.#track(this.#run(next.job));
+    }
+  }
+
+  async #run(job: Job): Promise<void> {
+    const abort = new AbortController();
+    this.#aborts.add(abort);
+    const outcomes = await this.#deliver(job, abort.signal);
+    this.#aborts.delete(abort);
+    const concluded = this.#conclude(job, outcomes, null);
+    const experience = abort.signal.aborted ? "nothing" : experienceOf(outcomes);
+    const resumeAt = earliest(concluded);
+    const putOff = this.#schedule.finished(job.destination, experience, resumeAt);
+    if (putOff.length > 0 && resumeAt !== null) {
+      const { destination } = job;
+      this.#log.warn(events.destinationSuspended, { destination, until: new Date(resumeAt).toISOString() });
+      for (const other of putOff) this.#putOff(other, outcomes[0] ?? null, resumeAt);
+    }
+    // The slot is free from here on; the claims last until the outcome is written.
+    this.#pump();
+    await this.#settle(job, abort.signal.aborted ? await this.#withoutAborted(job, concluded) : concluded);
+  }
+
+  async #deliver(job: Job, signal: AbortSignal): Promise<readonly Outcome[]> {
+    const { message, recipients, destination, body } = job;
+    try {
+      const outcomes = await this.#deliverer.deliver({ message, recipients, destination, body }, signal);
+      if (outcomes.length === recipients.length) return outcomes;
+      throw new Error(`${outcomes.length} outcomes for ${recipients.length} recipients`);
+    } catch (error) {
+      this.#log.error(events.deliveryBroke, { id: message.id, destination, error: asError(error) });
+      return recipients.map(brokenOutcome);
+    }
+  }
+
+  #conclude(job: Job, outcomes: readonly Outcome[], notBefore: Instant | null): Concluded[] {
+    const jitter = this.#random.next() * 2 - 1;
+    const circumstances = { now: this.#clock.now(), jitter, rule: this.#rule, notBefore };
+    return job.recipients.map((recipient, at) =>
+      conclude(job.message, recipient, outcomes[at] ?? brokenOutcome(), circumstances),
+    );
+  }
+
+  /** What we aborted ourselves was no attempt: those claims just end. */
+  async #withoutAborted(job: Job, concluded: readonly Concluded[]): Promise<readonly Concluded[]> {
+    const isOver = ({ outcome, nextAttempt }: Concluded): boolean =>
+      outcome.kind !== "deferred" && nextAttempt === null;
+    const unfinished = concluded.filter((each) => !isOver(each));
+    await this.#unclaim(
+      job.message.id,
+      unfinished.map(({ recipient }) => recipient),
+    );
+    return concluded.filter(isOver);
+  }
+
+  #putOff(job: Job, cause: Outcome | null, until: Instant): void {
+    const outcomes = job.recipients.map(({ lastOutcome }) => putOffOutcome(cause ?? lastOutcome));
+    this.#track(this.#settle(job, this.#conclude(job, outcomes, until)));
+  }
+
+  async #settle(job: Job, concluded: readonly Concluded[]): Promise<void> {
+    const reported = concluded.length === 0 ? false : await this.#settler.settle(job.message, job.body, concluded);
+    this.#inHand.release(job);
+    if (!this.#started) return;
+    const next = earliest(concluded);
+    if (next !== null) this.#wake(next);
+    if (reported === true) this.#more = true;
+    this.#lookSoon();
+  }
+
+  async #letGo(job: Job): Promise<void> {
+    await this.#unclaim(job.message.id, job.recipients);
+    this.#inHand.release(job);
+  }
+
+  async #unclaim(id: QueueId, recipients: readonly Recipient[]): Promise<void> {
+    if (recipients.length === 0) return;
+    try {
+      await this.#store.unclaim(
+        id,
+        recipients.map(({ index }) => index),
+      );
+    } catch (error) {
+      // Claims end with the process at the latest.
+      this.#log.error(events.pollFailed, { id, error: asError(error) });
+    }
+  }
+
+  /** Looks when there may be more and there is room for a good part of it. */
+  #lookSoon(): void {
+    const { recipients } = this.#inHand;
+    if (this.#more && recipients <= this.#limits.window / 2) this.#look();
+  }
+
+  #look(): void {
+    if (!this.#started) return;
+    if (this.#looking) {
+      this.#more = true;
+      return;
+    }
+    this.#track(this.#exclusively(() => this.#claimAll()));
+  }
+
+  async #exclusively(action: () => Promise<void>): Promise<void> {
+    this.#looking = true;
+    try {
+      await action();
+      this.#looking = false;
+    } catch (error) {
+      this.#looking = false;
+      this.#log.error(events.pollFailed, { error: asError(error) });
+      this.#wake(instant(this.#clock.now() + POLL_RETRY));
+      return;
+    }
+    this.#lookSoon();
+  }
+
+  /** Claims what is due, as far as there is room, and finds out when to look again. */
+  async #claimAll(): Promise<void> {
+    while (this.#started) {
+      this.#more = false;
+      const limit = Math.min(CLAIM_LIMIT, this.#limits.window - this.#inHand.recipients);
+      if (limit <= 0) {
+        this.#more = true; // settling makes room, and looks again
+        return;
+      }
+      const except = this.#inHand.crowded(this.#limits.domainWindow);
+      const found = await this.#claim(limit, except);
+      if (found >= limit || this.#more) continue;
+      const next = await this.#store.nextDue();
+      if (next === null) return;
+      // Due but left out: their domain is crowded.
+      const soonest = this.#clock.now() + (except.length > 0 ? POLL_RETRY : 0);
+      this.#wake(instant(Math.max(next, soonest)));
+      return;
+    }
+  }
+
+  async #claim(limit: number, except: readonly string[]): Promise<number> {
+    const claimed = await this.#store.claimDue({ now: this.#clock.now(), limit, except });
+    let found = 0;
+    for (const { message, recipients } of claimed) {
+      const indexes = new Set(recipients);
+      const due = message.recipients.filter(({ index }) => indexes.has(index));
+      found += due.length;
+      if (this.#started) this.#take(message, due, this.#store.body(message), 0);
+      else await this.#unclaim(message.id, due);
+    }
+    this.#pump();
+    return found;
+  }
+
+  #wake(at: Instant): void {
+    if (!this.#started || (this.#wakeAt !== null && this.#wakeAt <= at)) return;
+    this.#wakeTimer?.cancel();
+    this.#wakeAt = at;
+    const wait = Math.min(Math.max(0, at - this.#clock.now()), LONGEST_SLEEP);
+    this.#wakeTimer = this.#clock.after(wait, () => {
+      this.#wakeAt = null;
+      this.#look();
+    });
+  }
+
+  #scheduleSweep(): void {
+    this.#sweepTimer = this.#clock.after(SWEEP_INTERVAL, () => {
+      if (!this.#started) return;
+      if (!this.#looking) this.#track(this.#exclusively(() => this.#sweep()));
+      this.#scheduleSweep();
+    });
+  }
+
+  /**
+   * Gives up mail that is past its time in a state where nobody tries it. What is due is claimed first and gets its last attempt.
+   * Runs with nothing being claimed beside it, so what it settles is in nobody's hands.
+   */
+  async #sweep(): Promise<void> {
+    await this.#claimAll();
+    for (;;) {
+      const ids = await this.#store.expired(this.#clock.now(), SWEEP_LIMIT);
+      for (const id of ids) if (!(await this.#expire(id))) return;
+      if (ids.length < SWEEP_LIMIT || !this.#started) break;
+    }
+    await this.#claimAll();
+  }
+
+  async #expire(id: QueueId): Promise<boolean> {
+    const message = await this.#store.get(id);
+    if (message === null) return true;
+    const concluded = message.recipients
+      .filter(({ state }) => state === "waiting")
+      .map((recipient) => ({ recipient, outcome: expiredOutcome(recipient.lastOutcome), nextAttempt: null }));
+    return await this.#settler.settleOnce(message, this.#store.body(message), concluded);
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked: Promise<void> = work
+      .catch((error) => this.#log.error(events.deliveryBroke, { error: asError(error) }))
+      .finally(() => this.#busy.delete(tracked));
+    this.#busy.add(tracked);
+  }
+
+  /** Resolves when nothing is under way, or after `patience`. */
+  async #idle(patience: Duration): Promise<void> {
+    if (this.#busy.size === 0) return;
+    let isLate = false;
+    let timer: Timer | null = null;
+    const late = new Promise<void>((resolve) => {
+      timer = this.#clock.after(patience, () => {
+        isLate = true;
+        resolve();
+      });
+    });
+    while (this.#busy.size > 0 && !isLate) await Promise.race([Promise.all(this.#busy), late]);
+    (timer as Timer | null)?.cancel();
+  }
+}
+
+function earliest(concluded: readonly Concluded[]): Instant | null {
+  let first: Instant | null = null;
+  for (const { nextAttempt } of concluded) {
+    if (nextAttempt !== null && (first === null || nextAttempt < first)) first = nextAttempt;
+  }
+  return first;
+}

@@ -1,0 +1,196 @@
+import type { Instant } from "../base/index.ts";
+
+export interface ScheduleLimits {
+  /** Jobs running at the same time, over all destinations. */
+  readonly total: number;
+  /** Jobs that a destination nothing is known of may run at the same time. */
+  readonly destinationStart: number;
+  /** What that may grow to. */
+  readonly destinationMost: number;
+}
+
+/** What a finished job says of its destination. */
+export type Experience =
+  /** It answered: one job more at a time. */
+  | "answered"
+  /** It says nothing of the host (a permanent failure found without it, a bug of ours). */
+  | "nothing"
+  /** A connection broke: half as many at a time, and suspended when there was only one. */
+  | "connectionTrouble"
+  /** No host of it can be used: suspended at once. */
+  | "hostTrouble";
+
+interface Destination<Job> {
+  /** Jobs before `head` are gone. */
+  pending: Job[];
+  head: number;
+  running: number;
+  /** How many may run at a time. */
+  window: number;
+  /** Tries nothing before then; from then on one at a time until one succeeds. */
+  suspendedUntil: Instant | null;
+}
+
+/** Suspensions remembered of destinations that have no job here. Beyond it the oldest are forgotten, and found out again. */
+const MOST_REMEMBERED = 10_000;
+
+/**
+ * Who is next: jobs wait in a queue for each destination, and destinations take turns, so that much mail for one never delays
+ * mail for another. Knows no clock and does nothing by itself.
+ */
+export class Schedule<Job> {
+  readonly #limits: ScheduleLimits;
+  readonly #destinations = new Map<string, Destination<Job>>();
+  /** Destinations that may start a job now; the first has its turn. */
+  readonly #ready = new Map<string, Destination<Job>>();
+  #running = 0;
+  #pending = 0;
+
+  constructor(limits: ScheduleLimits) {
+    this.#limits = limits;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Destinations with something waiting, running or suspended. */
+  get destinations(): number {
+    return this.#destinations.size;
+  }
+
+  add(name: string, job: Job): void {
+    const destination = this.#of(name);
+    destination.pending.push(job);
+    this.#pending++;
+    this.#consider(name, destination);
+  }
+
+  /** Starts the next job whose turn it is; null when none may start now. Each started job ends by `finished`. */
+  next(): { readonly destination: string; readonly job: Job } | null {
+    if (this.#running >= this.#limits.total) return null;
+    for (const [name, destination] of this.#ready) {
+      this.#ready.delete(name);
+      const job = take(destination);
+      if (job === undefined) continue;
+      destination.running++;
+      this.#running++;
+      this.#pending--;
+      this.#consider(name, destination);
+      return { destination: name, job };
+    }
+    return null;
+  }
+
+  /**
+   * Ends a job. When its trouble suspends the destination until `resumeAt`, the jobs waiting for it are returned: they are to be
+   * put off without trying.
+   */
+  finished(name: string, experience: Experience, resumeAt: Instant | null): readonly Job[] {
+    const destination = this.#of(name);
+    destination.running--;
+    this.#running--;
+    const suspends = this.#learn(destination, experience);
+    let putOff: readonly Job[] = [];
+    if (suspends && resumeAt !== null) {
+      destination.suspendedUntil = resumeAt;
+      putOff = this.#drain(name, destination);
+    }
+    this.#consider(name, destination);
+    this.#forget(name, destination);
+    return putOff;
+  }
+
+  /** Until when the destination is not to be tried, or null. */
+  suspendedUntil(name: string, now: Instant): Instant | null {
+    const until = this.#destinations.get(name)?.suspendedUntil ?? null;
+    return until !== null && until > now ? until : null;
+  }
+
+  /** Gives every suspended destination another chance now. */
+  resume(): void {
+    for (const destination of this.#destinations.values()) destination.suspendedUntil = null;
+  }
+
+  /** Takes out all jobs that have not started. */
+  drain(): readonly Job[] {
+    return [...this.#destinations].flatMap(([name, destination]) => this.#drain(name, destination));
+  }
+
+  #learn(destination: Destination<Job>, experience: Experience): boolean {
+    switch (experience) {
+      case "answered":
+        destination.suspendedUntil = null;
+        destination.window = Math.min(destination.window + 1, this.#limits.destinationMost);
+        return false;
+      case "nothing":
+        return false;
+      case "connectionTrouble": {
+        const last = destination.window === 1;
+        destination.window = Math.max(1, Math.floor(destination.window / 2));
+        return last;
+      }
+      case "hostTrouble":
+        destination.window = 1;
+        return true;
+    }
+  }
+
+  #of(name: string): Destination<Job> {
+    let destination = this.#destinations.get(name);
+    if (destination === undefined) {
+      const window = this.#limits.destinationStart;
+      destination = { pending: [], head: 0, running: 0, window, suspendedUntil: null };
+      this.#destinations.set(name, destination);
+    }
+    return destination;
+  }
+
+  #consider(name: string, destination: Destination<Job>): void {
+    const mayStart = destination.pending.length > destination.head && destination.running < destination.window;
+    if (!mayStart) this.#ready.delete(name);
+    else if (!this.#ready.has(name)) this.#ready.set(name, destination);
+  }
+
+  #drain(name: string, destination: Destination<Job>): readonly Job[] {
+    const jobs = destination.pending.slice(destination.head);
+    destination.pending = [];
+    destination.head = 0;
+    this.#pending -= jobs.length;
+    this.#ready.delete(name);
+    return jobs;
+  }
+
+  #forget(name: string, destination: Destination<Job>): void {
+    if (!isIdle(destination)) return;
+    if (destination.suspendedUntil === null) this.#destinations.delete(name);
+    if (this.#destinations.size <= MOST_REMEMBERED) return;
+    for (const [oldest, candidate] of this.#destinations) {
+      if (!isIdle(candidate)) continue;
+      this.#destinations.delete(oldest);
+      return;
+    }
+  }
+}
+
+function isIdle(destination: Destination<unknown>): boolean {
+  return destination.running === 0 && destination.pending.length === destination.head;
+}
+
+/** Takes the first job; the array is cut now and then instead of being moved for each. */
+function take<Job>(destination: Destination<Job>): Job | undefined {
+  const job = destination.pending[destination.head];
+  destination.head++;
+  if (destination.head === destination.pending.length) {
+    destination.pending = [];
+    destination.head = 0;
+  } else if (destination.head > 1000) {
+    destination.pending = destination.pending.slice(destination.head);
+    destination.head = 0;
+  }
+  return job;
+}

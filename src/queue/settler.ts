@@ -1,0 +1,132 @@
+import { type Clock, type Duration, type Instant, instant, type Log, SECOND } from "../base/index.ts";
+import { formatMailbox } from "../smtp/index.ts";
+import type { Concluded } from "./conclusion.ts";
+import { settlementOf } from "./conclusion.ts";
+import type { Reporter } from "./deliverer.ts";
+import { events } from "./events.ts";
+import type { QueuedMessage } from "./model.ts";
+import type { Body, QueueStore, Settlement } from "./store.ts";
+import { outcomeEntry } from "./story.ts";
+
+/** Waits between tries to write what happened: the disk is full or broken, and somebody is looking for room. */
+const FIRST_WAIT = SECOND;
+const LONGEST_WAIT = 60 * SECOND;
+
+export interface SettlerOptions {
+  readonly store: QueueStore;
+  readonly reporter: Reporter;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** When mail whose report could not be made is tried again, ms. */
+  readonly reportRetry: Duration;
+}
+
+/** Writes what attempts led to, with the report that failures owe, and tells the log once it is durable. */
+export class Settler {
+  readonly #options: SettlerOptions;
+  #givenUp = false;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(options: SettlerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves when all is written: true when a report went into the queue by it. While the store fails it tries again, with
+   * growing waits: what was delivered must not be handed out again. Resolves null when `giveUp` ended that.
+   */
+  async settle(message: QueuedMessage, body: Body, concluded: readonly Concluded[]): Promise<boolean | null> {
+    const settlement = await this.#prepare(message, body, concluded);
+    for (let wait = FIRST_WAIT; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
+      if (await this.#write(message, settlement)) return settlement.settlement.bounce !== null;
+      if (this.#givenUp) return null;
+      await this.#pause(wait);
+      if (this.#givenUp) return null;
+    }
+  }
+
+  /** As `settle`, but one try; false when it failed. */
+  async settleOnce(message: QueuedMessage, body: Body, concluded: readonly Concluded[]): Promise<boolean> {
+    return await this.#write(message, await this.#prepare(message, body, concluded));
+  }
+
+  /** Ends all waiting: the process stops. What is not written is in flight in the eyes of the store, and due again after. */
+  giveUp(): void {
+    this.#givenUp = true;
+    for (const wake of this.#waiting) wake();
+  }
+
+  async #prepare(message: QueuedMessage, body: Body, concluded: readonly Concluded[]): Promise<Prepared> {
+    const at = this.#options.clock.now();
+    const failed = concluded.filter(({ outcome }) => outcome.kind === "failed");
+    if (failed.length === 0) return { concluded, settlement: settlementOf(message, concluded, null, at) };
+    try {
+      const bounce = await this.#options.reporter.report(message, body, failed);
+      return { concluded, settlement: settlementOf(message, concluded, bounce, at) };
+    } catch (error) {
+      this.#options.log.error(events.reportBroke, { id: message.id, error: asError(error) });
+      const putOff = concluded.map((each) => postponed(each, instant(at + this.#options.reportRetry)));
+      return { concluded: putOff, settlement: settlementOf(message, putOff, null, at) };
+    }
+  }
+
+  async #write(message: QueuedMessage, { settlement, concluded }: Prepared): Promise<boolean> {
+    try {
+      await this.#options.store.settle(settlement);
+    } catch (error) {
+      this.#options.log.error(events.settleFailed, { id: message.id, error: asError(error) });
+      return false;
+    }
+    for (const each of concluded) this.#tell(message, each);
+    if (settlement.bounce !== null) {
+      this.#options.log.info(events.bounced, { id: message.id, report: settlement.bounce.message.id });
+    }
+    return true;
+  }
+
+  #tell(message: QueuedMessage, { recipient, outcome, nextAttempt }: Concluded): void {
+    const { text } = outcomeEntry(outcome);
+    const fields = {
+      id: message.id,
+      recipient: formatMailbox(recipient.mailbox),
+      attempt: recipient.attempts + 1,
+      text,
+    };
+    const { log } = this.#options;
+    if (outcome.kind === "delivered") {
+      const { host, tls, rule } = outcome.hop;
+      log.info(events.delivered, { ...fields, host, tls, rule });
+    } else {
+      const next = nextAttempt === null ? undefined : new Date(nextAttempt).toISOString();
+      log.warn(events[outcome.kind], { ...fields, status: outcome.problem.status, next });
+    }
+  }
+
+  #pause(wait: Duration): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        timer.cancel();
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      const timer = this.#options.clock.after(wait, wake);
+      this.#waiting.add(wake);
+    });
+  }
+}
+
+interface Prepared {
+  readonly concluded: readonly Concluded[];
+  readonly settlement: Settlement;
+}
+
+/** A failure whose report cannot be made yet stays in the queue: no failure is forgotten. */
+function postponed(concluded: Concluded, at: Instant): Concluded {
+  const { recipient, outcome } = concluded;
+  if (outcome.kind !== "failed") return concluded;
+  return { recipient, outcome: { ...outcome, kind: "deferred" }, nextAttempt: at };
+}
+
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
