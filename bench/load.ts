@@ -135,7 +135,7 @@ class Peer {
 
   #listen(): void {
     this.#socket.on("data", (chunk: Buffer) => {
-      this.#text += chunk.latin1Slice();
+      this.#text += chunk.toString("latin1");
       for (let end = this.#text.indexOf("\r\n"); end >= 0; end = this.#text.indexOf("\r\n")) {
         if (this.#text[3] !== "-") this.#replies.push(this.#text.slice(0, end));
         this.#text = this.#text.slice(end + 2);

@@ -39,7 +39,7 @@ function serve(task: SinkTask): void {
   }
 
   function take(message: Buffer): void {
-    const number = Number(/\r\nX-Bench: (\d+)\r\n/.exec(message.latin1Slice(0, 2048))?.[1] ?? Number.NaN);
+    const number = Number(/\r\nX-Bench: (\d+)\r\n/.exec(message.toString("latin1", 0, 2048))?.[1] ?? Number.NaN);
     const tail = message.subarray(message.length - body.length);
     if (Number.isNaN(number) || !tail.equals(body)) corrupt++;
     else if (seen.has(number)) repeated++;
@@ -83,7 +83,7 @@ function serve(task: SinkTask): void {
           pieces = [rest];
           break;
         }
-        const verb = rest.latin1Slice(0, Math.min(end, 8)).toUpperCase();
+        const verb = rest.toString("latin1", 0, Math.min(end, 8)).toUpperCase();
         rest = rest.subarray(end + 2);
         if (verb.startsWith("EHLO"))
           replies += `250-sink.test\r\n${offers}250-8BITMIME\r\n250-SIZE 0\r\n250 PIPELINING\r\n`;

@@ -1,0 +1,249 @@
+/**
+ * The composition root: the only place that knows every concrete thing. It opens what a configuration names, ties intake,
+ * queue and delivery together, and takes all of it down again in the opposite order.
+ */
+import { BlockList, isIPv4 } from "node:net";
+import { createControlServer, createOperations, socketPath } from "./admin/index.ts";
+import { err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index.ts";
+import { createPool } from "./client/index.ts";
+import { type Config, queueFile, usersFile } from "./config/index.ts";
+import { checkDataFolder, listenProblem, loadTls, reloadTls } from "./daemon-checks.ts";
+import { createDeliverer, createReporter, selfTest } from "./delivery/index.ts";
+import {
+  type Credentials,
+  createHome,
+  createReceiver,
+  createRelayPolicy,
+  createSubmissionPolicy,
+  freeSpaceOf,
+  openCredentials,
+} from "./intake/index.ts";
+import { createResolver, type Endpoint, type ServerTls, systemClock } from "./net/index.ts";
+import { createRunner, openSqliteStore, type QueueStore, type Runner, StoreError } from "./queue/index.ts";
+import { createServer, type ListenerOptions, type Policy, type ServerLimits } from "./server/index.ts";
+import { parseDomain } from "./smtp/index.ts";
+
+export { checkConfig } from "./daemon-checks.ts";
+export { openUsers, type Users, writeSelfSignedCertificate } from "./daemon-setup.ts";
+
+/** A running Postern. */
+export interface Daemon {
+  readonly listeners: readonly {
+    readonly service: "mx" | "submission";
+    readonly tls: "starttls" | "implicit" | "none";
+    readonly local: Endpoint;
+  }[];
+  /** Reads the certificates anew; on a problem the old ones stay in use. Running sessions keep theirs. */
+  reload(): Promise<Result<void, readonly string[]>>;
+  /** Graceful: no new connections, running transactions and deliveries end or are cut after the configured time. */
+  stop(): Promise<void>;
+}
+
+/** Octets of the disk that are never filled with mail: room to record outcomes and to log. */
+const FREE_SPACE_FLOOR = 100 * 1024 * 1024;
+/** A header section may be this large (octets); beyond it the message is refused. */
+const HEADER_LIMIT = 256 * 1024;
+
+/** Starts everything, or nothing: on a failure what was opened is closed again, and each problem is one plain line. */
+export async function startDaemon(
+  config: Config,
+  options: { readonly log: Log },
+): Promise<Result<Daemon, readonly string[]>> {
+  const { log } = options;
+  await using resources = new AsyncDisposableStack();
+  const problem = checkDataFolder(config);
+  if (problem !== null) return err([problem]);
+  const tls = loadTls(config);
+  if (!tls.ok) return tls;
+  const store = await openQueue(config, log);
+  if (!store.ok) return err([store.error]);
+  resources.defer(() => store.value.close());
+
+  const queue = createQueueSide(config, store.value, log, resources);
+  const credentials = openCredentials(usersFile(config));
+  resources.defer(() => credentials.close());
+  const policies = createPolicies({ config, store: store.value, runner: queue, credentials, log });
+  const server = createServer({
+    hostname: config.hostname,
+    listeners: config.listeners.map((listener) => listenerOptions(listener, policies)),
+    policy: policies.mx,
+    ...(tls.value === null ? {} : { tls: tls.value }),
+    limits: serverLimits(config),
+    log,
+  });
+  resources.defer(() => server.stop({ grace: config.timeouts.stop }));
+
+  const control = await openControl(config, store.value, queue, log);
+  if (!control.ok) return err([control.error]);
+  resources.defer(() => control.value.close());
+
+  const started = await server.start();
+  if (!started.ok) {
+    const { listener, problem: cause } = started.error;
+    return err([listenProblem(`${listener.address}:${listener.port}`, cause)]);
+  }
+  queue.start();
+  log.info("daemon.started", { listeners: started.value.map(({ address, port }) => `${address}:${port}`) });
+
+  const owned = resources.move();
+  return ok({
+    listeners: config.listeners.map(({ service, tls: mode }, at) => ({
+      service,
+      tls: mode,
+      local: started.value[at] ?? { address: "", port: 0 },
+    })),
+    reload: async () => reload(config, tls.value, log),
+    async stop() {
+      log.info("daemon.stopping", {});
+      await owned.disposeAsync();
+      log.info("daemon.stopped", {});
+    },
+  });
+}
+
+async function openQueue(config: Config, log: Log): Promise<Result<QueueStore, string>> {
+  try {
+    return ok(await openSqliteStore({ path: queueFile(config), clock: systemClock, log }));
+  } catch (cause) {
+    if (!(cause instanceof StoreError)) throw cause;
+    if (cause.kind === "busy") return err(`another Postern is running on ${config.dataDir}; stop it first`);
+    return err(`the queue ${queueFile(config)} cannot be opened: ${cause.message}`);
+  }
+}
+
+/** Everything behind the waist: from the due message to its outcome. */
+function createQueueSide(config: Config, store: QueueStore, log: Log, resources: AsyncDisposableStack): Runner {
+  const resolver = createResolver({
+    servers: config.dns.servers.map(({ address, port }) =>
+      isIPv4(address) ? `${address}:${port}` : `[${address}]:${port}`,
+    ),
+    trustAd: config.dns.trustAd,
+  });
+  const pool = createPool({ clock: systemClock });
+  resources.defer(() => pool.close());
+  const deliverer = createDeliverer({
+    hostname: config.hostname,
+    domains: config.domains,
+    routes: config.routes,
+    port: config.delivery.port,
+    resolver,
+    pool,
+    clock: systemClock,
+    log,
+    isSelf: selfTest(config.listeners.map(({ address }) => address)),
+    connectTimeout: config.timeouts.connect,
+    handshakeTimeout: config.timeouts.handshake,
+  });
+  const reporter = createReporter({
+    hostname: config.hostname,
+    clock: systemClock,
+    nextId: () => store.nextId(),
+    lifetime: config.queue.giveUpAfter,
+    log,
+  });
+  const runner = createRunner({
+    store,
+    deliverer,
+    reporter,
+    clock: systemClock,
+    random: mathRandom,
+    log,
+    rules: {
+      first: config.queue.retryFirst,
+      longest: config.queue.retryLongest,
+      giveUpAfter: config.queue.giveUpAfter,
+    },
+    limits: { total: config.queue.concurrency, memory: config.limits.memory },
+  });
+  resources.defer(() => runner.stop(config.timeouts.stop));
+  return runner;
+}
+
+interface PolicyParts {
+  readonly config: Config;
+  readonly store: QueueStore;
+  readonly runner: Runner;
+  readonly credentials: Credentials;
+  readonly log: Log;
+}
+
+/** The MTA and the MSA, over one receiver. */
+function createPolicies({ config, store, runner, credentials, log }: PolicyParts): Record<"mx" | "submission", Policy> {
+  const home = createHome({
+    hostname: unwrap(parseDomain(config.hostname)),
+    domains: config.domains.map(({ name }) => unwrap(parseDomain(name))),
+  });
+  const receive = createReceiver({
+    hostname: config.hostname,
+    store,
+    offer: (accepted) => void runner.offer(accepted),
+    freeSpace: freeSpaceOf(config.dataDir, systemClock),
+    canonical: (mailbox) => home.canonical(mailbox),
+    clock: systemClock,
+    log,
+    limits: {
+      hops: config.limits.hops,
+      header: HEADER_LIMIT,
+      giveUpAfter: config.queue.giveUpAfter,
+      freeSpaceFloor: FREE_SPACE_FLOOR,
+    },
+  });
+  const { messageSize, recipients } = config.limits;
+  const limits = { messageSize, recipients };
+  return {
+    mx: createRelayPolicy({ home, mayRelay: networkTest(config.relay.networks), receive, limits, log }),
+    submission: createSubmissionPolicy({ credentials, receive, clock: systemClock, limits, log }),
+  };
+}
+
+function listenerOptions(
+  listener: Config["listeners"][number],
+  policies: Record<"mx" | "submission", Policy>,
+): ListenerOptions {
+  return {
+    ...listener.address,
+    tls: listener.tls,
+    policy: policies[listener.service],
+    // Programs of users send bare LF; other servers that do are forging or broken (message smuggling).
+    bareNewlines: listener.service === "submission" ? "repair" : "refuse",
+  };
+}
+
+function serverLimits({ limits, timeouts }: Config): Partial<ServerLimits> {
+  return {
+    connections: limits.connections,
+    connectionsPerAddress: limits.connectionsPerAddress,
+    errors: limits.errors,
+    command: timeouts.command,
+    bodyBlock: timeouts.data,
+    handshake: timeouts.handshake,
+  };
+}
+
+/** True for an address inside one of the CIDR networks; an IPv4 address that comes as IPv6 is the same address. */
+function networkTest(networks: readonly string[]): (address: string) => boolean {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = "", prefix = ""] = network.split("/");
+    list.addSubnet(address, Number(prefix), isIPv4(address) ? "ipv4" : "ipv6");
+  }
+  return (text) => {
+    const address = text.replace(/^::ffff:(?=\d+\.)/i, "");
+    return list.check(address, isIPv4(address) ? "ipv4" : "ipv6");
+  };
+}
+
+async function openControl(config: Config, store: QueueStore, runner: Runner, log: Log) {
+  const path = socketPath(config, true);
+  if (!path.ok) return path;
+  const operations = createOperations({ store, clock: systemClock, poke: () => runner.poke() });
+  return await createControlServer({ path: path.value, operations, log });
+}
+
+function reload(config: Config, tls: ServerTls | null, log: Log): Result<void, readonly string[]> {
+  if (tls === null) return ok(undefined);
+  const reloaded = reloadTls(config, tls);
+  if (reloaded.ok) log.info("daemon.reloaded", { certificatesExpire: new Date(tls.expires).toISOString() });
+  else log.error("daemon.reloadFailed", { problems: reloaded.error });
+  return reloaded;
+}
