@@ -1,0 +1,445 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { encodeUtf8, HOUR, type Log, MINUTE, SECOND, silentLog } from "../base/index.ts";
+import type { Mailbox } from "../smtp/index.ts";
+import { fakeClock } from "../testing/fake-clock.ts";
+import type { Deliverer, DeliveryJob, Reporter } from "./deliverer.ts";
+import { createMemoryStore } from "./memory-store.ts";
+import type { NewMessage, Outcome } from "./model.ts";
+import { createRunner, type RunnerOptions } from "./runner.ts";
+import { type QueueStore, StoreError } from "./store.ts";
+
+const HOP = { host: "mx.test", address: null, port: 25, tls: null, rule: "opportunistic" };
+const DELIVERED: Outcome = { kind: "delivered", reply: { code: 250, status: null, lines: ["ok"] }, hop: HOP };
+const FAILED: Outcome = {
+  kind: "failed",
+  scope: "recipient",
+  problem: { text: "no such user", reply: { code: 550, status: null, lines: ["no"] }, status: "5.1.1" },
+  hop: HOP,
+};
+function deferred(scope: "host" | "recipient" | "message" | "connection"): Outcome {
+  return { kind: "deferred", scope, problem: { text: "later", reply: null, status: "4.4.1" }, hop: HOP };
+}
+
+type Answer = (job: DeliveryJob, signal: AbortSignal) => Promise<readonly Outcome[]> | readonly Outcome[];
+
+/** A runner on a memory store, with a clock of its own and a deliverer that notes what it is given. */
+class Bench {
+  readonly time = fakeClock();
+  readonly plain = createMemoryStore({ clock: this.time.clock });
+  /** What the runner uses; a test may put a failing one in front. */
+  store: QueueStore = this.plain;
+  answer: Answer = (job) => job.recipients.map(() => DELIVERED);
+  readonly jobs: string[] = [];
+  readonly reported: string[] = [];
+  readonly logged: string[] = [];
+  reportFails = false;
+  #running = 0;
+  mostRunning = 0;
+
+  readonly deliverer: Deliverer = {
+    destination: ({ domain }) => domain,
+    deliver: async (job, signal) => {
+      this.jobs.push(job.recipients.map(({ mailbox }) => `${mailbox.localPart}@${mailbox.domain}`).join(" "));
+      this.mostRunning = Math.max(this.mostRunning, ++this.#running);
+      try {
+        return await this.answer(job, signal);
+      } finally {
+        this.#running--;
+      }
+    },
+  };
+
+  readonly reporter: Reporter = {
+    report: async (message, _body, failed) => {
+      if (this.reportFails) throw new Error("a bug in the reporter");
+      this.reported.push(
+        ...failed.map(({ recipient, outcome }) => `${recipient.mailbox.localPart} ${statusOf(outcome)}`),
+      );
+      if (message.reversePath === null) return null;
+      const body = [encodeUtf8("report")];
+      return {
+        message: this.message(this.plain.nextId(), 6, [`${message.reversePath.localPart}@sender.test`], null),
+        body,
+      };
+    },
+  };
+
+  readonly log: Log = {
+    ...silentLog,
+    error: (event) => void this.logged.push(event),
+    child: () => this.log,
+  };
+
+  runner(changes: Partial<RunnerOptions> = {}) {
+    const { store, deliverer, reporter, time, log } = this;
+    const random = { next: () => 0.5 };
+    return createRunner({ store, deliverer, reporter, clock: time.clock, random, log, ...changes });
+  }
+
+  message(id: NewMessage["id"], size: number, to: readonly string[], sender: string | null = "s"): NewMessage {
+    const receivedAt = this.time.clock.now();
+    return {
+      id,
+      receivedAt,
+      expiresAt: (receivedAt + 5 * HOUR) as NewMessage["expiresAt"], // a constant of these tests
+      reversePath: sender === null ? null : mailbox(`${sender}@sender.test`),
+      parameters: {},
+      origin: { service: "mx", sessionId: null, address: null, hello: null, identity: null, tls: null },
+      recipients: to.map((text) => ({ mailbox: mailbox(text), parameters: {} })),
+      size,
+    };
+  }
+
+  async keep(to: readonly string[], claim = false) {
+    await using draft = this.plain.createDraft();
+    draft.append(encodeUtf8("body"));
+    return await draft.keep(this.message(draft.id, 4, to), { claim });
+  }
+
+  /** The store with one operation replaced. */
+  replace(changes: Partial<QueueStore>): void {
+    const { plain } = this;
+    this.store = {
+      nextId: () => plain.nextId(),
+      createDraft: () => plain.createDraft(),
+      settle: (settlement) => plain.settle(settlement),
+      claimDue: (query) => plain.claimDue(query),
+      unclaim: (id, recipients) => plain.unclaim(id, recipients),
+      nextDue: () => plain.nextDue(),
+      body: (message) => plain.body(message),
+      list: (query) => plain.list(query),
+      get: (id) => plain.get(id),
+      story: (id) => plain.story(id),
+      hold: (id, at) => plain.hold(id, at),
+      release: (id, at) => plain.release(id, at),
+      retry: (id, at) => plain.retry(id, at),
+      remove: (id, at) => plain.remove(id, at),
+      expired: (now, limit) => plain.expired(now, limit),
+      counts: () => plain.counts(),
+      close: () => plain.close(),
+      ...changes,
+    };
+  }
+
+  messages = async (): Promise<number> => (await this.plain.counts()).messages;
+}
+
+function mailbox(text: string): Mailbox {
+  const [localPart = "", domain = ""] = text.split("@");
+  return { localPart, domain: domain as Mailbox["domain"] }; // a constant of these tests
+}
+
+function statusOf(outcome: Outcome): string {
+  return outcome.kind === "delivered" ? "2.0.0" : outcome.problem.status;
+}
+
+test("what is in the queue at the start is delivered, one job for each destination", async () => {
+  const bench = new Bench();
+  await bench.keep(["a@x.test", "b@y.test", "c@x.test"]);
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(0);
+  assert.deepEqual(bench.jobs, ["a@x.test c@x.test", "b@y.test"]);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("an offered message is delivered from memory without a look at the store", async () => {
+  const bench = new Bench();
+  bench.replace({ body: () => assert.fail("read from the store") });
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(0);
+  assert.equal(runner.offer(await bench.keep(["a@x.test"], true)), true);
+  await bench.time.run(0);
+  assert.deepEqual(bench.jobs, ["a@x.test"]);
+  assert.equal(await bench.messages(), 0);
+  assert.deepEqual(runner.stats(), { delivering: 0, waiting: 0, claimed: 0, octets: 0, destinations: 0 });
+  await runner.stop(0);
+});
+
+test("what does not fit into memory is delivered all the same, from the store", async () => {
+  const bench = new Bench();
+  let open = () => {};
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  bench.answer = async (job) => {
+    await gate;
+    return job.recipients.map(() => DELIVERED);
+  };
+  const runner = bench.runner({ limits: { memory: 10 } });
+  runner.start();
+  const taken: boolean[] = [];
+  for (let n = 0; n < 5; n++) taken.push(runner.offer(await bench.keep([`a${n}@x.test`], true)));
+  assert.deepEqual(taken, [true, true, false, false, false]);
+  assert.equal(runner.stats().octets, 8);
+  await bench.time.run(0);
+  open();
+  await bench.time.run(2 * SECOND);
+  assert.equal(bench.jobs.length, 5);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("a deferred recipient is tried again after the first wait, then twice that", async () => {
+  const bench = new Bench();
+  const times: number[] = [];
+  const begin = bench.time.clock.now();
+  bench.answer = () => {
+    times.push(bench.time.clock.now() - begin);
+    return [times.length < 3 ? deferred("recipient") : DELIVERED];
+  };
+  const runner = bench.runner();
+  runner.offer(await bench.keep(["a@x.test"], true));
+  runner.start();
+  await bench.time.run(16 * MINUTE);
+  assert.deepEqual(times, [0, 5 * MINUTE, 15 * MINUTE]);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("a failed recipient is reported in the same commit, and the report is delivered too", async () => {
+  const bench = new Bench();
+  bench.answer = (job) => job.recipients.map(({ mailbox }) => (mailbox.localPart === "bad" ? FAILED : DELIVERED));
+  const runner = bench.runner();
+  runner.start();
+  runner.offer(await bench.keep(["bad@x.test", "good@x.test"], true));
+  await bench.time.run(0);
+  assert.deepEqual(bench.reported, ["bad 5.1.1"]);
+  assert.deepEqual(bench.jobs, ["bad@x.test good@x.test", "s@sender.test"]);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("a message that can never be delivered gets its last attempt at its expiry, then a report", async () => {
+  const bench = new Bench();
+  bench.answer = (job) => [job.destination === "sender.test" ? DELIVERED : deferred("recipient")];
+  const { message } = await bench.keep(["a@x.test"]);
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(5 * HOUR - SECOND);
+  assert.notEqual(await bench.plain.get(message.id), null);
+  const before = bench.jobs.length;
+  await bench.time.run(2 * SECOND);
+  assert.deepEqual(bench.jobs.slice(before), ["a@x.test", "s@sender.test"]);
+  assert.deepEqual(bench.reported, ["a 4.4.7"]);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("held mail expires too, without an attempt", async () => {
+  const bench = new Bench();
+  const { message } = await bench.keep(["a@x.test"]);
+  await bench.plain.hold(message.id, bench.time.clock.now());
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(5 * HOUR - MINUTE);
+  assert.equal(await bench.messages(), 1);
+  await bench.time.run(3 * MINUTE);
+  assert.deepEqual(bench.jobs, ["s@sender.test"]);
+  assert.deepEqual(bench.reported, ["a 4.4.7"]);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("after host trouble other mail of that destination is put off untried, and a probe brings it all back", async () => {
+  const bench = new Bench();
+  let dead = true;
+  bench.answer = (job) =>
+    job.recipients.map(() => (dead && job.destination === "x.test" ? deferred("host") : DELIVERED));
+  for (let n = 0; n < 40; n++) await bench.keep([`a${n}@x.test`]);
+  await bench.keep(["b@y.test"]);
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(MINUTE);
+  // As many as may run at once had started before the first one failed.
+  assert.equal(bench.jobs.filter((job) => job.endsWith("@x.test")).length, 5);
+  assert.ok(bench.jobs.includes("b@y.test"));
+  const late = await bench.keep(["late@x.test"]);
+  runner.poke();
+  await bench.time.run(SECOND);
+  dead = false;
+  await bench.time.run(20 * MINUTE);
+  assert.equal(await bench.plain.get(late.message.id), null);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("concurrency for one destination starts low, grows, and stays within its bounds", async () => {
+  const bench = new Bench();
+  bench.answer = async (job) => {
+    await new Promise<void>((resolve) => void bench.time.clock.after(SECOND, resolve));
+    return job.recipients.map(() => DELIVERED);
+  };
+  for (let n = 0; n < 100; n++) await bench.keep([`a${n}@x.test`]);
+  const runner = bench.runner({ limits: { destinationStart: 2, destinationMost: 7 } });
+  runner.start();
+  await bench.time.run(0);
+  assert.equal(bench.mostRunning, 2);
+  await bench.time.run(MINUTE);
+  assert.equal(bench.mostRunning, 7);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("an exception of the deliverer is logged and defers", async () => {
+  const bench = new Bench();
+  bench.answer = () => {
+    throw new Error("a bug");
+  };
+  const { message } = await bench.keep(["a@x.test"]);
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(SECOND);
+  assert.deepEqual(bench.logged, ["queue.delivery.broke"]);
+  const [recipient] = (await bench.plain.get(message.id))?.recipients ?? [];
+  assert.equal(recipient?.state, "waiting");
+  assert.equal(recipient?.attempts, 1);
+  assert.equal(recipient?.lastOutcome?.kind, "deferred");
+  await runner.stop(0);
+});
+
+test("outcomes that do not match the recipients are a bug, and defer", async () => {
+  const bench = new Bench();
+  bench.answer = () => [];
+  const { message } = await bench.keep(["a@x.test"]);
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(SECOND);
+  assert.deepEqual(bench.logged, ["queue.delivery.broke"]);
+  assert.equal((await bench.plain.get(message.id))?.recipients[0]?.attempts, 1);
+  await runner.stop(0);
+});
+
+test("a failure whose report cannot be made stays in the queue", async () => {
+  const bench = new Bench();
+  bench.reportFails = true;
+  bench.answer = (job) => [job.destination === "sender.test" ? DELIVERED : FAILED];
+  await bench.keep(["a@x.test"]);
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(SECOND);
+  assert.deepEqual(bench.logged, ["queue.report.broke"]);
+  assert.equal(await bench.messages(), 1);
+  bench.reportFails = false;
+  await bench.time.run(2 * HOUR);
+  assert.deepEqual(bench.reported, ["a 5.1.1"]);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("while outcomes cannot be written nothing is delivered again, and the slot is free for others", async () => {
+  const bench = new Bench();
+  let full = true;
+  bench.replace({
+    settle: async (settlement) => {
+      if (full) throw new StoreError("full", "no space left");
+      await bench.plain.settle(settlement);
+    },
+  });
+  for (let n = 0; n < 8; n++) await bench.keep([`a${n}@x.test`]);
+  const runner = bench.runner({ limits: { destinationStart: 1, destinationMost: 1 } });
+  runner.start();
+  await bench.time.run(10 * MINUTE);
+  assert.equal(bench.jobs.length, 8);
+  assert.equal(await bench.messages(), 8);
+  assert.equal(runner.stats().claimed, 8);
+  full = false;
+  await bench.time.run(2 * MINUTE);
+  assert.equal(bench.jobs.length, 8);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("a store that cannot be read is asked again", async () => {
+  const bench = new Bench();
+  let broken = true;
+  bench.replace({
+    claimDue: async (query) => {
+      if (broken) throw new StoreError("broken", "input/output error");
+      return await bench.plain.claimDue(query);
+    },
+  });
+  await bench.keep(["a@x.test"]);
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(10 * SECOND);
+  assert.ok(bench.logged.length >= 5 && bench.logged.length <= 15, `${bench.logged.length} tries`);
+  broken = false;
+  await bench.time.run(5 * SECOND);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("a queue larger than the window is worked off within it", async () => {
+  const bench = new Bench();
+  for (let n = 0; n < 200; n++) await bench.keep([`a${n}@x${n % 7}.test`]);
+  const runner = bench.runner({ limits: { window: 20, domainWindow: 3 } });
+  let most = 0;
+  bench.answer = async (job) => {
+    most = Math.max(most, runner.stats().claimed);
+    return job.recipients.map(() => DELIVERED);
+  };
+  runner.start();
+  await bench.time.run(5 * MINUTE);
+  assert.equal(await bench.messages(), 0);
+  assert.equal(new Set(bench.jobs).size, 200);
+  assert.equal(bench.jobs.length, 200);
+  assert.ok(most <= 20, `${most} claimed`);
+  await runner.stop(0);
+});
+
+test("stop lets a delivery end in its grace, unclaims what waits, and starts nothing", async () => {
+  const bench = new Bench();
+  bench.answer = async (job) => {
+    await new Promise<void>((resolve) => void bench.time.clock.after(SECOND, resolve));
+    return job.recipients.map(() => DELIVERED);
+  };
+  for (let n = 0; n < 4; n++) await bench.keep([`a${n}@x.test`]);
+  const runner = bench.runner({ limits: { destinationStart: 1, destinationMost: 1 } });
+  runner.start();
+  await bench.time.run(0);
+  const stopped = runner.stop(10 * SECOND);
+  await bench.time.run(2 * SECOND);
+  await stopped;
+  assert.equal(bench.jobs.length, 1);
+  const { messages, claimed } = await bench.plain.counts();
+  assert.deepEqual({ messages, claimed }, { messages: 3, claimed: 0 });
+  assert.equal(runner.offer(await bench.keep(["b@x.test"], true)), false);
+  await bench.time.run(0);
+  assert.equal((await bench.plain.counts()).claimed, 0);
+});
+
+test("stop aborts what does not end in its grace; that was no attempt", async () => {
+  const bench = new Bench();
+  bench.answer = (job, signal) =>
+    new Promise((resolve) => {
+      signal.addEventListener("abort", () => resolve(job.recipients.map(() => deferred("connection"))));
+    });
+  const { message } = await bench.keep(["a@x.test"]);
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(0);
+  const stopped = runner.stop(SECOND);
+  await bench.time.run(2 * SECOND);
+  await stopped;
+  assert.equal((await bench.plain.get(message.id))?.recipients[0]?.attempts, 0);
+  assert.equal((await bench.plain.counts()).claimed, 0);
+});
+
+test("poke finds what an operator made due", async () => {
+  const bench = new Bench();
+  bench.answer = () => [bench.jobs.length === 1 ? deferred("host") : DELIVERED];
+  const { message } = await bench.keep(["a@x.test"]);
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(SECOND);
+  await bench.plain.retry(message.id, bench.time.clock.now());
+  runner.poke();
+  await bench.time.run(0);
+  assert.equal(bench.jobs.length, 2);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
