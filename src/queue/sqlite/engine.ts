@@ -25,19 +25,34 @@ interface Handle {
   readonly reads: Reads;
 }
 
+export interface EngineOptions {
+  readonly settings: DatabaseSettings;
+  readonly lock: OwnerLock | null;
+  /** Called when trouble with the disk made the handle unfit for use. */
+  readonly onReopen: (failure: Failure) => void;
+  /** How the file is opened; tests put a failing disk here. */
+  readonly openDatabase?: (path: string) => DatabaseSync;
+}
+
+function openFile(path: string): DatabaseSync {
+  return new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+}
+
 /** The database and the rules of its transactions. Lives in the worker thread; all of it is synchronous. */
 export class Engine {
   readonly #settings: DatabaseSettings;
   readonly #onReopen: (failure: Failure) => void;
   readonly #claims = new Claims<number>();
   readonly #lock: OwnerLock | null;
+  readonly #openDatabase: (path: string) => DatabaseSync;
   #handle: Handle | null = null;
 
   /** Throws what SQLite throws, or an error that says what is wrong with the file. */
-  constructor(settings: DatabaseSettings, lock: OwnerLock | null, onReopen: (failure: Failure) => void) {
+  constructor({ settings, lock, onReopen, openDatabase = openFile }: EngineOptions) {
     this.#settings = settings;
     this.#lock = lock;
     this.#onReopen = onReopen;
+    this.#openDatabase = openDatabase;
     const { database, writes } = this.#open();
     if (settings.role !== "owner") return;
     database.exec("BEGIN IMMEDIATE");
@@ -158,7 +173,7 @@ export class Engine {
 
   #open(): Handle {
     if (this.#handle !== null) return this.#handle;
-    const database = new DatabaseSync(this.#settings.path, { timeout: BUSY_TIMEOUT_MS });
+    const database = this.#openDatabase(this.#settings.path);
     try {
       prepareSchema(database);
       database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
@@ -185,7 +200,7 @@ export function openEngine(settings: DatabaseSettings, onReopen: (failure: Failu
     lock = acquired.value;
   }
   try {
-    return new Engine(settings, lock, onReopen);
+    return new Engine({ settings, lock, onReopen });
   } catch (error) {
     lock?.release();
     return failureOf(error);

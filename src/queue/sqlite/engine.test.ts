@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import { Engine } from "./engine.ts";
+import type { Failure, MessageColumns, Request, Result } from "./protocol.ts";
+
+const IOERR_FSYNC = 1034;
+
+/** A disk whose syncs fail on demand, as after a lost device: the commit throws and its transaction is gone. */
+class Disk {
+  readonly handles: DatabaseSync[] = [];
+  failing: "commit" | "begin" | null = null;
+  syncs: string[] = [];
+
+  open(path: string): DatabaseSync {
+    const disk = this;
+    class Database extends DatabaseSync {
+      override exec(sql: string): void {
+        disk.syncs.push(sql);
+        const failed =
+          (disk.failing === "commit" && sql === "COMMIT") || (disk.failing === "begin" && sql.startsWith("BEGIN"));
+        if (!failed) {
+          super.exec(sql);
+          return;
+        }
+        if (this.isTransaction) super.exec("ROLLBACK");
+        throw Object.assign(new Error("disk I/O error"), { errcode: IOERR_FSYNC });
+      }
+    }
+    const database = new Database(path);
+    this.handles.push(database);
+    return database;
+  }
+}
+
+interface Bench {
+  readonly disk: Disk;
+  readonly reopened: Failure[];
+  run(...requests: Request[]): Result[];
+}
+
+async function withEngine(body: (bench: Bench) => void): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "postern-engine-"));
+  const [disk, reopened]: [Disk, Failure[]] = [new Disk(), []];
+  const engine = new Engine({
+    settings: { path: join(folder, "queue.db"), role: "owner", maxFileSize: null },
+    lock: null,
+    onReopen: (failure) => reopened.push(failure),
+    openDatabase: (path) => disk.open(path),
+  });
+  try {
+    body({ disk, reopened, run: (...requests) => engine.run({ requests, octets: new Uint8Array(100) }) });
+  } finally {
+    engine.close();
+    await rm(folder, { recursive: true });
+  }
+}
+
+function message(id: number): MessageColumns {
+  const recipients = [{ localPart: "a", domain: "x.test", parameters: "{}" }];
+  const sender = { senderLocal: null, senderDomain: null };
+  return { id, receivedAt: 5, expiresAt: 9, size: 100, ...sender, parameters: "{}", origin: "{}", recipients };
+}
+
+function keep(id: number): Request {
+  return { op: "keep", message: message(id), claim: true, octets: { from: 0, length: 100 } };
+}
+
+function oks(results: readonly Result[]): boolean[] {
+  return results.map(({ ok }) => ok);
+}
+
+function counts(bench: Bench): unknown {
+  const [result] = bench.run({ op: "counts" });
+  return result?.ok ? result.answer : result;
+}
+
+test("a failed sync is the answer of all in the batch, and the handle is never used again", () =>
+  withEngine((bench) => {
+    const { disk, reopened, run } = bench;
+    assert.deepEqual(oks(run(keep(1))), [true]);
+    disk.failing = "commit";
+    const results = run(keep(2), keep(3), { op: "unclaim", id: 1, recipients: [0] });
+    assert.deepEqual(oks(results), [false, false, false]);
+    for (const result of results) assert.ok(!result.ok && result.failure.kind === "broken");
+    assert.equal(reopened.length, 1);
+    assert.equal(
+      disk.syncs.filter((sql) => sql === "COMMIT").length,
+      3,
+      "schema apart: purge, first keep, failed keep",
+    );
+    disk.failing = null;
+    assert.deepEqual(counts(bench), { messages: 1, recipients: 1, held: 0, claimed: 1, octets: 100 });
+    assert.equal(disk.handles.length, 2);
+    assert.equal(disk.handles[0]?.isOpen, false);
+    assert.deepEqual(oks(run(keep(2), keep(3))), [true, true]);
+  }));
+
+test("a draft whose chunks were not synced before the trouble cannot be kept after it", () =>
+  withEngine(({ disk, run }) => {
+    const append: Request = { op: "append", draft: 7, chunk: 7, octets: { from: 0, length: 100 } };
+    const finish: Request = { op: "keep", message: message(7), claim: false, octets: null };
+    assert.deepEqual(oks(run(append)), [true]);
+    disk.failing = "commit";
+    assert.deepEqual(oks(run(keep(1))), [false]);
+    disk.failing = null;
+    assert.deepEqual(oks(run(finish)), [false]);
+    assert.deepEqual(oks(run({ op: "discard", draft: 7 }, append, finish)), [true, true, true]);
+  }));
+
+test("only the chunks of drafts go without a sync of their own", () =>
+  withEngine(({ disk, run }) => {
+    const level = (): unknown => disk.handles[0]?.prepare("PRAGMA synchronous").get()?.synchronous;
+    disk.syncs = [];
+    run({ op: "append", draft: 7, chunk: 7, octets: { from: 0, length: 100 } });
+    assert.deepEqual(disk.syncs[0], "PRAGMA synchronous = NORMAL");
+    assert.equal(level(), 2, "FULL again");
+    disk.syncs = [];
+    run({ op: "append", draft: 7, chunk: 8, octets: { from: 0, length: 100 } }, keep(1));
+    assert.deepEqual(disk.syncs, ["BEGIN IMMEDIATE", "COMMIT"]);
+  }));
+
+test("a transaction that cannot begin leaves everything as it was", () =>
+  withEngine((bench) => {
+    bench.disk.failing = "begin";
+    assert.deepEqual(oks(bench.run(keep(1), keep(2))), [false, false]);
+    bench.disk.failing = null;
+    assert.deepEqual(counts(bench), { messages: 0, recipients: 0, held: 0, claimed: 0, octets: 0 });
+  }));
