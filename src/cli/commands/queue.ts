@@ -1,0 +1,139 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { ACTIONS, type Action, type Admin, AdminError, MAX_LIST, openAdmin } from "../../admin/index.ts";
+import { configOption, readConfig } from "../configuration.ts";
+import { messageLines, queueLines } from "../queue-text.ts";
+import { complain, EXIT, print, printJson } from "../terminal.ts";
+
+interface ListOptions {
+  readonly config: string;
+  readonly json?: true;
+  readonly limit: number;
+  readonly after?: string;
+  readonly address?: string;
+}
+
+const ACTION_TEXTS: Record<Action, { readonly does: string; readonly done: string }> = {
+  retry: { does: "Makes waiting recipients due now.", done: "due now" },
+  hold: { does: "Keeps messages from being delivered until released. They expire all the same.", done: "held" },
+  release: { does: "Ends a hold.", done: "released" },
+  remove: { does: "Deletes messages without a report to the sender, unless they are in flight.", done: "removed" },
+};
+
+export function addQueue(program: Command): void {
+  const queue = program
+    .command("queue")
+    .summary("look into the queue and change it")
+    .description("The queue of a running server, or of a stopped one.")
+    .addHelpText("after", "\nExamples:\n  postern queue list --json\n  postern queue retry --all");
+  queue
+    .command("list")
+    .description("Lists messages, oldest first.")
+    .option("--json", "as a JSON array")
+    .option("--limit <count>", "at most this many messages", limitOf, 100)
+    .option("--after <id>", "only messages after this one")
+    .option("--address <address>", "only with this sender or recipient: a mailbox, or @domain")
+    .addOption(configOption())
+    .action(async (options: ListOptions) => {
+      process.exitCode = await withAdmin(options.config, (admin) => list(admin, options));
+    });
+  queue
+    .command("show")
+    .argument("<id>", "the message's id")
+    .description("Tells the story of a message so far.")
+    .option("--json", "as a JSON object")
+    .addOption(configOption())
+    .action(async (id: string, options: { config: string; json?: true }) => {
+      process.exitCode = await withAdmin(options.config, (admin) => show(admin, id, options.json === true));
+    });
+  for (const action of ACTIONS) addAction(queue, action);
+}
+
+function addAction(queue: Command, action: Action): void {
+  queue
+    .command(action)
+    .argument("[id...]", "the messages' ids")
+    .description(ACTION_TEXTS[action].does)
+    .option("--all", "all messages in the queue")
+    .option("--json", "report as a JSON object")
+    .addOption(configOption())
+    .action(async (ids: readonly string[], options: { config: string; all?: true; json?: true }, command: Command) => {
+      const all = options.all === true;
+      if (all === ids.length > 0) command.error("name messages by their ids, or write --all", { exitCode: EXIT.usage });
+      process.exitCode = await withAdmin(options.config, (admin) =>
+        act(admin, { action, targets: all ? [{ all }] : ids.map((id) => ({ id })), json: options.json === true }),
+      );
+    });
+}
+
+async function withAdmin(file: string, run: (admin: Admin) => Promise<number>): Promise<number> {
+  const config = readConfig(file);
+  if (config === null) return EXIT.failed;
+  const opened = await openAdmin(config);
+  if (!opened.ok) {
+    complain(opened.error);
+    return EXIT.failed;
+  }
+  try {
+    return await run(opened.value);
+  } catch (cause) {
+    if (!(cause instanceof AdminError)) throw cause;
+    complain(cause.message);
+    return EXIT.failed;
+  } finally {
+    await opened.value.close();
+  }
+}
+
+/** Asks for pages until `limit` is reached; one message more than that tells whether there are others. */
+async function list(admin: Admin, { limit, after, address, json }: ListOptions): Promise<number> {
+  const messages = [];
+  let last = after;
+  while (messages.length <= limit) {
+    const page = await admin.list({ limit: Math.min(limit + 1 - messages.length, MAX_LIST), after: last, address });
+    messages.push(...page);
+    last = page.at(-1)?.id;
+    if (last === undefined) break;
+  }
+  const shown = messages.slice(0, limit);
+  if (json === true) printJson(shown);
+  else print(...queueLines(shown, Date.now()));
+  if (messages.length > limit) complain(`there are more; go on with --after ${shown.at(-1)?.id}, or raise --limit`);
+  return EXIT.done;
+}
+
+async function show(admin: Admin, id: string, json: boolean): Promise<number> {
+  const message = await admin.show(id);
+  if (message === null) {
+    complain(`there is no message ${id} in the queue; 'postern queue list' shows what there is`);
+    return EXIT.failed;
+  }
+  if (json) printJson(message);
+  else print(...messageLines(message));
+  return EXIT.done;
+}
+
+interface Order {
+  readonly action: Action;
+  readonly targets: readonly ({ readonly id: string } | { readonly all: true })[];
+  readonly json: boolean;
+}
+
+async function act(admin: Admin, { action, targets, json }: Order): Promise<number> {
+  const reports = [];
+  for (const target of targets) reports.push(await admin.act(action, target));
+  const done = reports.flatMap((report) => report.done);
+  const refused = reports.flatMap((report) => report.refused);
+  if (json) printJson({ done, refused });
+  else if (done.length > 0) print(...done.map((id) => `${id} ${ACTION_TEXTS[action].done}`));
+  else if (refused.length === 0) print("the queue is empty");
+  for (const { id, reason } of refused) {
+    complain(reason === "unknown" ? `${id}: no such message in the queue` : `${id}: in flight; try again in a moment`);
+  }
+  return refused.length === 0 ? EXIT.done : EXIT.failed;
+}
+
+function limitOf(text: string): number {
+  const limit = Number(text);
+  if (!/^\d{1,9}$/.test(text) || limit < 1) throw new InvalidArgumentError("write a whole number from 1.");
+  return limit;
+}

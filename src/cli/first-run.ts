@@ -1,0 +1,98 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { err, ok, type Result } from "../base/index.ts";
+import { type Config, formatConfigProblem, loadConfig } from "../config/index.ts";
+import { openUsers, writeSelfSignedCertificate } from "../daemon.ts";
+
+/** Who can log in after a first run. */
+export const FIRST_USER = "demo@localhost";
+
+const CERTIFICATE = "data/tls/cert.pem";
+const PRIVATE_KEY = "data/tls/key.pem";
+
+const FIRST_CONFIG = `# Postern's configuration, made by the first start. All settings: docs/config.md, or 'postern config reference'.
+# After a change: 'postern check', then stop and start.
+
+hostname = "localhost"                # the name in the greeting, in EHLO and in trace fields
+data_dir = "data"                     # queue and users; paths are relative to this file
+
+[[listener]]                          # mail from other servers
+address = "127.0.0.1:2525"
+service = "mx"
+tls = "starttls"
+
+[[listener]]                          # mail from users, who log in
+address = "127.0.0.1:2587"
+service = "submission"
+tls = "starttls"
+
+[[listener]]                          # the same, with TLS from the start
+address = "127.0.0.1:2465"
+service = "submission"
+tls = "implicit"
+
+[tls]                                 # self-signed; put real ones here and send SIGHUP
+certificate = "${CERTIFICATE}"
+private_key = "${PRIVATE_KEY}"
+
+[[domain]]                            # mail that ends here
+name = "localhost"
+deliver = "maildir:data/mail/{user}"
+
+# [[route]]                           # mail for elsewhere goes by MX unless a route says otherwise
+# match = "*"
+# via = "smtp://smarthost.example.net:587"
+# tls = "verified"
+`;
+
+/** What a start found or made. */
+export interface FirstRun {
+  readonly config: Config;
+  /** The first user's password where this run made it, else null. */
+  readonly password: string | null;
+  /** The file with the first user's password, null when it is gone or was never made here. */
+  readonly passwordFile: string | null;
+  /** The self-signed certificate in use, null when the configuration names another. */
+  readonly certificate: string | null;
+}
+
+/**
+ * Makes what is missing of configuration, data folder, self-signed certificate and first user, and loads the configuration. What
+ * is there already is never touched: a configuration that exists gets no user and no certificate.
+ */
+export async function prepare(file: string): Promise<Result<FirstRun, readonly string[]>> {
+  const folder = dirname(file);
+  const certificate = join(folder, CERTIFICATE);
+  const passwordFile = join(folder, "data", "first-user.txt");
+  const first = !existsSync(file);
+  if (first) {
+    mkdirSync(dirname(certificate), { recursive: true, mode: 0o700 });
+    if (!existsSync(certificate)) {
+      await writeSelfSignedCertificate(["localhost"], certificate, join(folder, PRIVATE_KEY));
+    }
+    // Last of the files, so that a start that was interrupted begins again.
+    writeFileSync(file, FIRST_CONFIG, { flag: "wx" });
+  }
+  const loaded = loadConfig(file);
+  if (!loaded.ok) return err(loaded.error.map(formatConfigProblem));
+  const config = loaded.value;
+  const password = first ? await firstUser(config, passwordFile) : null;
+  return ok({
+    config,
+    password,
+    passwordFile: existsSync(passwordFile) ? passwordFile : null,
+    certificate: config.tls?.keyPairs[0].certificate === certificate ? certificate : null,
+  });
+}
+
+/** The new user's password, null when there are users already. */
+async function firstUser(config: Config, passwordFile: string): Promise<string | null> {
+  const users = openUsers(config);
+  if ((await users.list()).length > 0) return null;
+  const password = randomBytes(12).toString("base64url");
+  const added = await users.add(FIRST_USER, password);
+  if (!added.ok) throw new Error(`the first user cannot be made: ${added.error}`);
+  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
+  return password;
+}

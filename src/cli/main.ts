@@ -1,0 +1,75 @@
+#!/usr/bin/env node
+/**
+ * The command line. Each command is a file of `commands/`; this one names them and has the last word on errors: one plain line
+ * on standard error and an exit code, never a stack trace unless asked for.
+ */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { addCheck } from "./commands/check.ts";
+import { addConfig } from "./commands/config.ts";
+import { addDemo } from "./commands/demo.ts";
+import { addQueue } from "./commands/queue.ts";
+import { addSend } from "./commands/send.ts";
+import { addServe } from "./commands/serve.ts";
+import { addStart } from "./commands/start.ts";
+import { addUser } from "./commands/user.ts";
+import { complain, EXIT } from "./terminal.ts";
+
+const EXAMPLES = `
+Examples:
+  postern start                              make a first configuration, and serve
+  postern check --config postern.toml        list everything wrong with a configuration
+  postern serve --config postern.toml        run the server
+  postern demo                               watch a message travel between two servers
+  postern send --server mail.example.org:587 --user alice --password-stdin \\
+    --from alice@example.org --to bob@example.net < input
+  postern queue list                         see what waits, and why
+
+Exit codes: 0 done, 1 failed, 2 the command line is wrong.`;
+
+function program(): Command {
+  const root = new Command("postern")
+    .description("Secure SMTP: a mail transfer agent, a submission server and a client.")
+    .version(version(), "-V, --version", "print the version")
+    .showHelpAfterError("('postern --help' and 'postern COMMAND --help' tell more)")
+    .addHelpText("after", EXAMPLES)
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "postern: ")) })
+    .exitOverride();
+  for (const add of [addServe, addCheck, addStart, addUser, addSend, addQueue, addConfig, addDemo]) add(root);
+  return inherit(root);
+}
+
+/** Commands made by `command()` copy these settings when they are made; nested ones and later settings need a second pass. */
+function inherit(command: Command): Command {
+  for (const child of command.commands) inherit(child.copyInheritedSettings(command));
+  return command;
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  const found = typeof manifest === "object" && manifest !== null ? Reflect.get(manifest, "version") : null;
+  return String(found);
+}
+
+async function main(): Promise<void> {
+  // `postern queue list | head` closes our output early; that is no failure of ours.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+  process.on("uncaughtException", fail);
+  try {
+    await program().parseAsync();
+  } catch (cause) {
+    // commander has written its complaint, or the help that was asked for.
+    if (cause instanceof CommanderError) process.exitCode = cause.exitCode === 0 ? EXIT.done : EXIT.usage;
+    else fail(cause);
+  }
+}
+
+/** What nobody expected: a bug, or a machine in trouble. The process ends, for nothing is known of its state. */
+function fail(cause: unknown): never {
+  const error = cause instanceof Error ? cause : new Error(String(cause));
+  complain(`${error.message}${process.env.POSTERN_DEBUG === "1" ? "" : " (run with POSTERN_DEBUG=1 for the trace)"}`);
+  if (process.env.POSTERN_DEBUG === "1") process.stderr.write(`${error.stack}\n`);
+  process.exit(EXIT.failed);
+}
+
+await main();

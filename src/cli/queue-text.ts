@@ -1,0 +1,79 @@
+import type { MessageDetail, MessageView, RecipientView } from "../admin/index.ts";
+import { printable } from "../base/index.ts";
+import { table } from "./terminal.ts";
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** The queue as a table: one line for each recipient that waits. `now` in milliseconds since the epoch. */
+export function queueLines(messages: readonly MessageView[], now: number): readonly string[] {
+  if (messages.length === 0) return ["the queue is empty"];
+  const rows = messages.flatMap((message) =>
+    message.recipients
+      .filter(({ state }) => state === "waiting")
+      .map((recipient) => [
+        message.id,
+        span(now - Date.parse(message.receivedAt)),
+        size(message.size),
+        sender(message),
+        recipient.address,
+        next(message, recipient, now),
+        recipient.last === null ? "" : `${recipient.last.status ?? ""} ${recipient.last.text}`.trim(),
+      ]),
+  );
+  return table([["ID", "AGE", "SIZE", "SENDER", "RECIPIENT", "NEXT", "REASON"], ...rows]);
+}
+
+/** One message with its story. */
+export function messageLines(message: MessageDetail): readonly string[] {
+  const { origin } = message;
+  const from = [origin.address, origin.hello, origin.identity, origin.tls].filter((part) => part !== null).join(", ");
+  return [
+    ...table([
+      ["id", message.id],
+      ["sender", sender(message)],
+      ["received", `${message.receivedAt} by ${origin.service}${from === "" ? "" : ` from ${from}`}`],
+      ["expires", message.expiresAt],
+      ["size", size(message.size)],
+      ["state", message.held ? "held" : "active"],
+    ]),
+    "",
+    ...message.recipients.flatMap(recipientLines),
+    "",
+    ...table(message.story.map(({ at, event, recipient, text }) => [at, event, recipient ?? "", text])),
+  ];
+}
+
+function recipientLines({ address, state, attempts, nextAttempt, last }: RecipientView): readonly string[] {
+  const tries = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
+  const lines = [`${address}: ${state}, ${tries}${nextAttempt === null ? "" : `, next ${nextAttempt}`}`];
+  if (last !== null) {
+    lines.push(`  ${last.kind}: ${last.text}`);
+    if (last.host !== null) lines.push(`  by ${last.host}, ${last.tls ?? "clear text"}; rule: ${last.rule ?? "none"}`);
+  }
+  return lines.map((line) => printable(line));
+}
+
+function sender(message: MessageView): string {
+  return message.sender === "" ? "<>" : message.sender;
+}
+
+function next(message: MessageView, recipient: RecipientView, now: number): string {
+  if (message.held) return "held";
+  const wait = recipient.nextAttempt === null ? 0 : Date.parse(recipient.nextAttempt) - now;
+  return wait <= 0 ? "now" : `in ${span(wait)}`;
+}
+
+/** A length of time in its largest unit: `45s`, `12m`, `3h`, `2d`. */
+function span(milliseconds: number): string {
+  const length = Math.max(0, milliseconds);
+  if (length >= DAY) return `${Math.floor(length / DAY)}d`;
+  if (length >= HOUR) return `${Math.floor(length / HOUR)}h`;
+  return length >= MINUTE ? `${Math.floor(length / MINUTE)}m` : `${Math.floor(length / 1000)}s`;
+}
+
+function size(octets: number): string {
+  if (octets < 1024) return `${octets} B`;
+  return octets < 1024 ** 2 ? `${(octets / 1024).toFixed(1)} KiB` : `${(octets / 1024 ** 2).toFixed(1)} MiB`;
+}

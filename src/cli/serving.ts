@@ -1,0 +1,51 @@
+import type { Log } from "../base/index.ts";
+import type { Config } from "../config/index.ts";
+import { type Daemon, startDaemon } from "../daemon.ts";
+import { complain, EXIT } from "./terminal.ts";
+
+interface ServingOptions {
+  readonly config: Config;
+  readonly log: Log;
+  /** Called once all listeners take connections. */
+  readonly ready?: (daemon: Daemon) => void;
+}
+
+/**
+ * Runs the daemon until it is told to stop. SIGTERM or SIGINT: gracefully, a second one at once. SIGHUP: certificates are read
+ * anew. The result is the exit code.
+ */
+export async function serve({ config, log, ready }: ServingOptions): Promise<number> {
+  // Caught from the first moment, so that a signal during the start ends in a stop as well.
+  const told = stopSignal();
+  const started = await startDaemon(config, { log });
+  if (!started.ok) {
+    for (const line of started.error) complain(line);
+    return EXIT.failed;
+  }
+  const daemon = started.value;
+  const onHangup = () => void reload(daemon);
+  process.on("SIGHUP", onHangup);
+  ready?.(daemon);
+  await told;
+  await daemon.stop();
+  process.off("SIGHUP", onHangup);
+  return EXIT.done;
+}
+
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let times = 0;
+    const stop = (signal: NodeJS.Signals) => {
+      times++;
+      if (times > 1) process.exit(signal === "SIGINT" ? 130 : 143);
+      resolve();
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  });
+}
+
+async function reload(daemon: Daemon): Promise<void> {
+  const reloaded = await daemon.reload();
+  if (!reloaded.ok) for (const line of reloaded.error) complain(`reload: ${line}`);
+}

@@ -1,0 +1,53 @@
+import { printable } from "../base/index.ts";
+
+/** How a command ended. */
+export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+
+/** The most characters of one line of complaint. */
+const MAX_LINE = 1000;
+
+/** Writes lines to standard output. */
+export function print(...lines: readonly string[]): void {
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+/** Writes a value as JSON to standard output, for other programs. */
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, null, 2));
+}
+
+/** One plain line on standard error: what, where, what to do. Escapes in it cannot reach the terminal. */
+export function complain(text: string): void {
+  process.stderr.write(`postern: ${printable(text, MAX_LINE)}\n`);
+}
+
+/** Columns of text, each as wide as its widest cell; the last one is not padded. Escapes in cells are made harmless. */
+export function table(rows: readonly (readonly string[])[]): readonly string[] {
+  const safe = rows.map((row) => row.map((cell) => printable(cell)));
+  const widths: number[] = [];
+  for (const row of safe) {
+    row.forEach((cell, column) => {
+      widths[column] = Math.max(widths[column] ?? 0, cell.length);
+    });
+  }
+  return safe.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+/** All of standard input. */
+export async function readInput(): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** Splits a password line off the start of standard input; the line end, LF or CRLF, belongs to neither part. */
+export function splitPassword(input: Uint8Array): { readonly password: string; readonly rest: Uint8Array } {
+  const end = input.indexOf(0x0a);
+  const line = Buffer.from(end === -1 ? input : input.subarray(0, end)).toString("utf8");
+  return { password: line.replace(/\r$/, ""), rest: end === -1 ? new Uint8Array(0) : input.subarray(end + 1) };
+}
