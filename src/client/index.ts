@@ -4,7 +4,10 @@
  * are values only; `connection.ts` drives them over a stream.
  */
 
+export * from "./client.ts";
+export type { ClientOptions } from "./dial.ts";
 export { unsupported } from "./envelope.ts";
+export type { Mail, MailProblem, MailRecipient, MailSource } from "./mail.ts";
 export * from "./open-session.ts";
 export * from "./pool.ts";
 export * from "./timeouts.ts";

@@ -1,6 +1,6 @@
 import { assert, type Clock, ok, type Result, SECOND, type Timer } from "../base/index.ts";
 import { systemClock } from "../net/index.ts";
-import type { ClientProblem, ClientSession } from "./types.ts";
+import type { ClientProblem, ClientSession, RecipientResult } from "./types.ts";
 
 export interface PoolOptions {
   /** Idle sessions kept for one key; more are closed. Default 10. */
@@ -35,13 +35,28 @@ export interface Pool {
 /** One session in one hand. */
 export interface Lease {
   readonly session: ClientSession;
-  /**
-   * It was idle before. When its first transaction is `broken` and not `uncertain`, the server had closed it meanwhile: try
-   * again at once with a fresh one.
-   */
+  /** It was idle before. Ask `wasDead` after its first transaction: then try again at once with a fresh one. */
   readonly reused: boolean;
   /** Gives it back; kept when still usable, else dropped. Once only. */
   release(): void;
+}
+
+/**
+ * True when a session was gone, or on its way out, before the server answered the first command: nothing of the message was taken
+ * and none of its body was read. On a reused session that says nothing about the server or the message.
+ */
+export function wasDead(results: readonly RecipientResult[]): boolean {
+  return results.length > 0 && results.every(beforeFirstReply);
+}
+
+function beforeFirstReply(result: RecipientResult): boolean {
+  if (result.kind === "refused") return result.stage === "mail" && result.reply.code === 421;
+  if (result.kind !== "broken" || result.uncertain) return false;
+  const { problem } = result;
+  // A refused or mute RSET spoils the session just the same.
+  if (problem.kind === "refused" || problem.kind === "timeout") return problem.stage === "reset";
+  const gone = problem.kind === "closed" || (problem.kind === "network" && problem.problem.kind !== "aborted");
+  return gone && (problem.stage === "mail" || problem.stage === "reset");
 }
 
 export function createPool(options: PoolOptions = {}): Pool {
