@@ -34,7 +34,7 @@ export class Admission {
 }
 
 /** What counts as one peer: an IPv4 address, or the /64 of an IPv6 one, which is the least that a single customer is given. */
-export function addressGroup(address: string): string {
+function addressGroup(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   if (mapped?.[1] !== undefined) return mapped[1];
   if (!address.includes(":")) return address;

@@ -1,4 +1,4 @@
-import { assert, type Clock, type Instant, type Log, later, type Timer } from "../base/index.ts";
+import { assert, type Clock, type Log, type Timer } from "../base/index.ts";
 import type { NetProblem, Stream, StreamHandler } from "../net/index.ts";
 import {
   type BareNewlines,
@@ -6,20 +6,20 @@ import {
   LineDecoder,
   type LineEvent,
   MAX_AUTH_LINE,
-  parseCommand,
   type Reply,
 } from "../smtp/index.ts";
 import { type BodyEnd, BodyReceiver } from "./body-receiver.ts";
 import { Deadline } from "./deadline.ts";
+import { asError, Decisions } from "./decisions.ts";
 import { events } from "./events.ts";
+import { bodyEvent, endsGroup, lineEvent } from "./input.ts";
 import type { ServerLimits } from "./limits.ts";
-import type { Client, Conversation, MessageSink, Policy } from "./policy.ts";
-import { admit, consult, decided } from "./questions.ts";
+import type { Client, Policy } from "./policy.ts";
 import * as replies from "./replies.ts";
 import { ReplyWriter } from "./reply-writer.ts";
 import { step } from "./session.ts";
-import type { Action, Decision, Event, Question, State, Step } from "./state.ts";
-import { verbs } from "./verbs.ts";
+import type { Action, Decision, Event, State, Step } from "./state.ts";
+import { Timing } from "./timing.ts";
 
 export interface ExchangeOptions {
   readonly stream: Stream;
@@ -52,9 +52,9 @@ export class Exchange implements StreamHandler {
   readonly #decoder: LineDecoder;
   readonly #writer: ReplyWriter;
   readonly #deadline: Deadline;
+  readonly #timing: Timing;
+  readonly #decisions: Decisions;
   #state: State;
-  #conversation: Conversation | null = null;
-  #sink: MessageSink | null = null;
   #body: BodyReceiver | null = null;
   #delay: Timer | null = null;
   #flushSoon: NodeJS.Immediate | null = null;
@@ -64,9 +64,6 @@ export class Exchange implements StreamHandler {
   #paused = false;
   #peerEnded = false;
   #over = false;
-  #commandSince: Instant;
-  #progressSince: Instant;
-  #bodySince: Instant;
 
   constructor(options: ExchangeOptions) {
     const { clock, limits, stream } = options;
@@ -77,14 +74,15 @@ export class Exchange implements StreamHandler {
     this.#decoder = new LineDecoder(Math.max(limits.commandLine, MAX_AUTH_LINE));
     this.#writer = new ReplyWriter(stream, clock, limits.write, () => this.#giveUp());
     this.#deadline = new Deadline(clock, () => this.#guard(() => this.#onTimeout()));
-    this.#commandSince = this.#progressSince = this.#bodySince = clock.now();
+    this.#timing = new Timing(clock, limits);
+    this.#decisions = new Decisions(options.policy, options.client, options.log);
   }
 
   /** Greets, or inside STARTTLS waits for EHLO. */
   start(): void {
     this.#guard(() => {
       if (this.#state.phase.name === "connecting") this.#greetAfterDelay();
-      else this.#begin(this.#options.policy.begin(this.#options.client));
+      else this.#decisions.begin();
     });
     // The greeting of a policy that needs no wait is out before the first octet is looked at.
     this.#stream.attach(this);
@@ -111,7 +109,7 @@ export class Exchange implements StreamHandler {
         return this.#apply({ kind: "earlyTalk" });
       }
       if (this.#body !== null) {
-        this.#bodySince = this.#options.clock.now();
+        this.#timing.blockCame();
         this.#body.push(bytes);
       } else {
         this.#decoder.push(bytes);
@@ -180,7 +178,8 @@ export class Exchange implements StreamHandler {
       this.#paused = false;
       this.#stream.resume();
     }
-    this.#deadline.set(this.#nextDeadline());
+    const body = this.#body;
+    this.#deadline.set(body === null ? this.#timing.commandDeadline : this.#timing.bodyDeadline(body.received));
   }
 
   #flush(): void {
@@ -195,42 +194,15 @@ export class Exchange implements StreamHandler {
     this.#stream.pause();
   }
 
-  #nextDeadline(): Instant {
-    const { limits } = this.#options;
-    if (this.#body === null) {
-      const command = later(this.#commandSince, limits.command);
-      const idle = later(this.#progressSince, limits.idle);
-      return command < idle ? command : idle;
-    }
-    const block = later(this.#bodySince, limits.bodyBlock);
-    const whole = later(this.#progressSince, limits.body + (this.#body.received / limits.bodyRate) * 1000);
-    return block < whole ? block : whole;
-  }
-
   #take(found: LineEvent): void {
-    const authenticating = this.#state.phase.name === "authenticating";
-    this.#commandSince = this.#options.clock.now();
-    if (found.kind !== "line") {
-      this.#apply({ kind: "badLine", problem: found });
-      return;
-    }
-    const { line } = found;
-    if (authenticating) {
-      this.#apply({ kind: "response", line });
-      return;
-    }
-    if (line.length + 2 > this.#options.limits.commandLine && !isAuth(line)) {
-      this.#apply({ kind: "badLine", problem: { kind: "tooLong" } });
-      return;
-    }
-    const parsed = parseCommand(line);
-    if (!parsed.ok) {
-      this.#apply({ kind: "badLine", problem: parsed.error });
-      this.#writer.flush(); // RFC 2920 §3.2 (6)
-      return;
-    }
-    this.#apply({ kind: "command", command: parsed.value, followed: this.#decoder.buffered > 0 });
-    if (verbs[parsed.value.verb].endsGroup && !this.#busy) this.#writer.flush(); // RFC 2920 §3.2 (5)
+    this.#timing.commandDone();
+    const event = lineEvent(found, {
+      authenticating: this.#state.phase.name === "authenticating",
+      limit: this.#options.limits.commandLine,
+      followed: this.#decoder.buffered > 0,
+    });
+    this.#apply(event);
+    if (endsGroup(event) && !this.#busy) this.#writer.flush();
   }
 
   #apply(event: Event): void {
@@ -257,7 +229,7 @@ export class Exchange implements StreamHandler {
         this.#reply(action.reply);
         break;
       case "ask":
-        this.#ask(action.question);
+        this.#await(this.#decisions.ask(action.question));
         break;
       case "receiveBody":
         this.#receiveBody(action.maxSize);
@@ -304,53 +276,31 @@ export class Exchange implements StreamHandler {
   }
 
   #greet(): void {
-    const { policy, client } = this.#options;
-    this.#await(() => admit(policy, client, (conversation) => this.#begin(conversation)));
+    this.#await(this.#decisions.connect());
   }
 
-  #begin(conversation: Conversation): void {
-    // The peer may have gone while the policy was thinking whether to let it in.
-    if (this.#dead) {
-      this.#endConversation(conversation);
-      return;
-    }
-    this.#conversation = conversation;
-  }
-
-  #ask(question: Question): void {
-    const conversation = this.#conversation;
-    if (conversation === null) throw new Error("a question before the conversation began");
-    this.#await(() => consult(conversation, question));
-  }
-
-  #await(decide: () => Decision | Promise<Decision>): void {
-    const decision = decided(decide, this.#policyFailed);
+  #await(decision: Decision | Promise<Decision>): void {
     if (!(decision instanceof Promise)) {
       this.#decide(decision);
       return;
     }
     this.#busy = true;
-    decision.then((later) => {
+    void decision.then((made) => {
       this.#busy = false;
       this.#guard(() => {
-        this.#commandSince = this.#options.clock.now();
-        this.#decide(later);
+        if (this.#dead) return this.#decisions.dropSink();
+        this.#timing.commandDone();
+        this.#decide(made);
         this.#run();
       });
     });
   }
 
   #decide(decision: Decision): void {
-    if (decision.kind === "body" && decision.verdict.kind === "accept") this.#sink = decision.verdict.sink;
-    // The peer left while the policy was thinking; a sink that was opened for it must know.
-    if (this.#dead) {
-      this.#dropSink();
-      return;
-    }
     this.#noteProgress(decision);
     this.#apply({ kind: "decision", decision, followed: this.#decoder.buffered > 0 });
-    // A sink that the session did not want after all: octets had come before the 354.
-    if (this.#body === null) this.#dropSink();
+    // Not wanted after all: octets had come before the 354.
+    if (this.#body === null) this.#decisions.dropSink();
   }
 
   #noteProgress(decision: Decision): void {
@@ -358,25 +308,25 @@ export class Exchange implements StreamHandler {
       this.#options.log.info(events.authenticated, { identity: decision.verdict.identity });
     }
     const forward = decision.kind === "mail" || decision.kind === "body" || decision.kind === "sasl";
-    if (forward && decision.verdict.kind !== "refuse") this.#progressSince = this.#options.clock.now();
+    if (forward && decision.verdict.kind !== "refuse") this.#timing.progressed();
   }
 
   #receiveBody(maxSize: number): void {
-    const sink = this.#sink;
-    if (sink === null) throw new Error("a body without a sink");
     // Into a mode of its own with nothing left of the last one.
     assert(this.#decoder.takeRest().length === 0, "no octet waits behind DATA");
-    this.#sink = null;
-    const { bareNewlines, limits, clock } = this.#options;
-    this.#bodySince = clock.now();
+    const { bareNewlines, limits } = this.#options;
     this.#body = new BodyReceiver({
-      sink,
+      sink: this.#decisions.takeSink(),
       bareNewlines,
       maxSize,
       maxLine: limits.textLine,
       discard: limits.discard,
-      failed: this.#policyFailed,
-      resumed: () => this.#guard(() => this.#run()),
+      failed: this.#decisions.failed,
+      resumed: () =>
+        this.#guard(() => {
+          this.#timing.blockCame();
+          this.#run();
+        }),
       ended: (end, rest) => this.#guard(() => this.#onBodyEnd(end, rest)),
     });
   }
@@ -384,7 +334,7 @@ export class Exchange implements StreamHandler {
   #onBodyEnd(end: BodyEnd, rest: Uint8Array): void {
     this.#body = null;
     if (this.#dead) return;
-    this.#commandSince = this.#progressSince = this.#options.clock.now();
+    this.#timing.progressed();
     if (rest.length > 0) this.#decoder.push(rest);
     this.#apply(bodyEvent(end));
     this.#run();
@@ -414,42 +364,20 @@ export class Exchange implements StreamHandler {
     this.#delay?.cancel();
     if (this.#flushSoon !== null) clearImmediate(this.#flushSoon);
     this.#dropBody();
-    if (this.#conversation !== null) this.#endConversation(this.#conversation);
+    this.#decisions.end();
     this.#options.over(end);
   }
 
   #dropBody(): void {
     this.#body?.abort();
     this.#body = null;
-    this.#dropSink();
-  }
-
-  #dropSink(): void {
-    const sink = this.#sink;
-    this.#sink = null;
-    try {
-      sink?.abort()?.catch(this.#policyFailed);
-    } catch (error) {
-      this.#policyFailed(error);
-    }
-  }
-
-  #endConversation(conversation: Conversation): void {
-    try {
-      conversation.end?.();
-    } catch (error) {
-      this.#policyFailed(error);
-    }
+    this.#decisions.dropSink();
   }
 
   #giveUp(): void {
     this.#options.log.info(events.slowReader, { unsent: this.#stream.unsent });
     this.#stream.destroy();
   }
-
-  readonly #policyFailed = (error: unknown): void => {
-    this.#options.log.error(events.policyFailed, { error: asError(error) });
-  };
 
   /** The last net under one session: what throws here is a bug, ends this session, and harms no other. */
   #guard(action: () => void): void {
@@ -462,29 +390,4 @@ export class Exchange implements StreamHandler {
       this.#close();
     }
   }
-}
-
-function bodyEvent(end: BodyEnd): Event {
-  switch (end.kind) {
-    case "taken":
-      return { kind: "bodyTaken", reply: end.reply };
-    case "refused":
-      return { kind: "bodyRefused", problem: end.problem };
-    case "endless":
-      return { kind: "bodyEndless" };
-  }
-}
-
-function isAuth(line: Uint8Array): boolean {
-  return (
-    ((line[0] ?? 0) | 0x20) === 0x61 &&
-    ((line[1] ?? 0) | 0x20) === 0x75 &&
-    ((line[2] ?? 0) | 0x20) === 0x74 &&
-    ((line[3] ?? 0) | 0x20) === 0x68 &&
-    line[4] === 0x20
-  );
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

@@ -32,17 +32,11 @@ function after<T>(value: T | Promise<T>, wrap: (value: T) => Decision): Decision
   return value instanceof Promise ? value.then(wrap) : wrap(value);
 }
 
-/** May this client talk? On a yes its conversation begins, and goes to `begun`. */
-export function admit(
-  policy: Policy,
-  client: Client,
-  begun: (conversation: Conversation) => void,
-): Decision | Promise<Decision> {
+/** May this client talk? On a yes `begin` is called, and gives the conversation. */
+export function greet(policy: Policy, client: Client, begin: () => Conversation): Decision | Promise<Decision> {
   return after(policy.connect(client), (verdict) => {
     if (verdict.kind === "refuse") return { kind: "connect", verdict, requireTls: false };
-    const conversation = policy.begin(client);
-    begun(conversation);
-    return { kind: "connect", verdict, requireTls: conversation.offer().requireTls };
+    return { kind: "connect", verdict, requireTls: begin().offer().requireTls };
   });
 }
 

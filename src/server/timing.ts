@@ -1,0 +1,47 @@
+import { type Clock, type Instant, later } from "../base/index.ts";
+import type { ServerLimits } from "./limits.ts";
+
+/** Since when a peer keeps us waiting, and until when it may. See `ServerLimits` for each bound. */
+export class Timing {
+  readonly #clock: Clock;
+  readonly #limits: ServerLimits;
+  #command: Instant;
+  #progress: Instant;
+  #block: Instant;
+
+  constructor(clock: Clock, limits: ServerLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#command = this.#progress = this.#block = clock.now();
+  }
+
+  /** A command came whole, or its reply was decided: the wait for the next one begins. */
+  commandDone(): void {
+    this.#command = this.#clock.now();
+  }
+
+  /** The session came nearer to a message taken. */
+  progressed(): void {
+    this.#command = this.#progress = this.#block = this.#clock.now();
+  }
+
+  /** A piece of the body came. */
+  blockCame(): void {
+    this.#block = this.#clock.now();
+  }
+
+  /** How long to wait for a command. */
+  get commandDeadline(): Instant {
+    return earlier(later(this.#command, this.#limits.command), later(this.#progress, this.#limits.idle));
+  }
+
+  /** How long to wait for more of a body of which `received` octets came. */
+  bodyDeadline(received: number): Instant {
+    const whole = this.#limits.body + (received / this.#limits.bodyRate) * 1000;
+    return earlier(later(this.#block, this.#limits.bodyBlock), later(this.#progress, whole));
+  }
+}
+
+function earlier(a: Instant, b: Instant): Instant {
+  return a < b ? a : b;
+}
