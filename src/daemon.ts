@@ -11,6 +11,7 @@ import { checkDataFolder, listenProblem, loadTls, reloadTls } from "./daemon-che
 import { createDeliverer, createReporter, selfTest } from "./delivery/index.ts";
 import {
   type Credentials,
+  createAuthenticator,
   createHome,
   createReceiver,
   createRelayPolicy,
@@ -188,11 +189,12 @@ function createPolicies({ config, store, runner, credentials, log }: PolicyParts
       freeSpaceFloor: FREE_SPACE_FLOOR,
     },
   });
+  const authenticator = createAuthenticator({ credentials, clock: systemClock, log });
   const { messageSize, recipients } = config.limits;
   const limits = { messageSize, recipients };
   return {
     mx: createRelayPolicy({ home, mayRelay: networkTest(config.relay.networks), receive, limits, log }),
-    submission: createSubmissionPolicy({ credentials, receive, clock: systemClock, limits, log }),
+    submission: createSubmissionPolicy({ authenticator, receive, limits, log }),
   };
 }
 
