@@ -6,7 +6,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import { DAY, type Instant, instant, later, MINUTE } from "../base/index.ts";
 import { type Credentials, type CredentialsOptions, openCredentials } from "./credentials.ts";
 import { PasswordHasher } from "./password-hash.ts";
-import { formatScramVerifier, makeScramVerifier, readScramVerifier } from "./scram-verifier.ts";
+import { formatScramKeys, makeScramKeys, readScramKeys } from "./scram-verifier.ts";
 
 const CHEAP = { memory: 64, passes: 1, parallelism: 1 };
 
@@ -153,15 +153,24 @@ test("the SCRAM verifier is that of RFC 7677", async () => {
   // Keys computed from the exchange of RFC 7677 §3: user "user", password "pencil", this salt, 4096 iterations.
   const text =
     "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
-  assert.equal(formatScramVerifier(readScramVerifier(text)), text);
-  assert.equal(formatScramVerifier(await makeScramVerifier("pencil", 4096, readScramVerifier(text).salt)), text);
-  const made = await makeScramVerifier("pencil", 4096);
+  assert.equal(formatScramKeys(readScramKeys(text)), text);
+  assert.equal(formatScramKeys(await makeScramKeys("pencil", 4096, readScramKeys(text).salt)), text);
+  const made = await makeScramKeys("pencil", 4096);
   assert.equal(made.iterations, 4096);
-  assert.deepEqual(readScramVerifier(formatScramVerifier(made)), made);
-  assert.throws(() => readScramVerifier("SCRAM-SHA-1$4096:c2FsdA==$eA==:eA=="));
+  assert.deepEqual(readScramKeys(formatScramKeys(made)), made);
+  assert.throws(() => readScramKeys("SCRAM-SHA-1$4096:c2FsdA==$eA==:eA=="));
   const users = open();
   await users.add("User", "pencil");
-  assert.equal(users.scram("USER")?.identity, "user");
-  assert.equal(users.scram("USER")?.verifier.iterations, 4096);
-  assert.equal(users.scram("nobody"), null);
+  assert.equal(users.scram("USER").identity, "user");
+  assert.equal(users.scram("USER").keys.iterations, 4096);
+});
+
+test("SCRAM keys of a user who does not exist look like those of one, and stay the same", async () => {
+  const users = open();
+  const shown = users.scram("Nobody");
+  assert.equal(shown.identity, null);
+  assert.deepEqual([shown.keys.iterations, shown.keys.salt.length, shown.keys.storedKey.length], [4096, 16, 32]);
+  assert.deepEqual(users.scram("nobody"), shown, "whatever the case");
+  assert.deepEqual(open().scram("nobody"), shown, "after a restart");
+  assert.notDeepEqual(users.scram("another").keys.salt, shown.keys.salt);
 });

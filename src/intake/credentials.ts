@@ -1,8 +1,9 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { type Clock, err, type Instant, instant, later, MINUTE, ok, type Result } from "../base/index.ts";
+import type { ScramKeys } from "../smtp/index.ts";
 import { type HashCost, PasswordHasher } from "./password-hash.ts";
 import { prepareName, preparePassword } from "./prepared-strings.ts";
-import { formatScramVerifier, makeScramVerifier, readScramVerifier, type ScramVerifier } from "./scram-verifier.ts";
+import { decoyScramKeys, formatScramKeys, makeScramKeys, readScramKeys } from "./scram-verifier.ts";
 import { UserFile } from "./user-file.ts";
 
 /** Why a user was not added; `text` is one plain line for the operator. */
@@ -30,8 +31,8 @@ export interface Credentials {
   remove(name: string): boolean;
   /** Takes the same work for a user that does not exist, so that the time tells nothing. */
   verify(name: string, password: string): Promise<Verification>;
-  /** What SCRAM-SHA-256 needs; null where there is no such user. */
-  scram(name: string): { readonly identity: string; readonly verifier: ScramVerifier } | null;
+  /** What SCRAM-SHA-256 needs. For a user that does not exist `identity` is null and no password matches the keys. */
+  scram(name: string): { readonly identity: string | null; readonly keys: ScramKeys };
   close(): void;
 }
 
@@ -89,12 +90,9 @@ class FileCredentials implements Credentials {
     }
     const [phc, scram] = await Promise.all([
       this.#hasher.hash(prepared),
-      makeScramVerifier(prepared, this.#scramIterations),
+      makeScramKeys(prepared, this.#scramIterations),
     ]);
-    const added = this.#file.insert(
-      { name: user, password: phc, scram: formatScramVerifier(scram) },
-      this.#clock.now(),
-    );
+    const added = this.#file.insert({ name: user, password: phc, scram: formatScramKeys(scram) }, this.#clock.now());
     return added ? ok(undefined) : err({ kind: "exists", text: `there is a user ${user} already; remove it first` });
   }
 
@@ -120,10 +118,12 @@ class FileCredentials implements Credentials {
     return { kind: "verified", identity: row.name };
   }
 
-  scram(name: string): { readonly identity: string; readonly verifier: ScramVerifier } | null {
+  scram(name: string): { readonly identity: string | null; readonly keys: ScramKeys } {
     const user = prepareName(name, "query");
     const row = user === null ? null : this.#file.find(user);
-    return row === null ? null : { identity: row.name, verifier: readScramVerifier(row.scram) };
+    if (row !== null) return { identity: row.name, keys: readScramKeys(row.scram) };
+    // By the one form of the name: a salt that changed with the case of the name would tell that there is no such user.
+    return { identity: null, keys: decoyScramKeys(this.#file.secret, user ?? name, this.#scramIterations) };
   }
 
   close(): void {

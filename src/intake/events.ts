@@ -15,7 +15,6 @@ export const EVENTS = {
   senderRefused: "intake.sender.refused",
   recipientAccepted: "intake.recipient.accepted",
   recipientRefused: "intake.recipient.refused",
-  authAccepted: "intake.auth.accepted",
   authRefused: "intake.auth.refused",
   /** Nothing was checked: too many failures before, or too many checks at once. */
   authDeferred: "intake.auth.deferred",

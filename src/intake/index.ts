@@ -3,6 +3,8 @@
  * and how it is taken into the queue (`receive.ts`). Nothing here may deliver, connect or look at a socket. Begin with
  * `receive.ts`.
  */
+export type { AuthThrottleRules } from "./auth-throttle.ts";
+export { type Authenticator, type AuthenticatorOptions, createAuthenticator } from "./authenticator.ts";
 export {
   type CredentialProblem,
   type Credentials,
@@ -14,3 +16,4 @@ export { type FreeSpace, freeSpaceOf } from "./free-space.ts";
 export { createHome, type Home } from "./home.ts";
 export { createReceiver, type ReceiveLimits, type Receiver, type ReceiverOptions } from "./receive.ts";
 export { createRelayPolicy, type RelayPolicyOptions } from "./relay.ts";
+export { createSubmissionPolicy, type SubmissionPolicyOptions } from "./submission.ts";

@@ -11,6 +11,9 @@ export const REPLIES = {
   systemTrouble: reply(451, "4.3.0", "Local trouble, try again later"),
   /** One text for every cause, so that a guesser learns nothing (RFC 4954 §6). */
   authFailed: reply(535, "5.7.8", "Authentication credentials invalid"),
+  /** The exchange broke the mechanism's grammar; says nothing about a user (RFC 4954 §4). */
+  authMalformed: reply(501, "5.5.2", "Response does not follow the mechanism's grammar"),
+  authUnknown: reply(504, "5.5.4", "Unknown authentication mechanism"),
   authLater: reply(454, "4.7.0", "Temporary authentication failure, try again later"),
 } as const satisfies Record<string, Reply>;
 

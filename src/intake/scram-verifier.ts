@@ -1,18 +1,11 @@
 import { createHash, createHmac, pbkdf2, randomBytes } from "node:crypto";
-
-/** What a server keeps of a password for SCRAM-SHA-256: enough to check a proof, not to make one (RFC 5802 §3). */
-export interface ScramVerifier {
-  readonly iterations: number;
-  readonly salt: Uint8Array;
-  readonly storedKey: Uint8Array;
-  readonly serverKey: Uint8Array;
-}
+import type { ScramKeys } from "../smtp/index.ts";
 
 /**
  * RFC 7677 §4 asks for at least 4096 and recommends more. Whoever steals the users file tries passwords against the cheaper of
  * the two hashes, so that this many make one try cost about what the argon2id hash beside it does.
  */
-const ITERATIONS = 65_536;
+export const SCRAM_ITERATIONS = 65_536;
 
 const SALT_OCTETS = 16;
 const KEY_OCTETS = 32;
@@ -21,11 +14,11 @@ const KEY_OCTETS = 32;
 const FORM = /^SCRAM-SHA-256\$(\d{4,7}):([A-Za-z0-9+/]+=*)\$([A-Za-z0-9+/]{43}=):([A-Za-z0-9+/]{43}=)$/;
 
 /** Makes the verifier of a password that went through SASLprep. A salt is given only to repeat a known one. */
-export async function makeScramVerifier(
+export async function makeScramKeys(
   password: string,
-  iterations: number = ITERATIONS,
+  iterations: number = SCRAM_ITERATIONS,
   salt: Uint8Array = randomBytes(SALT_OCTETS),
-): Promise<ScramVerifier> {
+): Promise<ScramKeys> {
   const salted = await new Promise<Buffer>((resolve, reject) => {
     pbkdf2(password, salt, iterations, KEY_OCTETS, "sha256", (error, key) => {
       if (error === null) resolve(key);
@@ -41,15 +34,15 @@ export async function makeScramVerifier(
   };
 }
 
-export function formatScramVerifier(verifier: ScramVerifier): string {
-  const [salt, storedKey, serverKey] = [verifier.salt, verifier.storedKey, verifier.serverKey].map((bytes) =>
+export function formatScramKeys(keys: ScramKeys): string {
+  const [salt, storedKey, serverKey] = [keys.salt, keys.storedKey, keys.serverKey].map((bytes) =>
     Buffer.from(bytes).toString("base64"),
   );
-  return `SCRAM-SHA-256$${verifier.iterations}:${salt}$${storedKey}:${serverKey}`;
+  return `SCRAM-SHA-256$${keys.iterations}:${salt}$${storedKey}:${serverKey}`;
 }
 
 /** Throws where `text` is no verifier: the file is damaged. */
-export function readScramVerifier(text: string): ScramVerifier {
+export function readScramKeys(text: string): ScramKeys {
   const [, iterations, salt, storedKey, serverKey] = FORM.exec(text) ?? [];
   if (salt === undefined || storedKey === undefined || serverKey === undefined) {
     throw new Error("a stored SCRAM verifier is not in the SCRAM-SHA-256 format");
@@ -59,5 +52,16 @@ export function readScramVerifier(text: string): ScramVerifier {
     salt: Buffer.from(salt, "base64"),
     storedKey: Buffer.from(storedKey, "base64"),
     serverKey: Buffer.from(serverKey, "base64"),
+  };
+}
+
+/** What is shown for a user who does not exist: the same each time, in looks that of a user, matched by no password. */
+export function decoyScramKeys(secret: Uint8Array, name: string, iterations: number = SCRAM_ITERATIONS): ScramKeys {
+  const derive = (use: string): Buffer => createHmac("sha256", secret).update(`${use}\0${name}`).digest();
+  return {
+    iterations,
+    salt: derive("salt").subarray(0, SALT_OCTETS),
+    storedKey: derive("stored key"),
+    serverKey: derive("server key"),
   };
 }

@@ -28,6 +28,11 @@ export class UserFile {
     this.#open = openFile(path);
   }
 
+  /** Random octets made with the file and kept as long as it. */
+  get secret(): Uint8Array {
+    return this.#current().secret;
+  }
+
   find(name: string): UserRow | null {
     const row = this.#current().find.get(name);
     if (row === undefined) return null;
@@ -67,6 +72,7 @@ export class UserFile {
 interface OpenFile {
   readonly identity: string | null;
   readonly database: DatabaseSync;
+  readonly secret: Uint8Array;
   readonly find: StatementSync;
   readonly insert: StatementSync;
   readonly remove: StatementSync;
@@ -85,6 +91,7 @@ function openFile(path: string): OpenFile {
       return {
         identity: identityOf(path),
         database,
+        secret: readSecret(database),
         find: database.prepare("SELECT name, password, scram FROM users WHERE name = ?"),
         insert: database.prepare("INSERT OR IGNORE INTO users (name, password, scram, added_at) VALUES (?, ?, ?, ?)"),
         remove: database.prepare("DELETE FROM users WHERE name = ?"),
@@ -106,6 +113,8 @@ function prepareFormat(database: DatabaseSync): void {
   if (format === FORMAT) return;
   database.exec(`
     BEGIN IMMEDIATE;
+    CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL) STRICT;
+    INSERT INTO secret SELECT randomblob(32) WHERE NOT EXISTS (SELECT 1 FROM secret);
     CREATE TABLE IF NOT EXISTS users (
       name TEXT PRIMARY KEY,
       password TEXT NOT NULL,
@@ -115,6 +124,12 @@ function prepareFormat(database: DatabaseSync): void {
     PRAGMA user_version = ${FORMAT};
     COMMIT;
   `);
+}
+
+function readSecret(database: DatabaseSync): Uint8Array {
+  const value = database.prepare("SELECT value FROM secret").get()?.value;
+  if (value instanceof Uint8Array) return value;
+  throw new Error("it has lost its secret");
 }
 
 function identityOf(path: string): string | null {

@@ -1,0 +1,216 @@
+import assert from "node:assert/strict";
+import { createHash, createHmac, pbkdf2Sync } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, beforeEach, test } from "node:test";
+import { EMPTY, encodeUtf8, silentLog, unwrap } from "../base/index.ts";
+import type { Client, Conversation, MailRequest, SaslVerdict } from "../server/index.ts";
+import { createSaslClient, formatStatus, parseMailbox, reply } from "../smtp/index.ts";
+import { type FakeClock, fakeClock } from "../testing/index.ts";
+import type { AuthThrottleRules } from "./auth-throttle.ts";
+import { createAuthenticator } from "./authenticator.ts";
+import { type Credentials, openCredentials } from "./credentials.ts";
+import { createSubmissionPolicy, type SubmissionPolicyOptions } from "./submission.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "submission-"));
+const users = openCredentials(join(folder, "users.db"), {
+  cost: { memory: 64, passes: 1, parallelism: 1 },
+  scramIterations: 4096,
+});
+await users.add("Anna", "secret");
+await users.add("bob", "other");
+
+after(() => {
+  users.close();
+  rmSync(folder, { recursive: true });
+});
+
+let time: FakeClock;
+
+beforeEach(() => {
+  time = fakeClock();
+});
+
+interface Setting {
+  readonly credentials?: Credentials;
+  readonly throttle?: Partial<AuthThrottleRules>;
+  readonly maySend?: NonNullable<SubmissionPolicyOptions["maySend"]>;
+}
+
+/** Conversations of one service, by the address they come from. */
+function service({ credentials = users, throttle = {}, maySend }: Setting = {}): (address: string) => Conversation {
+  const policy = createSubmissionPolicy({
+    authenticator: createAuthenticator({ credentials, clock: time.clock, log: silentLog, throttle }),
+    receive: () => ({ kind: "refuse", reply: reply(452, "4.3.1", "x") }),
+    limits: { messageSize: 1000, recipients: 10 },
+    log: silentLog,
+    ...(maySend === undefined ? {} : { maySend }),
+  });
+  return (address) => {
+    const client: Client = {
+      sessionId: "s1",
+      peer: { address, port: 1 },
+      local: { address: "192.0.2.25", port: 587 },
+      tls: null,
+    };
+    return policy.begin(client);
+  };
+}
+
+const HERE = "192.0.2.1";
+
+/** Runs a step, and lets the time pass that a failure takes; `took` is that time. */
+async function step(
+  conversation: Conversation,
+  mechanism: string,
+  response: string | Uint8Array | null,
+  first = true,
+): Promise<{ readonly verdict: SaslVerdict; readonly took: number }> {
+  const octets = typeof response === "string" ? encodeUtf8(response) : response;
+  const since = time.clock.now();
+  let verdict: SaslVerdict | undefined;
+  const running = Promise.resolve(conversation.sasl?.(mechanism, octets, first)).then((given) => {
+    verdict = given;
+  });
+  while (verdict === undefined) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (time.pending > 0) time.advance(50);
+  }
+  await running;
+  return { verdict, took: time.clock.now() - since };
+}
+
+function told(verdict: SaslVerdict): string {
+  if (verdict.kind === "authenticated") return verdict.identity;
+  if (verdict.kind === "challenge") return `challenge ${Buffer.from(verdict.data).toString()}`;
+  const status = verdict.reply.status;
+  return `${verdict.reply.code} ${status === null ? "" : formatStatus(status)}`;
+}
+
+const plain = async (conversation: Conversation, message: string): Promise<string> =>
+  told((await step(conversation, "PLAIN", message)).verdict);
+
+test("PLAIN lets in whoever knows the password, as himself alone", async () => {
+  const from = service();
+  const conversation = from(HERE);
+  assert.equal(await plain(conversation, "\0ANNA\0secret"), "anna");
+  assert.equal(await plain(conversation, "anna\0anna\0secret"), "anna", "himself, said aloud");
+  assert.equal(await plain(conversation, "bob\0anna\0secret"), "535 5.7.8", "another");
+  assert.equal(await plain(conversation, "\0anna\0wrong"), "535 5.7.8");
+  assert.equal(await plain(conversation, "\0nobody\0secret"), "535 5.7.8");
+  assert.equal(await plain(conversation, "\0an na\0secret"), "535 5.7.8", "what can be no name");
+  assert.equal(await plain(conversation, "anna secret"), "501 5.5.2");
+  assert.equal(told((await step(conversation, "CRAM-MD5", null)).verdict), "504 5.5.4");
+});
+
+test("LOGIN asks for both, and an exchange begun anew knows nothing of the last", async () => {
+  const conversation = service()(HERE);
+  assert.equal(told((await step(conversation, "LOGIN", null)).verdict), "challenge Username:");
+  assert.equal(told((await step(conversation, "LOGIN", "anna", false)).verdict), "challenge Password:");
+  assert.equal(told((await step(conversation, "LOGIN", null)).verdict), "challenge Username:", "after a cancel");
+  assert.equal(told((await step(conversation, "LOGIN", "bob", false)).verdict), "challenge Password:");
+  assert.equal(
+    told((await step(conversation, "LOGIN", "secret", false)).verdict),
+    "535 5.7.8",
+    "anna's password for bob",
+  );
+  await step(conversation, "LOGIN", "bob");
+  assert.equal(told((await step(conversation, "LOGIN", "other", false)).verdict), "bob");
+});
+
+async function scram(conversation: Conversation, authcid: string, password: string, authzid?: string): Promise<string> {
+  const client = createSaslClient(
+    "SCRAM-SHA-256",
+    authzid === undefined ? { authcid, password } : { authcid, password, authzid },
+    {
+      hash: (data) => createHash("sha256").update(data).digest(),
+      hmac: (key, data) => createHmac("sha256", key).update(data).digest(),
+      pbkdf2: (secret, salt, iterations) => pbkdf2Sync(secret, salt, iterations, 32, "sha256"),
+      nonce: () => "rOprNGfwEbeRWgbNEkqO",
+    },
+  );
+  assert.ok(client);
+  let { verdict } = await step(conversation, client.mechanism, client.initial);
+  while (verdict.kind === "challenge") {
+    const answer = unwrap(client.next(verdict.data));
+    ({ verdict } = await step(conversation, client.mechanism, client.complete ? EMPTY : answer, false));
+  }
+  return told(verdict);
+}
+
+test("SCRAM-SHA-256 lets in whoever knows the password, as himself alone", async () => {
+  const from = service();
+  assert.equal(await scram(from(HERE), "Anna", "secret"), "anna");
+  assert.equal(await scram(from(HERE), "anna", "secret", "ANNA"), "anna");
+  assert.equal(await scram(from(HERE), "anna", "secret", "bob"), "535 5.7.8");
+  assert.equal(await scram(from(HERE), "anna", "wrong"), "535 5.7.8");
+  assert.equal(await scram(from(HERE), "nobody", "secret"), "535 5.7.8", "and not before the proof");
+});
+
+test("every failure takes the same time, which grows, by whatever cause and mechanism", async () => {
+  const took = async (run: (conversation: Conversation) => Promise<unknown>): Promise<number> => {
+    const conversation = service({ throttle: { firstDelay: 400 } })(HERE);
+    const since = time.clock.now();
+    await run(conversation);
+    const once = time.clock.now() - since;
+    await run(conversation);
+    assert.equal(time.clock.now() - since - once, 2 * once, "twice the time");
+    return once;
+  };
+  for (const [authcid, password] of [
+    ["anna", "wrong"],
+    ["nobody", "secret"],
+    ["\u00a0", "x"],
+  ] as const) {
+    assert.equal(await took((conversation) => plain(conversation, `\0${authcid}\0${password}`)), 400);
+    assert.equal(await took((conversation) => scram(conversation, authcid, password)), 400);
+  }
+  assert.equal(await took((conversation) => plain(conversation, "bob\0anna\0secret")), 400);
+  const success = await step(service()(HERE), "PLAIN", "\0anna\0secret");
+  assert.equal(success.took, 0);
+});
+
+test("after too many failures nothing of that address is checked, and failures count across connections", async () => {
+  const from = service({ throttle: { perAddress: 3 } });
+  for (let i = 0; i < 3; i++) assert.equal(await plain(from(HERE), `\0user${i}\0x`), "535 5.7.8");
+  const { verdict } = await step(from(HERE), "PLAIN", "\0anna\0secret");
+  assert.equal(told(verdict), "454 4.7.0");
+  assert.equal(verdict.kind === "refuse" && verdict.close, true);
+  assert.equal(await scram(from(HERE), "anna", "secret"), "454 4.7.0");
+  assert.equal(await plain(from("192.0.2.2"), "\0anna\0secret"), "anna", "another address");
+});
+
+test("our trouble is 454, so that no client throws a good password away", async () => {
+  const broken: Credentials = {
+    ...users,
+    verify: () => Promise.reject(new Error("disk I/O error")),
+    scram() {
+      throw new Error("disk I/O error");
+    },
+  };
+  assert.equal(await plain(service({ credentials: broken })(HERE), "\0anna\0secret"), "454 4.7.0");
+  assert.equal(await scram(service({ credentials: broken })(HERE), "anna", "secret"), "454 4.7.0");
+  const busy: Credentials = { ...users, verify: async () => ({ kind: "busy" }) };
+  assert.equal(await plain(service({ credentials: busy })(HERE), "\0anna\0secret"), "454 4.7.0");
+});
+
+test("TLS and AUTH are demanded, and without an identity nobody sends", async () => {
+  const conversation = service()(HERE);
+  const offer = conversation.offer();
+  assert.deepEqual([offer.requireTls, offer.requireAuth], [true, true]);
+  assert.deepEqual([...offer.mechanisms].sort(), ["LOGIN", "PLAIN", "SCRAM-SHA-256"]);
+  const request: MailRequest = {
+    hello: { verb: "EHLO", name: "x" },
+    identity: null,
+    reversePath: unwrap(parseMailbox("anna@ours.test")),
+    parameters: {},
+  };
+  const judge = async (identity: string | null, setting: Setting = {}): Promise<string | undefined> =>
+    (await service(setting)(HERE).mail?.({ ...request, identity }))?.kind;
+  assert.equal(await judge(null), "refuse");
+  assert.equal(await judge("anna"), "accept");
+  assert.equal(await judge("anna", { maySend: (identity, path) => path?.localPart === identity }), "accept");
+  assert.equal(await judge("bob", { maySend: (identity, path) => path?.localPart === identity }), "refuse");
+  assert.equal(await judge("bob", { maySend: async () => false }), "refuse");
+});
