@@ -31,12 +31,20 @@ function program(): Command {
   const root = new Command("postern")
     .description("Secure SMTP: a mail transfer agent, a submission server and a client.")
     .version(version(), "-V, --version", "print the version")
-    .showHelpAfterError("('postern --help' and 'postern COMMAND --help' tell more)")
     .addHelpText("after", EXAMPLES)
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "postern: ")) })
+    .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
     .exitOverride();
   for (const add of [addServe, addCheck, addStart, addUser, addSend, addQueue, addConfig, addDemo]) add(root);
   return inherit(root);
+}
+
+/** commander's complaint on one line, as all others are. */
+function usageLine(text: string): string {
+  const line = text
+    .trim()
+    .replace(/^error: /, "")
+    .replaceAll(/\s*\n\s*/g, " ");
+  return `postern: ${line} ('postern --help' and 'postern COMMAND --help' tell more)\n`;
 }
 
 /** Commands made by `command()` copy these settings when they are made; nested ones and later settings need a second pass. */

@@ -76,8 +76,6 @@ function problemText(problem: SendProblem): string {
       return `${problem.address} is not an address such as alice@example.org`;
     case "noRecipients":
       return "there is no recipient; name some with --to";
-    case "noAddress":
-      return `the name ${problem.host} has no address (${problem.detail})`;
     case "network":
       return networkText(problem);
     case "refused":

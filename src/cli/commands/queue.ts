@@ -58,7 +58,8 @@ function addAction(queue: Command, action: Action): void {
     .addOption(configOption())
     .action(async (ids: readonly string[], options: { config: string; all?: true; json?: true }, command: Command) => {
       const all = options.all === true;
-      if (all === ids.length > 0) command.error("name messages by their ids, or write --all", { exitCode: EXIT.usage });
+      if (all === ids.length > 0)
+        command.error("error: name messages by their ids, or write --all", { exitCode: EXIT.usage });
       process.exitCode = await withAdmin(options.config, (admin) =>
         act(admin, { action, targets: all ? [{ all }] : ids.map((id) => ({ id })), json: options.json === true }),
       );
