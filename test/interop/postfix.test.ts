@@ -1,6 +1,6 @@
 // A real Postfix as the next hop and as the client, over STARTTLS both ways.
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { chown, mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,6 +8,8 @@ import { makeCertificate } from "../../src/testing/index.ts";
 import { freePorts, postern, startNode } from "../node.ts";
 import { needs } from "./peers.ts";
 import { startPostfix } from "./postfix.ts";
+
+const NOBODY = 65_534;
 
 const MESSAGE = [
   "From: ada@here.test",
@@ -32,12 +34,13 @@ test("Postern relays to Postfix over STARTTLS", await needs("postfix"), async ()
       virtual_mailbox_domains: "postfix.test",
       virtual_mailbox_base: "/",
       virtual_mailbox_maps: "static:PLACE/",
-      virtual_uid_maps: "static:65534",
-      virtual_gid_maps: "static:65534",
+      virtual_uid_maps: `static:${NOBODY}`,
+      virtual_gid_maps: `static:${NOBODY}`,
     },
     place: async (folder) => {
       const mail = join(folder, "mail", "bob");
       await mkdir(mail, { recursive: true });
+      await chown(mail, NOBODY, NOBODY);
       return mail;
     },
   });
