@@ -1,0 +1,315 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { encodeUtf8, unwrap } from "../base/index.ts";
+import {
+  formatMailbox,
+  formatPath,
+  isAddressLiteral,
+  literalAddress,
+  type Mailbox,
+  needsSmtpUtf8,
+  parseAddressLiteral,
+  parseDomain,
+  parseMailbox,
+  sameMailbox,
+} from "./index.ts";
+import { scanForwardPath, scanReversePath } from "./path.ts";
+import { utf8Length } from "./text.ts";
+
+const mailbox = (text: string): Mailbox => unwrap(parseMailbox(text));
+
+test("domains are lower-cased and checked label by label", () => {
+  for (const [text, expected] of [
+    ["Example.ORG", "example.org"],
+    ["a", "a"],
+    ["1.2.3.x", "1.2.3.x"],
+    ["xn--bcher-kva.example", "xn--bcher-kva.example"],
+    ["BÜCHER.example", "bücher.example"],
+    [`${"a".repeat(63)}.b`, `${"a".repeat(63)}.b`],
+    ["例え.テスト", "例え.テスト"],
+  ] as const) {
+    assert.deepEqual(parseDomain(text), { ok: true, value: expected });
+  }
+});
+
+test("what is no domain is refused", () => {
+  for (const text of [
+    "",
+    ".",
+    "a.",
+    ".a",
+    "a..b",
+    "-a.b",
+    "a-.b",
+    "a_b.c",
+    "a b",
+    "a\r\n",
+    "a\0",
+    "a@b",
+    "127.0.0.1",
+    "a.1",
+    "[127.0.0.1]",
+    `${"a".repeat(64)}.b`,
+    "bücher.",
+    "ü..b",
+    "-ü.b",
+    "ü\u0085.b",
+    "ü\u2028.b",
+    "ü b",
+    "ü。b", // U+3002, a dot to IDNA
+    "u\u0308.b", // not NFC
+    "a．b", // full-width dot
+    "\u212a.example", // Kelvin sign, whose lower case is ASCII
+    "ü_a.b",
+    "\ud800.b",
+    `${"ü".repeat(60)}.b`,
+  ]) {
+    assert.equal(parseDomain(text).ok, false, JSON.stringify(text));
+  }
+});
+
+test("a domain has at most 255 octets", () => {
+  const label = "a".repeat(63);
+  const most = `${label}.${label}.${label}.${label}`;
+  assert.equal(parseDomain(most).ok, true);
+  assert.deepEqual(parseDomain(`${most}a`), { ok: false, error: { kind: "tooLong", part: "domain", limit: 255 } });
+  const wide = `${"例".repeat(40)}.`.repeat(3); // 123 characters, 363 octets
+  assert.deepEqual(parseDomain(`${wide}b`), { ok: false, error: { kind: "tooLong", part: "domain", limit: 255 } });
+});
+
+test("address literals become canonical", () => {
+  for (const [text, expected, address] of [
+    ["[192.0.2.1]", "[192.0.2.1]", "192.0.2.1"],
+    ["[192.000.02.001]", "[192.0.2.1]", "192.0.2.1"],
+    ["[ipv6:2001:DB8:0:0:0:0:0:1]", "[IPv6:2001:db8::1]", "2001:db8::1"],
+    ["[IPv6:::]", "[IPv6:::]", "::"],
+    ["[IPv6:::1]", "[IPv6:::1]", "::1"],
+    ["[IPv6:1::]", "[IPv6:1::]", "1::"],
+    ["[IPv6:1:0:0:2:0:0:0:3]", "[IPv6:1:0:0:2::3]", "1:0:0:2::3"],
+    ["[IPv6:1:0:0:2:3:0:0:4]", "[IPv6:1::2:3:0:0:4]", "1::2:3:0:0:4"],
+    ["[IPv6:1:0:2:3:4:5:6:7]", "[IPv6:1:0:2:3:4:5:6:7]", "1:0:2:3:4:5:6:7"],
+    ["[IPv6:1::2:3:4:5:6:7]", "[IPv6:1:0:2:3:4:5:6:7]", "1:0:2:3:4:5:6:7"],
+    ["[IPv6:::FFFF:192.0.2.1]", "[IPv6:::ffff:192.0.2.1]", "::ffff:192.0.2.1"],
+    ["[IPv6:::ffff:c000:201]", "[IPv6:::ffff:192.0.2.1]", "::ffff:192.0.2.1"],
+    ["[IPv6:64:ff9b::192.0.2.33]", "[IPv6:64:ff9b::c000:221]", "64:ff9b::c000:221"],
+    ["[Tag-1:a!>b]", "[Tag-1:a!>b]", null],
+  ] as const) {
+    const literal = unwrap(parseAddressLiteral(text));
+    assert.equal(literal, expected);
+    assert.equal(literalAddress(literal), address);
+    assert.equal(unwrap(parseAddressLiteral(literal)), literal);
+    assert.equal(isAddressLiteral(literal), true);
+  }
+  assert.equal(isAddressLiteral(unwrap(parseDomain("a.b"))), false);
+});
+
+test("what is no address literal is refused", () => {
+  for (const text of [
+    "",
+    "[",
+    "[]",
+    "192.0.2.1",
+    "[192.0.2]",
+    "[192.0.2.256]",
+    "[192.0.2.1.1]",
+    "[192.0.2.0001]",
+    "[0x7f.0.0.1]",
+    "[ 192.0.2.1]",
+    "[2001:db8::1]x",
+    "[IPv6:]",
+    "[IPv6::]",
+    "[IPv6:1:2:3:4:5:6:7]",
+    "[IPv6:1:2:3:4:5:6:7:8:9]",
+    "[IPv6:1::2::3]",
+    "[IPv6::::]",
+    "[IPv6:1:2:3:4:5:6:7::8]",
+    "[IPv6:12345::]",
+    "[IPv6:fe80::1%eth0]",
+    "[IPv6:192.0.2.1::]",
+    "[IPv6:::192.0.2.1:1]",
+    "[IPv6:::192.0.2.256]",
+    "[IPv6:1:]",
+    "[IPv6::1]",
+    "[tag:]",
+    "[-:a]",
+    "[tag:a[b]",
+    "[tag:a b]",
+    "[tag:\u00e9]",
+    `[tag:${"a".repeat(255)}]`,
+  ]) {
+    assert.equal(parseAddressLiteral(text).ok, false, text);
+  }
+});
+
+test("local parts: the value has no quotes, the written form as few as can be", () => {
+  for (const [text, localPart, written] of [
+    ["a.b+c@x.y", "a.b+c", "a.b+c@x.y"],
+    ["!#$%&'*+-/=?^_`{|}~@x.y", "!#$%&'*+-/=?^_`{|}~", "!#$%&'*+-/=?^_`{|}~@x.y"],
+    ['"a"@x.y', "a", "a@x.y"],
+    ['"a b"@x.y', "a b", '"a b"@x.y'],
+    ['"a\\b\\"\\\\"@x.y', 'ab"\\', '"ab\\"\\\\"@x.y'],
+    ['"a@b"@x.y', "a@b", '"a@b"@x.y'],
+    ['".a"@x.y', ".a", '".a"@x.y'],
+    ['""@x.y', "", '""@x.y'],
+    ["Ünïcode@bücher.example", "Ünïcode", "Ünïcode@bücher.example"],
+    ["a@[IPv6:::1]", "a", "a@[IPv6:::1]"],
+  ] as const) {
+    assert.equal(mailbox(text).localPart, localPart);
+    assert.equal(formatMailbox(mailbox(text)), written);
+  }
+});
+
+test("what is no mailbox is refused", () => {
+  for (const text of [
+    "",
+    "@",
+    "a",
+    "a@",
+    "@b",
+    "a@b@c",
+    ".a@b",
+    "a.@b",
+    "a..b@c",
+    "a b@c",
+    "a,b@c",
+    "<a@b>",
+    "a@b ",
+    " a@b",
+    '"a@b',
+    '"a"b@c',
+    'a"b"@c',
+    '"a\\"@b',
+    '"a\tb"@c',
+    '"a\r\nRSET"@c',
+    '"a\\\u00fc"@c',
+    "a\0@b",
+    "a\u0085@b",
+    "a\u2028@b",
+    "\ud800@b",
+    "a@[1.2.3]",
+    "a@[1.2.3.4]x",
+    "a@b\n",
+  ]) {
+    assert.equal(parseMailbox(text).ok, false, JSON.stringify(text));
+  }
+});
+
+test("limits count octets: 64 for a local part, 256 for a path", () => {
+  assert.equal(parseMailbox(`${"a".repeat(64)}@b`).ok, true);
+  const tooLong = { ok: false, error: { kind: "tooLong", part: "localPart", limit: 64 } };
+  assert.deepEqual(parseMailbox(`${"a".repeat(65)}@b`), tooLong);
+  assert.equal(parseMailbox(`${"ü".repeat(32)}@b`).ok, true);
+  assert.deepEqual(parseMailbox(`${"ü".repeat(33)}@b`), tooLong);
+  assert.deepEqual(parseMailbox(`"${"a".repeat(63)}"@b`), tooLong);
+  const domain = `${"d".repeat(63)}.${"d".repeat(63)}.${"d".repeat(61)}`;
+  assert.equal(parseMailbox(`${"a".repeat(64)}@${domain}`).ok, true);
+  assert.deepEqual(parseMailbox(`${"a".repeat(64)}@${domain}d`), {
+    ok: false,
+    error: { kind: "tooLong", part: "path", limit: 256 },
+  });
+  assert.equal(scanForwardPath(`<${"a".repeat(64)}@${domain}>`, 0).ok, true);
+  assert.equal(scanForwardPath(`<@r:${"a".repeat(61)}@${domain}>`, 0).ok, true);
+  assert.equal(scanForwardPath(`<@r:${"a".repeat(62)}@${domain}>`, 0).ok, false);
+});
+
+test("a syntax problem tells where it is", () => {
+  const at = (text: string) => {
+    const result = parseMailbox(text);
+    return !result.ok && result.error.kind === "syntax" ? result.error.at : null;
+  };
+  assert.equal(at("a b@c"), 1);
+  assert.equal(at("a@b..c"), 4);
+  assert.equal(at("a@b.1"), 4);
+  assert.equal(at('"a@b'), 0);
+});
+
+test("paths: null, postmaster, source routes, and where they end", () => {
+  const at = "xx".length;
+  assert.deepEqual(scanReversePath("xx<> SIZE=1", at), { ok: true, value: { path: null, next: 4 } });
+  assert.deepEqual(scanForwardPath("xx<pOSTMASTER>", at), { ok: true, value: { path: "postmaster", next: 14 } });
+  assert.equal(scanReversePath("xx<postmaster>", at).ok, false);
+  assert.equal(scanForwardPath("xx<>", at).ok, false);
+  for (const text of ["<@a,@b.c:u@d>", "<@a:u@d>", "<u@d>"]) {
+    assert.deepEqual(scanForwardPath(text, 0), { ok: true, value: { path: mailbox("u@d"), next: text.length } });
+  }
+  for (const text of ['<"a>b"@c>', "<a@[tag:>]>"]) {
+    assert.equal(unwrap(scanForwardPath(text, 0)).next, text.length);
+  }
+  const refused = [
+    "u@d",
+    "<u@d",
+    "<@a u@d>",
+    "<@a,b:u@d>",
+    "<@a,:u@d>",
+    "<@:u@d>",
+    "<@a:>",
+    "<u@d >",
+    "< u@d>",
+    "<a@[b>]>",
+  ];
+  for (const text of refused) assert.equal(scanForwardPath(text, 0).ok, false, text);
+  assert.equal(formatPath(null), "<>");
+  assert.equal(formatPath(mailbox('"a b"@c')), '<"a b"@c>');
+});
+
+test("SMTPUTF8 is needed for any character beyond ASCII", () => {
+  assert.equal(needsSmtpUtf8(mailbox("a@b")), false);
+  assert.equal(needsSmtpUtf8(mailbox("ä@b")), true);
+  assert.equal(needsSmtpUtf8(mailbox("a@ä")), true);
+});
+
+test("the same mailbox: domains without case, local parts with, but for postmaster", () => {
+  assert.equal(sameMailbox(mailbox("a@B.c"), mailbox('"a"@b.C')), true);
+  assert.equal(sameMailbox(mailbox("A@b"), mailbox("a@b")), false);
+  assert.equal(sameMailbox(mailbox("PostMaster@b"), mailbox("postmaster@b")), true);
+  assert.equal(sameMailbox(mailbox("po\u017ftmaster@b"), mailbox("postmaster@b")), false);
+  assert.equal(sameMailbox(mailbox("a@b"), mailbox("a@c")), false);
+});
+
+const character = fc.oneof(
+  fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)),
+  fc.constantFrom("ü", "例", "😀", '"', "\\", ".", "@", " "),
+);
+const localPart = fc
+  .array(character, { maxLength: 20 })
+  .map((characters) => characters.join(""))
+  .filter((text) => utf8Length(text.replace(/["\\]/g, "\\$&")) <= 62);
+const label = fc.stringMatching(/^[a-z0-9ü][a-z0-9-]{0,10}[a-z0-9ü]$/);
+const domain = fc.oneof(
+  fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => `${labels.join(".")}.x`),
+  fc.ipV4().map((address) => `[${address}]`),
+  fc.ipV6().map((address) => `[IPv6:${address}]`),
+);
+
+test("a mailbox that is formatted parses to itself", () => {
+  fc.assert(
+    fc.property(localPart, domain, (local, name) => {
+      const parsed = name.startsWith("[") ? unwrap(parseAddressLiteral(name)) : unwrap(parseDomain(name));
+      const value: Mailbox = { localPart: local, domain: parsed };
+      assert.deepEqual(unwrap(parseMailbox(formatMailbox(value))), value);
+      const path = formatPath(value);
+      assert.deepEqual(unwrap(scanReversePath(`${path} X`, 0)), { path: value, next: path.length });
+    }),
+  );
+});
+
+test("no text makes a mailbox with controls, and what parses, parses again from its format", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 40 }), fc.constantFrom("", "@b", "@ü.b"), (text, tail) => {
+      const parsed = parseMailbox(text + tail);
+      if (!parsed.ok) return;
+      const written = formatMailbox(parsed.value);
+      assert.doesNotMatch(written, /[\u0000-\u001f\u007f-\u009f]/);
+      assert.deepEqual(parseMailbox(written), parsed);
+    }),
+  );
+});
+
+test("the length of a text in UTF-8 is that of its octets", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), (text) => {
+      assert.equal(utf8Length(text), encodeUtf8(text).length);
+    }),
+  );
+});
