@@ -41,7 +41,8 @@ export async function play(): Promise<number> {
   print("Two servers run on this machine, each with a queue and a certificate of its own:");
   for (const node of [first.value, second.value])
     print(...node.daemon.listeners.map((port) => `  ${place(node.name, port)}`));
-  return travel(folder, first.value, second.value);
+  // Awaited here, or the servers would be stopped before the journey.
+  return await travel(folder, first.value, second.value);
 }
 
 async function travel(folder: string, first: DemoNode, second: DemoNode): Promise<number> {
@@ -61,16 +62,16 @@ async function travel(folder: string, first: DemoNode, second: DemoNode): Promis
   if (!submitted.ok) return failed([submitted.error]);
   print(`   TLS    ${submitted.value.tls ?? "none"}, the certificate proves the name`);
   for (const { address, text } of submitted.value.results) print(`   reply  ${address}: ${text}`);
+  print(...story(first.log, "intake."));
   const mail = await arrival(join(folder, "second", "mail", "bob", "new"));
-  print("", "2. first.test relays to second.test, over STARTTLS as its route demands:", ...story(first.log));
-  print("", "3. second.test takes it, and stores it:", ...story(second.log));
+  // The file is there a moment before both servers know of it.
+  await until(() => [first, second].every(({ log }) => story(log, "queue.").length > 0));
+  print("", "2. first.test relays to second.test, over STARTTLS as its route demands:");
+  print(...story(second.log, "session."), ...story(second.log, "intake."), ...story(first.log, "queue."));
+  print("", "3. second.test delivers:", ...story(second.log, "queue."));
   if (mail === null) return failed([`the message did not arrive within ${PATIENCE / 1000} seconds`]);
-  print(
-    "",
-    `4. It lies in ${mail.file}:`,
-    "",
-    ...mail.text.split(/\r?\n/).map((line) => `   ${printable(line)}`.trimEnd()),
-  );
+  const text = mail.text.replaceAll("\t", "    ").trimEnd().split(/\r?\n/);
+  print("", `4. It lies in ${mail.file}:`, "", ...text.map((line) => `   ${printable(line)}`.trimEnd()), "");
   print("Both servers stop, and the folder is removed.");
   return EXIT.done;
 }
@@ -104,12 +105,15 @@ ${route}`,
 
 /** The first message in a Maildir folder, null when none comes in time. */
 async function arrival(folder: string): Promise<{ readonly file: string; readonly text: string } | null> {
-  for (let waited = 0; waited < PATIENCE; waited += LOOK_EVERY) {
-    const name = listed(folder)[0];
-    if (name !== undefined) return { file: join(folder, name), text: readFileSync(join(folder, name), "utf8") };
+  await until(() => listed(folder).length > 0);
+  const [name] = listed(folder);
+  return name === undefined ? null : { file: join(folder, name), text: readFileSync(join(folder, name), "utf8") };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let waited = 0; waited < PATIENCE && !condition(); waited += LOOK_EVERY) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
   }
-  return null;
 }
 
 function listed(folder: string): readonly string[] {
@@ -121,20 +125,25 @@ function listed(folder: string): readonly string[] {
   }
 }
 
-/** The steps a server logged, one line each, with what matters to a reader. */
-function story(log: EventLog): readonly string[] {
-  return log.events
-    .filter(({ event }) =>
-      /^(session\.secured|intake\.message|delivery\.|queue\.(delivered|deferred|failed))/.test(event),
-    )
-    .map(({ event, fields }) => `   ${event.padEnd(24)} ${described(fields)}`);
-}
+/** What the log events that a reader of the demo cares for say, in words. */
+const SENTENCES: ReadonlyMap<string, (fields: LogFields) => string> = new Map([
+  ["session.secured", ({ version, cipher, group }) => `TLS    ${[version, cipher, group].filter(Boolean).join(" ")}`],
+  [
+    "intake.message.accepted",
+    ({ id, size, from, to }) => `queue  ${id}: ${size} octets from ${from} to ${to}, on disk before the reply`,
+  ],
+  ["intake.message.refused", ({ reply }) => `queue  refused: ${reply}`],
+  ["queue.delivered", ({ id, text }) => `done   ${id}: ${text}`],
+  ["queue.deferred", ({ id, text, next }) => `later  ${id}: ${text}; next ${next}`],
+  ["queue.failed", ({ id, text }) => `failed ${id}: ${text}`],
+]);
 
-function described(fields: LogFields): string {
-  return Object.entries(fields)
-    .filter(([key, value]) => key !== "session" && value !== null && value !== undefined)
-    .map(([key, value]) => `${key}=${printable(typeof value === "string" ? value : JSON.stringify(value))}`)
-    .join(" ");
+/** The steps a server logged whose event begins with `prefix`, one line each. */
+function story(log: EventLog, prefix: string): readonly string[] {
+  return log.events.flatMap(({ event, fields }) => {
+    const sentence = event.startsWith(prefix) ? SENTENCES.get(event) : undefined;
+    return sentence === undefined ? [] : [`   ${printable(sentence(fields))}`];
+  });
 }
 
 function portOf(node: DemoNode, service: string): number {

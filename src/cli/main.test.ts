@@ -226,6 +226,26 @@ test("a first start makes what it needs, says how to send, and delivers; a secon
   assert.equal(await second.stop(), 0);
 });
 
+test("the demo plays the journey, ends by itself and leaves nothing", async () => {
+  const temporary = mkdtempSync(join(folder, "tmp-"));
+  const child = spawn(process.execPath, [MAIN, "demo"], {
+    env: { ...process.env, TMPDIR: temporary },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (more: string) => {
+    text += more;
+  });
+  const [code] = await once(child, "close");
+  assert.equal(code, 0, text);
+  // The submission, the relay and the file: each hop names its TLS version, the last two in the trace fields as well.
+  assert.ok((text.match(/TLSv1\.3/g)?.length ?? 0) >= 4, text);
+  assert.match(text, /with ESMTPS id/);
+  assert.match(text, /with ESMTPSA id/);
+  assert.match(text, /^ {3}Hello Bob!$/m);
+  assert.deepEqual(readdirSync(temporary), []);
+});
+
 /** Starts in `home`; waits for each of `words` in the output, or for the end of the process. */
 async function started(home: string, words: readonly string[]) {
   const child = spawn(process.execPath, [MAIN, "start"], { cwd: home, stdio: ["ignore", "pipe", "pipe"] });
