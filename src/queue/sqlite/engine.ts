@@ -14,8 +14,8 @@ const BUSY_TIMEOUT_MS = 5000;
 /** Pages of log before they go into the file. Fewer checkpoints mean fewer syncs; more pages mean a longer one. */
 const CHECKPOINT_PAGES = 4000;
 /** Free pages worth giving back to the disk, and how many a round, so that no round is long. */
-const VACUUM_FLOOR_PAGES = 4096;
-const VACUUM_ROUND_PAGES = 512;
+const VACUUM_FLOOR_PAGES = 8192;
+const VACUUM_ROUND_PAGES = 1024;
 
 type Ask = Exclude<ReadRequest, { op: "close" }>;
 

@@ -133,8 +133,6 @@ export class Reads {
   }
 }
 
-const MATCHES = "domain = :domain AND (:localPart IS NULL OR local_part = :localPart)";
-
 const SQL = {
   due: `SELECT message, place FROM recipient
     WHERE state = 0 AND next_attempt <= ? AND domain NOT IN (SELECT value FROM json_each(?))
@@ -145,10 +143,13 @@ const SQL = {
   firstChunk: "SELECT id, octets FROM chunk WHERE id = ?",
   furtherChunk: "SELECT id, octets FROM chunk WHERE message = ? AND id <> message AND id > ? ORDER BY id LIMIT 1",
   page: "SELECT * FROM message WHERE id > ? ORDER BY id LIMIT ?",
-  pageOfAddress: `SELECT * FROM message WHERE id > :after AND (
-      (sender_domain = :domain AND (:localPart IS NULL OR sender_local = :localPart))
-      OR EXISTS (SELECT 1 FROM recipient WHERE recipient.message = message.id AND ${MATCHES}))
-    ORDER BY id LIMIT :limit`,
+  pageOfAddress: `SELECT * FROM message WHERE id IN (
+      SELECT id FROM message
+        WHERE id > :after AND sender_domain = :domain AND (:localPart IS NULL OR sender_local = :localPart)
+      UNION SELECT message FROM recipient
+        WHERE message > :after AND domain = :domain AND (:localPart IS NULL OR local_part = :localPart)
+      ORDER BY 1 LIMIT :limit)
+    ORDER BY id`,
   story: "SELECT * FROM story WHERE message = ? ORDER BY id",
   expired: "SELECT id FROM message WHERE expires_at <= ? ORDER BY expires_at",
   counts: `SELECT count(*) AS messages, total(held) AS held, total(size) AS octets,

@@ -7,8 +7,8 @@ export const SCHEMA_VERSION = 1;
 /** "Pstn": tells `file` and us that the database is a Postern queue. */
 const APPLICATION_ID = 0x5073746e;
 
-/** Measured with 4 KiB messages: larger pages write more than they save, smaller ones split each body more often. */
-const PAGE_SIZE = 8192;
+/** Measured with 4 KiB messages: as fast as larger pages, which hold fewer such bodies for their size (8 KiB: half empty). */
+const PAGE_SIZE = 4096;
 
 const SCHEMA = `
 CREATE TABLE message (
