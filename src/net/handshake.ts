@@ -50,7 +50,7 @@ export function runHandshake({ socket, event, timeout, finish }: Handshake): Pro
     let problem: NetProblem | null = null;
     const settle = (result: Result<Stream, NetProblem>): void => {
       clearTimeout(deadline);
-      socket.off(event, secured).off("close", closed);
+      socket.off(event, secured).off("end", closed).off("close", closed);
       if (!result.ok) socket.destroy();
       resolve(result);
     };
@@ -67,7 +67,8 @@ export function runHandshake({ socket, event, timeout, finish }: Handshake): Pro
       failed(error);
       socket.destroy(error);
     });
-    socket.once(event, secured).once("close", closed);
+    // The sockets are half-open by choice: a peer that only ends its side would otherwise be waited for until the deadline.
+    socket.once(event, secured).once("end", closed).once("close", closed);
   });
 }
 

@@ -15,6 +15,7 @@ class SocketStream<Tls extends TlsInfo | null> implements Stream {
   readonly #socket: Socket;
   #handler: StreamHandler | null = null;
   #problem: NetProblem | null = null;
+  #ended = false;
   #closed = false;
   #released = false;
 
@@ -24,6 +25,7 @@ class SocketStream<Tls extends TlsInfo | null> implements Stream {
     this.tls = tls;
     this.#socket = socket;
     socket.on("error", this.#onError);
+    socket.on("end", this.#onEnd);
     socket.on("close", this.#onClose);
   }
 
@@ -32,13 +34,12 @@ class SocketStream<Tls extends TlsInfo | null> implements Stream {
     const first = this.#handler === null;
     this.#handler = handler;
     if (!first) return;
-    if (this.#closed) {
-      queueMicrotask(() => this.#handler?.closed(this.#problem));
+    if (this.#ended || this.#closed) {
+      queueMicrotask(() => this.#tellMissed());
       return;
     }
     this.#socket.on("data", this.#onData);
     this.#socket.on("drain", this.#onDrain);
-    this.#socket.on("end", this.#onEnd);
     this.#socket.resume();
   }
 
@@ -94,6 +95,13 @@ class SocketStream<Tls extends TlsInfo | null> implements Stream {
     return socket;
   }
 
+  /** What happened before anyone was told: on a TLS socket, which reads by itself, even the end of an empty input. */
+  #tellMissed(): void {
+    this.#socket.on("drain", this.#onDrain);
+    if (this.#ended) this.#handler?.ended();
+    if (this.#closed) this.#handler?.closed(this.#problem);
+  }
+
   readonly #onData = (bytes: Uint8Array): void => {
     this.#handler?.data(bytes);
   };
@@ -103,6 +111,7 @@ class SocketStream<Tls extends TlsInfo | null> implements Stream {
   };
 
   readonly #onEnd = (): void => {
+    this.#ended = true;
     this.#handler?.ended();
   };
 

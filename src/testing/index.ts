@@ -14,5 +14,6 @@ export * from "./dns-server.ts";
 export type { DnsEntry, DnsFailure, DnsZone } from "./dns-zone.ts";
 export * from "./fake-clock.ts";
 export * from "./fake-resolver.ts";
+export * from "./loopback.ts";
 export * from "./memory-stream.ts";
 export * from "./scripted-peer.ts";
