@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { before, describe, test } from "node:test";
-import { unwrap } from "../../src/base/index.ts";
+import { concatBytes, encodeUtf8, unwrap } from "../../src/base/index.ts";
 import { connect, listen, ServerTls } from "../../src/net/index.ts";
 import { makeCertificate, memoryStreamPair } from "../../src/testing/index.ts";
-import { type Dialogue, readDialogues } from "./dialogue.ts";
+import { type Dialogue, readDialogues, type Step } from "./dialogue.ts";
 import { byteByByte, type Cut, play, splitAt, whole } from "./player.ts";
 import { setStage } from "./stage.ts";
 
@@ -49,6 +49,20 @@ function longestStep(dialogue: Dialogue): number {
   return Math.max(...dialogue.steps.map((step) => (step.kind === "send" ? step.octets.length : 0)));
 }
 
+/** The dialogue with one more command in the last piece of the client, where a command may stand there. */
+function withBytesFollowing(dialogue: Dialogue): Dialogue | null {
+  const at = dialogue.steps.findLastIndex(({ kind }) => kind === "send");
+  const last = dialogue.steps[at];
+  const behind = dialogue.steps.slice(at + 1);
+  const takesMore = ({ kind, code }: { kind: string; code?: number }) =>
+    kind === "message" || (kind === "reply" && code !== 334 && code !== 354 && code !== 421);
+  if (last?.kind !== "send" || !behind.every(takesMore)) return null;
+  const octets = concatBytes([last.octets, encodeUtf8("NOOP\r\n")]);
+  const noop: Step = { kind: "reply", code: 250, status: "2.0.0", lines: [], absent: [] };
+  const steps = [...dialogue.steps.slice(0, at), { kind: "send", octets } as const, ...behind, noop];
+  return { ...dialogue, steps };
+}
+
 for (const page of pages) {
   describe(page, () => {
     const dialogues = readDialogues(readFileSync(new URL(page, folder), "utf8"));
@@ -73,6 +87,8 @@ function playEverywhere(dialogue: Dialogue): void {
   test(`${title}, in memory`, () => inMemory(dialogue, whole));
   if (together) return;
   test(`${title}, with a slow policy`, () => inMemory(dialogue, whole, true));
+  const longer = withBytesFollowing(dialogue);
+  if (longer !== null) test(`${title}, with bytes following`, () => inMemory(longer, whole));
   test(`${title}, byte by byte`, () => inMemory(dialogue, byteByByte));
   test(`${title}, at each two-way split`, async () => {
     const length = longestStep(dialogue);
