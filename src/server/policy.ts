@@ -51,6 +51,7 @@ export interface MailRequest {
 }
 
 export interface RecipientRequest {
+  /** The bare `<Postmaster>` of RFC 5321 §4.5.1 comes as postmaster at the server's own hostname. */
   readonly recipient: Mailbox;
   readonly parameters: RcptParameters;
 }
@@ -91,7 +92,7 @@ export interface Policy {
 
 /** The decisions within one connection, between its start (or STARTTLS) and its end. */
 export interface Conversation {
-  /** Read at each EHLO. */
+  /** Read once at the start, for `requireTls`, and at each EHLO and HELO. */
   offer(): Offer;
   hello?(hello: Hello): Maybe<Verdict>;
   /**
