@@ -58,7 +58,8 @@ const TYPES_ONLY: readonly { readonly from: string; readonly to: string }[] = [{
 /** The doors of the package (package.json `exports`), and the files Node is started with. */
 const ENTRIES = /^src\/(index|daemon|logging|(smtp|server|client|queue|testing)\/index|cli\/main|.*worker)\.ts$/;
 
-const MAX_LINES = 400;
+/** Tests may be longer: a table of cases is read in pieces. */
+const MAX_LINES = { product: 400, tests: 600 };
 
 /** Where one engine may be reached into its own folder. */
 const SUBFOLDER_DOORS = /^src\/[^/]+\/[^/]+\/index\.ts$/;
@@ -142,9 +143,10 @@ test("nothing is left undone or switched off", () => {
 test("no file is longer than a reader can hold", () => {
   const faults = sources.flatMap(({ path, text }) => {
     const lines = text.split("\n").length - 1;
-    return lines > MAX_LINES ? [`${path}: ${lines} lines`] : [];
+    const most = isTest(path) || path.startsWith("test/") ? MAX_LINES.tests : MAX_LINES.product;
+    return lines > most ? [`${path}: ${lines} lines, ${most} at most`] : [];
   });
-  expectNone(faults, `split files of more than ${MAX_LINES} lines by what they are about`);
+  expectNone(faults, "split them by what they are about");
 });
 
 test("every dependency is imported, and every import is a dependency", () => {
@@ -155,7 +157,7 @@ test("every dependency is imported, and every import is a dependency", () => {
   const everywhere = sources.flatMap(({ path, imports }) =>
     imports.flatMap(({ from }) => {
       const name = packageOf(from);
-      if (name === null || shipped.has(name)) return [];
+      if (name === null || name === "postern" || shipped.has(name)) return [];
       if (development.has(name) && (!path.startsWith("src/") || isTest(path))) return [];
       return [`${path}: imports ${name}, which is no dependency that is there when this file runs`];
     }),

@@ -4,7 +4,7 @@ import type { Client, SaslVerdict } from "../server/index.ts";
 import { createSaslServer, type SaslServer, type SaslServerStep, type ScramServerOptions } from "../smtp/index.ts";
 import { AuthThrottle, type AuthThrottleRules } from "./auth-throttle.ts";
 import type { Credentials } from "./credentials.ts";
-import { EVENTS } from "./events.ts";
+import { events } from "./events.ts";
 import { prepareName } from "./prepared-strings.ts";
 import { REPLIES } from "./replies.ts";
 
@@ -77,7 +77,7 @@ class ClientAuthentication implements Authentication {
     } catch (error) {
       // The users file cannot be read: our trouble, so 454 and not 535, or clients would ask their users for a password.
       const cause = error instanceof Error ? error : new Error(String(error));
-      this.#options.log.error(EVENTS.authFailed, { session: this.#client.sessionId, error: cause });
+      this.#options.log.error(events.authFailed, { session: this.#client.sessionId, error: cause });
       return LATER;
     }
   }
@@ -135,14 +135,14 @@ class ClientAuthentication implements Authentication {
     const { address } = this.#client.peer;
     const delay = this.#throttle.failed(address, prepareName(account, "query"));
     const fields = { session: this.#client.sessionId, address, account: printable(account), delay };
-    this.#options.log.warn(EVENTS.authRefused, fields);
+    this.#options.log.warn(events.authRefused, fields);
     await this.#throttle.wait(since, delay);
     return REFUSED;
   }
 
   #defer(account: string, reason: "throttled" | "busy"): SaslVerdict {
     const fields = { session: this.#client.sessionId, address: this.#client.peer.address, account: printable(account) };
-    this.#options.log.warn(EVENTS.authDeferred, { ...fields, reason });
+    this.#options.log.warn(events.authDeferred, { ...fields, reason });
     return reason === "busy" ? LATER : { ...LATER, close: true };
   }
 }

@@ -1,5 +1,5 @@
 /** Log events of this folder. The names are an interface: operators match on them. Each carries `session` and where known `id`. */
-export const EVENTS = {
+export const events = {
   /** The message is synced and our 250 goes out. */
   messageAccepted: "intake.message.accepted",
   /** The message was refused after its body (loop, header section too large). */

@@ -5,7 +5,7 @@ import { type AcceptedMessage, createMemoryStore, type Draft, type QueueStore, S
 import type { Client, MessageSink, Transaction } from "../server/index.ts";
 import { parseMailbox } from "../smtp/index.ts";
 import { fakeClock } from "../testing/index.ts";
-import { EVENTS } from "./events.ts";
+import { events } from "./events.ts";
 import { createReceiver, type ReceiverOptions } from "./receive.ts";
 
 const MIB = 1024 * 1024;
@@ -28,20 +28,20 @@ const TRANSACTION: Transaction = {
 
 let store: QueueStore;
 let offered: AcceptedMessage[];
-let events: [event: string, fields: LogFields][];
+let logged: [event: string, fields: LogFields][];
 
 const log: Log = {
-  debug: (event, fields = {}) => events.push([event, fields]),
-  info: (event, fields = {}) => events.push([event, fields]),
-  warn: (event, fields = {}) => events.push([event, fields]),
-  error: (event, fields = {}) => events.push([event, fields]),
+  debug: (event, fields = {}) => logged.push([event, fields]),
+  info: (event, fields = {}) => logged.push([event, fields]),
+  warn: (event, fields = {}) => logged.push([event, fields]),
+  error: (event, fields = {}) => logged.push([event, fields]),
   child: () => log,
 };
 
 beforeEach(() => {
   store = createMemoryStore({ clock: fakeClock(START).clock });
   offered = [];
-  events = [];
+  logged = [];
 });
 
 async function take(
@@ -121,8 +121,8 @@ test("a message is kept with its trace field in front, claimed, and offered to t
     tls: null,
   });
   assert.deepEqual(await store.claimDue({ now: instant(START + DAY), limit: 10 }), [], "claimed already");
-  assert.equal(events.at(-1)?.[0], EVENTS.messageAccepted);
-  assert.equal(events.at(-1)?.[1].id, id);
+  assert.equal(logged.at(-1)?.[0], events.messageAccepted);
+  assert.equal(logged.at(-1)?.[1].id, id);
 });
 
 test("the reply names the queue id", async () => {
@@ -160,7 +160,7 @@ test("too many hops are a loop, wherever the octets are cut", async () => {
     claimed: 1,
     octets: offered[0]?.message.size,
   });
-  assert.equal(events.filter(([event]) => event === EVENTS.messageRefused).length, 3);
+  assert.equal(logged.filter(([event]) => event === events.messageRefused).length, 3);
 });
 
 test("a header section beyond the limit is refused, a long body is not", async () => {
@@ -175,7 +175,7 @@ test("an aborted body leaves nothing", async () => {
   await sink.abort();
   assert.equal((await store.counts()).messages, 0);
   assert.equal(offered.length, 0);
-  assert.equal(events.at(-1)?.[0], EVENTS.messageAborted);
+  assert.equal(logged.at(-1)?.[0], events.messageAborted);
 });
 
 test("no body is asked for when the disk is nearly full", async () => {
@@ -209,8 +209,8 @@ test("a store that fails is answered 4yz, the draft is thrown away, and nothing 
       const sink = await take({ store: failing });
       assert.equal(await send(sink, "Subject: x\r\n\r\n", "more"), code, `${step} ${error.message}`);
       assert.equal(failing.disposed, 1);
-      assert.equal(events.filter(([event]) => event === EVENTS.messageFailed).length, 1);
-      events = [];
+      assert.equal(logged.filter(([event]) => event === events.messageFailed).length, 1);
+      logged = [];
     }
   }
   assert.equal(offered.length, 0);

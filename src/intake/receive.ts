@@ -11,7 +11,7 @@ import {
 } from "../queue/index.ts";
 import type { BodyVerdict, Client, MessageSink, Transaction } from "../server/index.ts";
 import { formatMailbox, formatPath, type Mailbox, type Reply } from "../smtp/index.ts";
-import { EVENTS } from "./events.ts";
+import { events } from "./events.ts";
 import type { FreeSpace } from "./free-space.ts";
 import { queuedAs, REPLIES } from "./replies.ts";
 
@@ -59,7 +59,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     const needed = limits.freeSpaceFloor + (transaction.parameters.size ?? 0);
     const free = freeSpace();
     if (free < needed) {
-      log.warn(EVENTS.diskLow, { session: client.sessionId, free, needed });
+      log.warn(events.diskLow, { session: client.sessionId, free, needed });
       return { kind: "refuse", reply: REPLIES.diskLow };
     }
     const sink = new QueueSink(options, client, transaction, service);
@@ -141,7 +141,7 @@ class QueueSink implements MessageSink {
 
   async abort(): Promise<void> {
     if (this.#refusal !== null) return; // Thrown away already.
-    this.#options.log.info(EVENTS.messageAborted, { ...this.#names(), size: this.#size });
+    this.#options.log.info(events.messageAborted, { ...this.#names(), size: this.#size });
     await this.#draft[Symbol.asyncDispose]();
   }
 
@@ -163,7 +163,7 @@ class QueueSink implements MessageSink {
 
   #refuse(refusal: Reply): Promise<void> {
     this.#refusal = refusal;
-    this.#options.log.info(EVENTS.messageRefused, { ...this.#names(), code: refusal.code, reason: refusal.lines[0] });
+    this.#options.log.info(events.messageRefused, { ...this.#names(), code: refusal.code, reason: refusal.lines[0] });
     return this.#discard();
   }
 
@@ -172,8 +172,11 @@ class QueueSink implements MessageSink {
     if (this.#refusal !== null) return this.#refusal;
     const full = error instanceof StoreError && error.kind === "full";
     this.#refusal = full ? REPLIES.diskLow : REPLIES.systemTrouble;
-    const cause = error instanceof Error ? error : new Error(String(error));
-    this.#options.log.error(EVENTS.messageFailed, { ...this.#names(), code: this.#refusal.code, error: cause });
+    this.#options.log.error(events.messageFailed, {
+      ...this.#names(),
+      code: this.#refusal.code,
+      error: asError(error),
+    });
     await this.#discard();
     return this.#refusal;
   }
@@ -183,8 +186,7 @@ class QueueSink implements MessageSink {
     try {
       await this.#draft[Symbol.asyncDispose]();
     } catch (error) {
-      const cause = error instanceof Error ? error : new Error(String(error));
-      this.#options.log.error(EVENTS.messageFailed, { ...this.#names(), error: cause });
+      this.#options.log.error(events.messageFailed, { ...this.#names(), error: asError(error) });
     }
   }
 
@@ -235,8 +237,7 @@ class QueueSink implements MessageSink {
       this.#options.offer(accepted);
       return undefined;
     } catch (error) {
-      const cause = error instanceof Error ? error : new Error(String(error));
-      this.#options.log.error(EVENTS.offerFailed, { ...this.#names(), error: cause });
+      this.#options.log.error(events.offerFailed, { ...this.#names(), error: asError(error) });
       const recipients = accepted.message.recipients.map((recipient) => recipient.index);
       return this.#options.store.unclaim(accepted.message.id, recipients).catch(() => undefined);
     }
@@ -245,7 +246,7 @@ class QueueSink implements MessageSink {
   #logAccepted({ message }: AcceptedMessage): void {
     const { reversePath, origin, size, recipients } = message;
     const messageId = this.#header.first("message-id");
-    this.#options.log.info(EVENTS.messageAccepted, {
+    this.#options.log.info(events.messageAccepted, {
       ...this.#names(),
       service: origin.service,
       address: origin.address,
@@ -267,3 +268,7 @@ class QueueSink implements MessageSink {
 
 /** A line of the log is one write; a thousand addresses would make it a page. */
 const MAX_LOGGED_RECIPIENTS = 10;
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

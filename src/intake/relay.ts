@@ -1,7 +1,7 @@
 import type { Log } from "../base/index.ts";
 import type { Client, Conversation, Offer, Policy, RecipientRequest, Verdict } from "../server/index.ts";
 import { formatMailbox, type Mailbox } from "../smtp/index.ts";
-import { EVENTS } from "./events.ts";
+import { events } from "./events.ts";
 import { type Home, isPostmaster } from "./home.ts";
 import type { Receiver } from "./receive.ts";
 import { REPLIES } from "./replies.ts";
@@ -56,7 +56,7 @@ function judgeRecipient(
   const { home, knows, log } = options;
   const fields = { session: client.sessionId, recipient: formatMailbox(recipient) };
   const refuse = (reply: (typeof REPLIES)[keyof typeof REPLIES]): Verdict => {
-    log.info(EVENTS.recipientRefused, {
+    log.info(events.recipientRefused, {
       ...fields,
       code: reply.code,
       reason: reply.lines[0],
@@ -65,7 +65,7 @@ function judgeRecipient(
     return { kind: "refuse", reply };
   };
   const accept = (relayed: boolean): Verdict => {
-    log.debug(EVENTS.recipientAccepted, { ...fields, relayed });
+    log.debug(events.recipientAccepted, { ...fields, relayed });
     return ACCEPT;
   };
   if (!home.takes(recipient)) return relays ? accept(true) : refuse(REPLIES.relayDenied);

@@ -5,7 +5,7 @@ import type { ScramKeys } from "../smtp/index.ts";
  * RFC 7677 §4 asks for at least 4096 and recommends more. Whoever steals the users file tries passwords against the cheaper of
  * the two hashes, so that this many make one try cost about what the argon2id hash beside it does.
  */
-export const SCRAM_ITERATIONS = 65_536;
+const ITERATIONS = 65_536;
 
 const SALT_OCTETS = 16;
 const KEY_OCTETS = 32;
@@ -16,7 +16,7 @@ const FORM = /^SCRAM-SHA-256\$(\d{4,7}):([A-Za-z0-9+/]+=*)\$([A-Za-z0-9+/]{43}=)
 /** Makes the verifier of a password that went through SASLprep. A salt is given only to repeat a known one. */
 export async function makeScramKeys(
   password: string,
-  iterations: number = SCRAM_ITERATIONS,
+  iterations: number = ITERATIONS,
   salt: Uint8Array = randomBytes(SALT_OCTETS),
 ): Promise<ScramKeys> {
   const salted = await new Promise<Buffer>((resolve, reject) => {
@@ -56,7 +56,7 @@ export function readScramKeys(text: string): ScramKeys {
 }
 
 /** What is shown for a user who does not exist: the same each time, in looks that of a user, matched by no password. */
-export function decoyScramKeys(secret: Uint8Array, name: string, iterations: number = SCRAM_ITERATIONS): ScramKeys {
+export function decoyScramKeys(secret: Uint8Array, name: string, iterations: number = ITERATIONS): ScramKeys {
   const derive = (use: string): Buffer => createHmac("sha256", secret).update(`${use}\0${name}`).digest();
   return {
     iterations,

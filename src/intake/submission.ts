@@ -2,7 +2,7 @@ import { type Log, printable } from "../base/index.ts";
 import type { Client, Conversation, Offer, Policy, Verdict } from "../server/index.ts";
 import { formatMailbox, formatPath, type ReversePath, SASL_MECHANISMS } from "../smtp/index.ts";
 import type { Authenticator } from "./authenticator.ts";
-import { EVENTS } from "./events.ts";
+import { events } from "./events.ts";
 import type { Receiver } from "./receive.ts";
 import { REPLIES } from "./replies.ts";
 
@@ -39,7 +39,7 @@ export function createSubmissionPolicy(options: SubmissionPolicyOptions): Policy
         sasl: (mechanism, response, first) => authentication.step(mechanism, response, first),
         mail: ({ identity, reversePath }) => judgeSender(options, client, identity, reversePath),
         recipient({ recipient }) {
-          options.log.debug(EVENTS.recipientAccepted, {
+          options.log.debug(events.recipientAccepted, {
             session: client.sessionId,
             recipient: formatMailbox(recipient),
             relayed: true,
@@ -62,7 +62,7 @@ function judgeSender(
   const verdict = (may: boolean): Verdict => {
     if (may) return ACCEPT;
     const fields = { session: client.sessionId, identity: identity === null ? null : printable(identity) };
-    log.info(EVENTS.senderRefused, { ...fields, from: formatPath(reversePath), code: REPLIES.senderDenied.code });
+    log.info(events.senderRefused, { ...fields, from: formatPath(reversePath), code: REPLIES.senderDenied.code });
     return { kind: "refuse", reply: REPLIES.senderDenied };
   };
   if (identity === null) return verdict(false);

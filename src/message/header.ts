@@ -1,7 +1,7 @@
 import { CR, decodeUtf8Lenient, LF, SPACE } from "../base/index.ts";
 
 /** Octets of a header section that are looked at; a longer one is `tooLarge`. */
-export const MAX_HEADER_OCTETS = 100 * 1024;
+const MAX_HEADER_OCTETS = 100 * 1024;
 
 /** `open`: more octets are wanted. `ended`: what follows is body. `tooLarge`: no end within the limit. */
 export type HeaderProgress = "open" | "ended" | "tooLarge";

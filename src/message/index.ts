@@ -2,7 +2,7 @@
  * The header section of a message: reading the few fields that a mail server needs, and writing those that it adds. Bodies
  * are opaque octets and never come here. Pure: no I/O, no clock. Begin with `header.ts` (reading), then `trace.ts` (writing).
  */
-export { formatDate, formatField } from "./field.ts";
-export { HeaderScanner, MAX_HEADER_OCTETS } from "./header.ts";
+export { formatField } from "./field.ts";
+export { HeaderScanner } from "./header.ts";
 export { formatReport, type ReportedRecipient } from "./report.ts";
 export { formatReceived, formatReturnPath } from "./trace.ts";
