@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { encodeUtf8, unwrap } from "../base/index.ts";
+import { unwrap } from "../base/index.ts";
 import {
   formatMailbox,
   formatPath,
-  isAddressLiteral,
-  literalAddress,
   type Mailbox,
   needsSmtpUtf8,
   parseAddressLiteral,
@@ -18,129 +16,6 @@ import { scanForwardPath, scanReversePath } from "./path.ts";
 import { utf8Length } from "./text.ts";
 
 const mailbox = (text: string): Mailbox => unwrap(parseMailbox(text));
-
-test("domains are lower-cased and checked label by label", () => {
-  for (const [text, expected] of [
-    ["Example.ORG", "example.org"],
-    ["a", "a"],
-    ["1.2.3.x", "1.2.3.x"],
-    ["xn--bcher-kva.example", "xn--bcher-kva.example"],
-    ["BÜCHER.example", "bücher.example"],
-    [`${"a".repeat(63)}.b`, `${"a".repeat(63)}.b`],
-    ["例え.テスト", "例え.テスト"],
-  ] as const) {
-    assert.deepEqual(parseDomain(text), { ok: true, value: expected });
-  }
-});
-
-test("what is no domain is refused", () => {
-  for (const text of [
-    "",
-    ".",
-    "a.",
-    ".a",
-    "a..b",
-    "-a.b",
-    "a-.b",
-    "a_b.c",
-    "a b",
-    "a\r\n",
-    "a\0",
-    "a@b",
-    "127.0.0.1",
-    "a.1",
-    "[127.0.0.1]",
-    `${"a".repeat(64)}.b`,
-    "bücher.",
-    "ü..b",
-    "-ü.b",
-    "ü\u0085.b",
-    "ü\u2028.b",
-    "ü b",
-    "ü。b", // U+3002, a dot to IDNA
-    "u\u0308.b", // not NFC
-    "a．b", // full-width dot
-    "\u212a.example", // Kelvin sign, whose lower case is ASCII
-    "ü_a.b",
-    "\ud800.b",
-    `${"ü".repeat(60)}.b`,
-  ]) {
-    assert.equal(parseDomain(text).ok, false, JSON.stringify(text));
-  }
-});
-
-test("a domain has at most 255 octets", () => {
-  const label = "a".repeat(63);
-  const most = `${label}.${label}.${label}.${label}`;
-  assert.equal(parseDomain(most).ok, true);
-  assert.deepEqual(parseDomain(`${most}a`), { ok: false, error: { kind: "tooLong", part: "domain", limit: 255 } });
-  const wide = `${"例".repeat(40)}.`.repeat(3); // 123 characters, 363 octets
-  assert.deepEqual(parseDomain(`${wide}b`), { ok: false, error: { kind: "tooLong", part: "domain", limit: 255 } });
-});
-
-test("address literals become canonical", () => {
-  for (const [text, expected, address] of [
-    ["[192.0.2.1]", "[192.0.2.1]", "192.0.2.1"],
-    ["[192.000.02.001]", "[192.0.2.1]", "192.0.2.1"],
-    ["[ipv6:2001:DB8:0:0:0:0:0:1]", "[IPv6:2001:db8::1]", "2001:db8::1"],
-    ["[IPv6:::]", "[IPv6:::]", "::"],
-    ["[IPv6:::1]", "[IPv6:::1]", "::1"],
-    ["[IPv6:1::]", "[IPv6:1::]", "1::"],
-    ["[IPv6:1:0:0:2:0:0:0:3]", "[IPv6:1:0:0:2::3]", "1:0:0:2::3"],
-    ["[IPv6:1:0:0:2:3:0:0:4]", "[IPv6:1::2:3:0:0:4]", "1::2:3:0:0:4"],
-    ["[IPv6:1:0:2:3:4:5:6:7]", "[IPv6:1:0:2:3:4:5:6:7]", "1:0:2:3:4:5:6:7"],
-    ["[IPv6:1::2:3:4:5:6:7]", "[IPv6:1:0:2:3:4:5:6:7]", "1:0:2:3:4:5:6:7"],
-    ["[IPv6:::FFFF:192.0.2.1]", "[IPv6:::ffff:192.0.2.1]", "::ffff:192.0.2.1"],
-    ["[IPv6:::ffff:c000:201]", "[IPv6:::ffff:192.0.2.1]", "::ffff:192.0.2.1"],
-    ["[IPv6:64:ff9b::192.0.2.33]", "[IPv6:64:ff9b::c000:221]", "64:ff9b::c000:221"],
-    ["[Tag-1:a!>b]", "[Tag-1:a!>b]", null],
-  ] as const) {
-    const literal = unwrap(parseAddressLiteral(text));
-    assert.equal(literal, expected);
-    assert.equal(literalAddress(literal), address);
-    assert.equal(unwrap(parseAddressLiteral(literal)), literal);
-    assert.equal(isAddressLiteral(literal), true);
-  }
-  assert.equal(isAddressLiteral(unwrap(parseDomain("a.b"))), false);
-});
-
-test("what is no address literal is refused", () => {
-  for (const text of [
-    "",
-    "[",
-    "[]",
-    "192.0.2.1",
-    "[192.0.2]",
-    "[192.0.2.256]",
-    "[192.0.2.1.1]",
-    "[192.0.2.0001]",
-    "[0x7f.0.0.1]",
-    "[ 192.0.2.1]",
-    "[2001:db8::1]x",
-    "[IPv6:]",
-    "[IPv6::]",
-    "[IPv6:1:2:3:4:5:6:7]",
-    "[IPv6:1:2:3:4:5:6:7:8:9]",
-    "[IPv6:1::2::3]",
-    "[IPv6::::]",
-    "[IPv6:1:2:3:4:5:6:7::8]",
-    "[IPv6:12345::]",
-    "[IPv6:fe80::1%eth0]",
-    "[IPv6:192.0.2.1::]",
-    "[IPv6:::192.0.2.1:1]",
-    "[IPv6:::192.0.2.256]",
-    "[IPv6:1:]",
-    "[IPv6::1]",
-    "[tag:]",
-    "[-:a]",
-    "[tag:a[b]",
-    "[tag:a b]",
-    "[tag:\u00e9]",
-    `[tag:${"a".repeat(255)}]`,
-  ]) {
-    assert.equal(parseAddressLiteral(text).ok, false, text);
-  }
-});
 
 test("local parts: the value has no quotes, the written form as few as can be", () => {
   for (const [text, localPart, written] of [
@@ -265,6 +140,8 @@ test("the same mailbox: domains without case, local parts with, but for postmast
   assert.equal(sameMailbox(mailbox("PostMaster@b"), mailbox("postmaster@b")), true);
   assert.equal(sameMailbox(mailbox("po\u017ftmaster@b"), mailbox("postmaster@b")), false);
   assert.equal(sameMailbox(mailbox("a@b"), mailbox("a@c")), false);
+  assert.equal(sameMailbox(mailbox("postmaster@b"), mailbox("a@b")), false);
+  assert.equal(sameMailbox(mailbox("a@b"), mailbox("postmaster@b")), false);
 });
 
 const character = fc.oneof(
@@ -302,14 +179,6 @@ test("no text makes a mailbox with controls, and what parses, parses again from 
       const written = formatMailbox(parsed.value);
       assert.doesNotMatch(written, /[\u0000-\u001f\u007f-\u009f]/);
       assert.deepEqual(parseMailbox(written), parsed);
-    }),
-  );
-});
-
-test("the length of a text in UTF-8 is that of its octets", () => {
-  fc.assert(
-    fc.property(fc.string({ unit: "binary" }), (text) => {
-      assert.equal(utf8Length(text), encodeUtf8(text).length);
     }),
   );
 });

@@ -1,12 +1,12 @@
 import { assert } from "../base/assert.ts";
-import { decodeUtf8, encodeUtf8, SPACE } from "../base/bytes.ts";
+import { decodeUtf8, SPACE } from "../base/bytes.ts";
 import { printable } from "../base/log.ts";
 import { err, type Result } from "../base/result.ts";
 import type { AddressProblem, ForwardPath, ReversePath } from "./address.ts";
 import { argumentParsers } from "./command-arguments.ts";
 import { isHttpWord } from "./http.ts";
 import type { RawParameter } from "./parameters.ts";
-import { hasControls } from "./text.ts";
+import { encodeLine, hasControls } from "./text.ts";
 
 /** Every verb that this language knows, whether a service offers it or not. */
 export type Verb =
@@ -95,5 +95,5 @@ const LINE_BREAKERS = /[\r\n\u0000]/;
  */
 export function formatCommand(line: string): Uint8Array {
   assert(!LINE_BREAKERS.test(line), "a command line holds no CR, LF or NUL");
-  return encodeUtf8(`${line}\r\n`);
+  return encodeLine(`${line}\r\n`);
 }

@@ -87,7 +87,7 @@ export class DataDecoder {
   }
 
   /**
-   * Runs over `bytes` once. Returns where the octets behind the end mark begin, or null. A bare newline is seen at the octet behind it,
+   * Runs over `bytes` once; one long function, because its state lives in locals and each octet of all mail goes through it. Returns where the octets behind the end mark begin, or null. A bare newline is seen at the octet behind it,
    * which is then looked at again as the first of its line.
    */
   #scan(bytes: Uint8Array, pieces: Pieces): number | null {

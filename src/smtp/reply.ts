@@ -1,9 +1,8 @@
 import { assert } from "../base/assert.ts";
-import { encodeUtf8 } from "../base/bytes.ts";
 import { printable } from "../base/log.ts";
 import { MAX_REPLY_LINE_SENT } from "./limits.ts";
 import { type EnhancedStatus, formatStatus, parseStatus } from "./status.ts";
-import { hasControls, isAscii, replaceControls, utf8Length } from "./text.ts";
+import { encodeLine, hasControls, isAscii, replaceControls, utf8Length } from "./text.ts";
 
 /**
  * A reply (RFC 5321 §4.2). `status` is the enhanced status code that stood at the start of each line (RFC 2034 §4) and is
@@ -59,7 +58,7 @@ export function formatReply(reply: Reply): Uint8Array {
   const last = texts.pop() ?? "";
   let whole = "";
   for (const text of texts) whole += `${reply.code}-${status}${text}\r\n`;
-  return encodeUtf8(`${whole}${reply.code} ${status}${last}\r\n`);
+  return encodeLine(`${whole}${reply.code} ${status}${last}\r\n`);
 }
 
 /** Cuts `text` into pieces of at most `limit` octets, behind a space where there is one in the second half. */
