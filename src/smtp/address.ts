@@ -1,4 +1,4 @@
-import { err, ok, type Result } from "../base/result.ts";
+import { err, ok, type Result } from "../base/index.ts";
 import { type AddressLiteral, parseAddressLiteral } from "./address-literal.ts";
 import { type Domain, parseDomain } from "./domain.ts";
 import { MAX_LOCAL_PART, MAX_PATH } from "./limits.ts";

@@ -1,4 +1,4 @@
-import { err, ok, type Result } from "../base/result.ts";
+import { err, ok, type Result } from "../base/index.ts";
 import type { Command, CommandProblem, Verb } from "./command.ts";
 import { MAX_DOMAIN, MAX_MECHANISM } from "./limits.ts";
 import type { RawParameter } from "./parameters.ts";

@@ -1,7 +1,4 @@
-import { assert } from "../base/assert.ts";
-import { decodeUtf8, SPACE } from "../base/bytes.ts";
-import { printable } from "../base/log.ts";
-import { err, type Result } from "../base/result.ts";
+import { assert, decodeUtf8, err, printable, type Result, SPACE } from "../base/index.ts";
 import type { AddressProblem, ForwardPath, ReversePath } from "./address.ts";
 import { argumentParsers } from "./command-arguments.ts";
 import { isHttpWord } from "./http.ts";

@@ -1,5 +1,4 @@
-import { assert } from "../base/assert.ts";
-import { CR, CRLF, DOT, LF } from "../base/bytes.ts";
+import { assert, CR, CRLF, DOT, LF } from "../base/index.ts";
 import { Pieces } from "./pieces.ts";
 
 /** How newlines other than CRLF in a body are treated: a problem, or each bare CR and bare LF becomes CRLF. */

@@ -1,4 +1,4 @@
-import { CR, CRLF, DOT, LF } from "../base/bytes.ts";
+import { CR, CRLF, DOT, LF } from "../base/index.ts";
 import { Pieces } from "./pieces.ts";
 
 const LF_ONLY = CRLF.subarray(1);

@@ -1,5 +1,4 @@
-import type { Brand } from "../base/brand.ts";
-import { err, ok, type Result } from "../base/result.ts";
+import { type Brand, err, ok, type Result } from "../base/index.ts";
 import type { AddressProblem } from "./address.ts";
 import { MAX_DOMAIN, MAX_LABEL } from "./limits.ts";
 import { hasControls, isAscii, utf8Length } from "./text.ts";

@@ -1,4 +1,4 @@
-import { CR, EMPTY, LF } from "../base/bytes.ts";
+import { CR, EMPTY, LF } from "../base/index.ts";
 
 /** What the decoder found, in order. */
 export type LineEvent =

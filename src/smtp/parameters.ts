@@ -1,4 +1,4 @@
-import { err, ok, type Result } from "../base/result.ts";
+import { err, ok, type Result } from "../base/index.ts";
 import type { Mailbox } from "./address.ts";
 import { mailTable, type ParameterRow, rcptTable } from "./parameter-tables.ts";
 

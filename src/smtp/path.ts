@@ -1,4 +1,4 @@
-import { err, ok, type Result } from "../base/result.ts";
+import { err, ok, type Result } from "../base/index.ts";
 import {
   type AddressProblem,
   type ForwardPath,

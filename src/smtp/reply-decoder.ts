@@ -1,6 +1,4 @@
-import { CR, concatBytes, decodeUtf8Lenient, EMPTY, LF } from "../base/bytes.ts";
-import { printable } from "../base/log.ts";
-import { err, ok, type Result } from "../base/result.ts";
+import { CR, concatBytes, decodeUtf8Lenient, EMPTY, err, LF, ok, printable, type Result } from "../base/index.ts";
 import { MAX_REPLY, MAX_REPLY_LINE, MAX_REPLY_LINES } from "./limits.ts";
 import { type Reply, statusFits } from "./reply.ts";
 import { type EnhancedStatus, parseStatus } from "./status.ts";

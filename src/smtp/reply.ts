@@ -1,5 +1,4 @@
-import { assert } from "../base/assert.ts";
-import { printable } from "../base/log.ts";
+import { assert, printable } from "../base/index.ts";
 import { MAX_REPLY_LINE_SENT } from "./limits.ts";
 import { type EnhancedStatus, formatStatus, parseStatus } from "./status.ts";
 import { encodeLine, hasControls, isAscii, replaceControls, utf8Length } from "./text.ts";

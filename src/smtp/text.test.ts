@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { encodeUtf8 } from "../base/index.ts";
 import { encodeLine, hasControls, lowerAscii, replaceControls, utf8Length } from "./text.ts";
 
-test("the length of a text in UTF-8 is that of its octets, and a line is encoded as any text is", () => {
+test("the length of a text in UTF-8 is that of its octets, and a line is encoded to them", () => {
   const boundary = fc.constantFrom("\u007f", "\u0080", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "\u{10000}");
   const text = fc.oneof(
     fc.string({ unit: "binary" }),

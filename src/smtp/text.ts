@@ -1,4 +1,4 @@
-import { encodeUtf8 } from "../base/bytes.ts";
+import { encodeUtf8 } from "../base/index.ts";
 
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 const ALL_CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;

@@ -1,5 +1,4 @@
-import { decodeUtf8, encodeUtf8 } from "../base/bytes.ts";
-import { err, ok, type Result } from "../base/result.ts";
+import { decodeUtf8, encodeUtf8, err, ok, type Result } from "../base/index.ts";
 
 export type XtextProblem =
   /** An octet that xtext must encode, or `+` without two upper-case hex digits. */

@@ -1,4 +1,4 @@
-import { encodeUtf8 } from "../../base/bytes.ts";
+import { encodeUtf8 } from "../../base/index.ts";
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const PAD = 0x3d;

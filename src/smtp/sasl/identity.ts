@@ -1,4 +1,4 @@
-import { decodeUtf8 } from "../../base/bytes.ts";
+import { decodeUtf8 } from "../../base/index.ts";
 import { MAX_SASL_FIELD } from "../limits.ts";
 import { hasControls } from "../text.ts";
 

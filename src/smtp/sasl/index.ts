@@ -2,7 +2,7 @@
  * SASL (RFC 4422) as AUTH carries it: PLAIN, LOGIN and SCRAM-SHA-256 on both sides, pure; and strict base64. Passwords are
  * checked and keys looked up by the caller, and cryptography comes from outside. Begin with `mechanism.ts`.
  */
-import { assert } from "../../base/assert.ts";
+import { assert } from "../../base/index.ts";
 import type { SaslClient, SaslCredentials, SaslServer, ScramCrypto } from "./mechanism.ts";
 import { loginClient, loginServer, plainClient, plainServer } from "./plain.ts";
 import { scramClient } from "./scram-client.ts";

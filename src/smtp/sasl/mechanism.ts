@@ -1,4 +1,4 @@
-import type { Result } from "../../base/result.ts";
+import type { Result } from "../../base/index.ts";
 
 /** What a server keeps of a password for SCRAM-SHA-256 (RFC 5802 §3): enough to check a proof, not to make one. */
 export interface ScramKeys {

@@ -1,5 +1,4 @@
-import { EMPTY, encodeUtf8 } from "../../base/bytes.ts";
-import { err, ok } from "../../base/result.ts";
+import { EMPTY, encodeUtf8, err, ok } from "../../base/index.ts";
 import { readIdentity, readPassword } from "./identity.ts";
 import type { SaslClient, SaslCredentials, SaslServer, SaslServerStep } from "./mechanism.ts";
 

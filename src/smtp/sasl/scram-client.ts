@@ -1,5 +1,4 @@
-import { EMPTY, encodeUtf8 } from "../../base/bytes.ts";
-import { err, ok, type Result } from "../../base/result.ts";
+import { EMPTY, encodeUtf8, err, ok, type Result } from "../../base/index.ts";
 import { MAX_SCRAM_ITERATIONS, MIN_SCRAM_ITERATIONS } from "../limits.ts";
 import { decodeBase64, encodeBase64 } from "./base64.ts";
 import type { SaslClient, SaslClientProblem, SaslCredentials, ScramCrypto } from "./mechanism.ts";

@@ -1,4 +1,4 @@
-import { encodeUtf8 } from "../../base/bytes.ts";
+import { encodeUtf8 } from "../../base/index.ts";
 import type { ScramCrypto, ScramKeys } from "./mechanism.ts";
 
 const CLIENT_KEY = encodeUtf8("Client Key");

@@ -1,4 +1,4 @@
-import { decodeUtf8, encodeUtf8 } from "../../base/bytes.ts";
+import { decodeUtf8, encodeUtf8 } from "../../base/index.ts";
 import { MAX_SASL_FIELD, MAX_SCRAM_NONCE } from "../limits.ts";
 import { decodeBase64 } from "./base64.ts";
 import { readIdentity } from "./identity.ts";

@@ -1,4 +1,4 @@
-import { bytesEqual, EMPTY, encodeUtf8 } from "../../base/bytes.ts";
+import { bytesEqual, EMPTY, encodeUtf8 } from "../../base/index.ts";
 import { encodeBase64 } from "./base64.ts";
 import type { SaslServer, SaslServerStep, ScramCrypto, ScramKeys } from "./mechanism.ts";
 import { equalInConstantTime, xorOctets } from "./scram-keys.ts";
