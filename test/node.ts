@@ -21,6 +21,8 @@ export interface NodeOptions {
   readonly config?: string;
   /** Users of submission, name to password. */
   readonly users?: Readonly<Record<string, string>>;
+  /** Port of the `mx` listener; any free one by default. */
+  readonly mxPort?: number;
 }
 
 export interface Node {
@@ -56,7 +58,7 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
   const folder = await mkdtemp(join(tmpdir(), "postern-node-"));
   const [mx, submission, submissions] = await freePorts(3);
   if (mx === undefined || submission === undefined || submissions === undefined) throw new Error("no free ports");
-  const ports = { mx, submission, submissions };
+  const ports = { mx: options.mxPort ?? mx, submission, submissions };
   const hostname = options.hostname ?? "node.test";
   const config = join(folder, "postern.toml");
   const pair = await makeCertificate({ names: [hostname, "localhost"], ip: ["127.0.0.1"] });

@@ -1,0 +1,94 @@
+// Mail that cannot go yet, as an operator sees and handles it, with the daemon running and stopped.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { freePorts, type Node, postern, startNode } from "../node.ts";
+
+interface Listed {
+  readonly id: string;
+  readonly held: boolean;
+}
+
+async function send(node: Node, to: string): Promise<void> {
+  const sent = await postern(
+    ["send", "--server", `127.0.0.1:${node.ports.mx}`, "--tls", "none", "--from", "ada@here.test", "--to", to],
+    "Subject: waits\r\n\r\nbody\r\n",
+  );
+  assert.equal(sent.code, 0, sent.stderr);
+}
+
+async function list(node: Node): Promise<readonly Listed[]> {
+  const listed = await node.command("queue", "list", "--json");
+  assert.equal(listed.code, 0, listed.stderr);
+  return JSON.parse(listed.stdout);
+}
+
+/** The id of the one message that waits, once its first attempt has failed. */
+async function deferred(node: Node): Promise<string> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const [message] = await list(node);
+    if (message !== undefined) {
+      const shown = await node.command("queue", "show", message.id);
+      if (/deferred/.test(shown.stdout)) return message.id;
+    }
+    await sleep(50);
+  }
+  throw new Error("nothing was deferred");
+}
+
+describe("the queue commands", () => {
+  test("list, show, hold, release, retry and remove; running, stopped, and after a restart", async () => {
+    const [hopPort = 0] = await freePorts(1);
+    await using node = await startNode({
+      domains: ["here.test"],
+      config: `[relay]\nnetworks = ["127.0.0.0/8"]\n[[route]]\nmatch = "*"\nvia = "smtp://127.0.0.1:${hopPort}"\ntls = "off"\n`,
+    });
+    await send(node, "bob@there.test");
+    const id = await deferred(node);
+
+    const shown = await node.command("queue", "show", id);
+    assert.match(shown.stdout, /ada@here\.test/);
+    assert.match(shown.stdout, /bob@there\.test/);
+    assert.match(shown.stdout, /127\.0\.0\.1/);
+
+    const unknown = await node.command("queue", "show", "00000000000");
+    assert.notEqual(unknown.code, 0);
+    assert.equal(unknown.stderr.trim().split("\n").length, 1);
+
+    assert.equal((await node.command("queue", "hold", id)).code, 0);
+    assert.equal((await list(node))[0]?.held, true);
+
+    assert.equal(await node.kill("SIGTERM"), 0);
+    assert.equal((await list(node))[0]?.held, true, "seen without a daemon");
+    assert.equal((await node.command("queue", "release", id)).code, 0);
+    assert.equal((await list(node))[0]?.held, false);
+
+    await using next = await startNode({ hostname: "mx.there.test", domains: ["there.test"], mxPort: hopPort });
+    await node.start();
+    assert.equal((await node.command("queue", "retry", id)).code, 0);
+    await next.mailArrives("bob", 1);
+    for (let attempt = 0; (await list(node)).length > 0; attempt++) {
+      assert.ok(attempt < 100, "a delivered message stays in the queue");
+      await sleep(25);
+    }
+  });
+
+  test("remove deletes a waiting message, on a stopped daemon too", async () => {
+    const [hopPort] = await freePorts(1);
+    await using node = await startNode({
+      domains: ["here.test"],
+      config: `[relay]\nnetworks = ["127.0.0.0/8"]\n[[route]]\nmatch = "*"\nvia = "smtp://127.0.0.1:${hopPort}"\n`,
+    });
+    await send(node, "one@there.test");
+    const id = await deferred(node);
+    assert.equal((await node.command("queue", "remove", id)).code, 0);
+    assert.deepEqual(await list(node), []);
+
+    await send(node, "two@there.test");
+    await deferred(node);
+    await node.kill("SIGKILL");
+    assert.equal((await list(node)).length, 1, "resumed after a crash");
+    assert.equal((await node.command("queue", "remove", "--all")).code, 0);
+    assert.deepEqual(await list(node), []);
+  });
+});
