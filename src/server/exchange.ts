@@ -1,18 +1,11 @@
-import { assert, type Clock, type Log, type Timer } from "../base/index.ts";
+import type { Clock, Log, Timer } from "../base/index.ts";
 import type { NetProblem, Stream, StreamHandler } from "../net/index.ts";
-import {
-  type BareNewlines,
-  describeReply,
-  LineDecoder,
-  type LineEvent,
-  MAX_AUTH_LINE,
-  type Reply,
-} from "../smtp/index.ts";
+import { type BareNewlines, describeReply, type Reply } from "../smtp/index.ts";
 import { type BodyEnd, BodyReceiver } from "./body-receiver.ts";
 import { Deadline } from "./deadline.ts";
 import { asError, Decisions } from "./decisions.ts";
 import { events } from "./events.ts";
-import { bodyEvent, endsGroup, lineEvent } from "./input.ts";
+import { bodyEvent, endsGroup, Input } from "./input.ts";
 import type { ServerLimits } from "./limits.ts";
 import type { Client, Policy } from "./policy.ts";
 import * as replies from "./replies.ts";
@@ -49,7 +42,7 @@ export type ExchangeEnd =
 export class Exchange implements StreamHandler {
   readonly #options: ExchangeOptions;
   readonly #stream: Stream;
-  readonly #decoder: LineDecoder;
+  readonly #input: Input;
   readonly #writer: ReplyWriter;
   readonly #deadline: Deadline;
   readonly #timing: Timing;
@@ -70,8 +63,7 @@ export class Exchange implements StreamHandler {
     this.#options = options;
     this.#stream = stream;
     this.#state = options.session;
-    // AUTH may be longer than any other command; the others are held to their limit line by line.
-    this.#decoder = new LineDecoder(Math.max(limits.commandLine, MAX_AUTH_LINE));
+    this.#input = new Input(limits.commandLine);
     this.#writer = new ReplyWriter(stream, clock, limits.write, () => this.#giveUp());
     this.#deadline = new Deadline(clock, () => this.#guard(() => this.#onTimeout()));
     this.#timing = new Timing(clock, limits);
@@ -112,7 +104,7 @@ export class Exchange implements StreamHandler {
         this.#timing.blockCame();
         this.#body.push(bytes);
       } else {
-        this.#decoder.push(bytes);
+        this.#input.push(bytes);
       }
       if (!this.#reading) this.#pause();
       this.#run();
@@ -152,9 +144,11 @@ export class Exchange implements StreamHandler {
     this.#running = true;
     try {
       while (this.#reading && this.#body === null && !this.#dead) {
-        const found = this.#decoder.next();
-        if (found === null) break;
-        this.#take(found);
+        const event = this.#input.next(this.#state.phase.name === "authenticating");
+        if (event === null) break;
+        this.#timing.commandDone();
+        this.#apply(event);
+        if (endsGroup(event) && !this.#busy) this.#writer.flush();
       }
     } finally {
       this.#running = false;
@@ -192,17 +186,6 @@ export class Exchange implements StreamHandler {
     if (this.#paused || this.#dead) return;
     this.#paused = true;
     this.#stream.pause();
-  }
-
-  #take(found: LineEvent): void {
-    this.#timing.commandDone();
-    const event = lineEvent(found, {
-      authenticating: this.#state.phase.name === "authenticating",
-      limit: this.#options.limits.commandLine,
-      followed: this.#decoder.buffered > 0,
-    });
-    this.#apply(event);
-    if (endsGroup(event) && !this.#busy) this.#writer.flush();
   }
 
   #apply(event: Event): void {
@@ -298,7 +281,7 @@ export class Exchange implements StreamHandler {
 
   #decide(decision: Decision): void {
     this.#noteProgress(decision);
-    this.#apply({ kind: "decision", decision, followed: this.#decoder.buffered > 0 });
+    this.#apply({ kind: "decision", decision, followed: this.#input.followed });
     // Not wanted after all: octets had come before the 354.
     if (this.#body === null) this.#decisions.dropSink();
   }
@@ -312,8 +295,7 @@ export class Exchange implements StreamHandler {
   }
 
   #receiveBody(maxSize: number): void {
-    // Into a mode of its own with nothing left of the last one.
-    assert(this.#decoder.takeRest().length === 0, "no octet waits behind DATA");
+    this.#input.leaveLines();
     const { bareNewlines, limits } = this.#options;
     this.#body = new BodyReceiver({
       sink: this.#decisions.takeSink(),
@@ -335,7 +317,7 @@ export class Exchange implements StreamHandler {
     this.#body = null;
     if (this.#dead) return;
     this.#timing.progressed();
-    if (rest.length > 0) this.#decoder.push(rest);
+    this.#input.push(rest);
     this.#apply(bodyEvent(end));
     this.#run();
   }

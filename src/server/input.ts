@@ -1,20 +1,60 @@
-import { type LineEvent, parseCommand } from "../smtp/index.ts";
+import { assert } from "../base/index.ts";
+import { LineDecoder, type LineEvent, MAX_AUTH_LINE, parseCommand } from "../smtp/index.ts";
 import type { BodyEnd } from "./body-receiver.ts";
 import type { Event } from "./state.ts";
 import { verbs } from "./verbs.ts";
 
-/** What the session is told of a line. `limit` in octets with CRLF; `followed`: octets already wait behind the line. */
-export function lineEvent(
-  found: LineEvent,
-  at: { readonly authenticating: boolean; readonly limit: number; readonly followed: boolean },
-): Event {
-  if (found.kind !== "line") return { kind: "badLine", problem: found };
-  const { line } = found;
-  if (at.authenticating) return { kind: "response", line };
-  if (line.length + 2 > at.limit && !isAuth(line)) return { kind: "badLine", problem: { kind: "tooLong" } };
-  const parsed = parseCommand(line);
-  if (!parsed.ok) return { kind: "badLine", problem: parsed.error };
-  return { kind: "command", command: parsed.value, followed: at.followed };
+/**
+ * The lines of one stream as events of the session. Pieces wait here while nobody takes events; the decoder gets one when it
+ * has used up the one before.
+ */
+export class Input {
+  readonly #commandLine: number;
+  readonly #decoder: LineDecoder;
+  readonly #pieces: Uint8Array[] = [];
+
+  /** `commandLine`: octets of a command with its CRLF. */
+  constructor(commandLine: number) {
+    this.#commandLine = commandLine;
+    // AUTH may be longer than any other command; the others are held to their limit line by line.
+    this.#decoder = new LineDecoder(Math.max(commandLine, MAX_AUTH_LINE));
+  }
+
+  push(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#pieces.push(bytes);
+  }
+
+  /** Octets of the peer wait behind the last event. */
+  get followed(): boolean {
+    return this.#pieces.length > 0 || this.#decoder.buffered > 0;
+  }
+
+  /** The next event, or null until more octets come. `authenticating`: a line is a response, not a command. */
+  next(authenticating: boolean): Event | null {
+    for (;;) {
+      const found = this.#decoder.next();
+      if (found !== null) return this.#eventOf(found, authenticating);
+      const bytes = this.#pieces.shift();
+      if (bytes === undefined) return null;
+      this.#decoder.push(bytes);
+    }
+  }
+
+  /** A body comes now: into a mode of its own with nothing left of the last one. */
+  leaveLines(): void {
+    assert(!this.followed, "no octet waits behind DATA");
+    this.#decoder.takeRest();
+  }
+
+  #eventOf(found: LineEvent, authenticating: boolean): Event {
+    if (found.kind !== "line") return { kind: "badLine", problem: found };
+    const { line } = found;
+    if (authenticating) return { kind: "response", line };
+    if (line.length + 2 > this.#commandLine && !isAuth(line)) return { kind: "badLine", problem: { kind: "tooLong" } };
+    const parsed = parseCommand(line);
+    if (!parsed.ok) return { kind: "badLine", problem: parsed.error };
+    return { kind: "command", command: parsed.value, followed: this.followed };
+  }
 }
 
 /** True where a reply must not wait for those of further commands (RFC 2920 §3.2 (5), (6)). */

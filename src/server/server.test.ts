@@ -112,6 +112,28 @@ test("replies keep their order however long the policy thinks", async () => {
   caller.stream.destroy();
 });
 
+test("commands that come in pieces while the policy thinks are all heard, in order", async () => {
+  const { call, messages } = setUp({
+    mail: () => turns(3).then(() => ({ kind: "accept" })),
+    recipient: ({ recipient }) =>
+      turns(3).then(() =>
+        recipient.localPart === "no" ? { kind: "refuse", reply: reply(550, "5.1.1", "No") } : { kind: "accept" },
+      ),
+  });
+  const caller = call();
+  for (const line of [EHLO, ENVELOPE, "RCPT TO:<no@mx.test>\r\n", "RCPT TO:<c@", "mx.test>\r\nDATA\r\n"]) {
+    caller.say(line);
+    await turn();
+  }
+  await turns(30);
+  assert.deepEqual(caller.codes, ["220", "250", "250", "250", "550", "250", "354"]);
+  caller.say("hi\r\n.\r\nNOOP\r\n");
+  await turns(3);
+  assert.deepEqual(caller.codes.slice(-2), ["250", "250"]);
+  assert.deepEqual(messages, ["hi\r\n"]);
+  caller.stream.destroy();
+});
+
 test("the replies of a group go out in one write", async () => {
   const { call } = setUp({});
   const caller = call();
