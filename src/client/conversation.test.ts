@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { decodeUtf8Lenient, encodeUtf8, unwrap } from "../base/index.ts";
 import { type MailParameters, parseMailbox } from "../smtp/index.ts";
@@ -133,324 +134,41 @@ const HELLO = `
   S: 250-mx.test
   S: 250-SIZE 1000
   S: 250 PIPELINING`;
-const PLAIN_HELLO = `
-  S: 220 mx.test
-  C: EHLO client.test
-  S: 250 mx.test`;
 const GROUP = `
   C: MAIL FROM:<me@client.test> SIZE=4
   C: RCPT TO:<a@x.test>
-  C: DATA`;
-const TWO = `
-  C: MAIL FROM:<me@client.test> SIZE=4
-  C: RCPT TO:<a@x.test>
-  C: RCPT TO:<b@x.test>
   C: DATA`;
 const BODY = `
   C: Hi
   C: .`;
 
-interface Case {
+interface Conversation {
   readonly title: string;
   readonly script: string;
-  readonly recipients?: readonly string[];
+  readonly recipients: readonly string[];
   readonly results: readonly string[];
   readonly usable: boolean;
-  readonly lmtp?: boolean;
+  readonly protocol: "smtp" | "lmtp";
 }
 
-const two = ["a@x.test", "b@x.test"];
-const transactions: readonly Case[] = [
-  {
-    title: "pipelined, all well",
-    script: `${HELLO}${GROUP}
-      S: 250 ok
-      S: 250 ok
-      S: 354 go${BODY}
-      S: 250 2.0.0 queued`,
-    results: ["accepted 250"],
-    usable: true,
-  },
-  {
-    title: "step by step, all well",
-    script: `${PLAIN_HELLO}
-      C: MAIL FROM:<me@client.test>
-      S: 250 ok
-      C: RCPT TO:<a@x.test>
-      S: 251 will forward
-      C: DATA
-      S: 354 go${BODY}
-      S: 250 queued`,
-    results: ["accepted 250"],
-    usable: true,
-  },
-  {
-    title: "one of two recipients refused",
-    script: `${HELLO}${TWO}
-      S: 250 ok
-      S: 550 5.1.1 who
-      S: 250 ok
-      S: 354 go${BODY}
-      S: 250 queued`,
-    recipients: two,
-    results: ["refused rcpt 550", "accepted 250"],
-    usable: true,
-  },
-  {
-    title: "all recipients refused, DATA taken all the same: an empty body ends it",
-    script: `${HELLO}${TWO}
-      S: 250 ok
-      S: 550 5.1.1 who
-      S: 450 4.2.0 later
-      S: 354 go
-      C: .
-      S: 554 no valid recipients`,
-    recipients: two,
-    results: ["refused rcpt 550", "refused rcpt 450"],
-    usable: true,
-  },
-  {
-    title: "all recipients refused and DATA too",
-    script: `${HELLO}${GROUP}
-      S: 250 ok
-      S: 550 who
-      S: 503 no recipients`,
-    results: ["refused rcpt 550"],
-    usable: true,
-  },
-  {
-    title: "all recipients refused, step by step: DATA is not said",
-    script: `${PLAIN_HELLO}
-      C: MAIL FROM:<me@client.test>
-      S: 250 ok
-      C: RCPT TO:<a@x.test>
-      S: 550 who`,
-    results: ["refused rcpt 550"],
-    usable: true,
-  },
-  {
-    title: "MAIL refused, pipelined",
-    script: `${HELLO}${TWO}
-      S: 451 later
-      S: 503 MAIL first
-      S: 503 MAIL first
-      S: 503 MAIL first`,
-    recipients: two,
-    results: ["refused mail 451", "refused mail 451"],
-    usable: true,
-  },
-  {
-    title: "MAIL refused and yet a recipient and DATA taken: nothing is sent",
-    script: `${HELLO}${GROUP}
-      S: 451 later
-      S: 250 ok
-      S: 354 go`,
-    results: ["refused mail 451"],
-    usable: false,
-  },
-  {
-    title: "MAIL refused, step by step",
-    script: `${PLAIN_HELLO}
-      C: MAIL FROM:<me@client.test>
-      S: 550 no`,
-    results: ["refused mail 550"],
-    usable: true,
-  },
-  {
-    title: "DATA refused",
-    script: `${HELLO}${TWO}
-      S: 250 ok
-      S: 250 ok
-      S: 550 who
-      S: 451 not now`,
-    recipients: two,
-    results: ["refused data 451", "refused rcpt 550"],
-    usable: true,
-  },
-  {
-    title: "250 to DATA is not SMTP, and the body never leaves",
-    script: `${HELLO}${GROUP}
-      S: 250 ok
-      S: 250 ok
-      S: 250 ok`,
-    results: ["broken protocol data"],
-    usable: false,
-  },
-  {
-    title: "354 to RCPT is not SMTP",
-    script: `${HELLO}${GROUP}
-      S: 250 ok
-      S: 354 ok
-      S: 354 ok`,
-    results: ["broken protocol rcpt"],
-    usable: false,
-  },
-  {
-    title: "refused at the end of data",
-    script: `${HELLO}${GROUP}
-      S: 250 ok
-      S: 250 ok
-      S: 354 go${BODY}
-      S: 554 5.6.0 spam`,
-    results: ["refused end 554"],
-    usable: true,
-  },
-  {
-    title: "3yz to the end of data: nobody knows",
-    script: `${HELLO}${GROUP}
-      S: 250 ok
-      S: 250 ok
-      S: 354 go${BODY}
-      S: 354 more`,
-    results: ["broken protocol end uncertain"],
-    usable: false,
-  },
-  {
-    title: "closed after the end of data",
-    script: `${HELLO}${GROUP}
-      S: 250 ok
-      S: 250 ok
-      S: 354 go${BODY}
-      S: <end>`,
-    results: ["broken closed end uncertain"],
-    usable: false,
-  },
-  {
-    title: "a reply cut in its middle after the end of data",
-    script: `${HELLO}${GROUP}
-      S: 250 ok
-      S: 250 ok
-      S: 354 go${BODY}
-      S: <partial>250 o
-      S: <end>`,
-    results: ["broken closed end uncertain"],
-    usable: false,
-  },
-  {
-    title: "closed at RCPT",
-    script: `${HELLO}${GROUP}
-      S: 250 ok
-      S: <end>`,
-    results: ["broken closed rcpt"],
-    usable: false,
-  },
-  {
-    title: "421 at MAIL",
-    script: `${HELLO}${GROUP}
-      S: 421 4.3.2 bye
-      S: <end>`,
-    results: ["refused mail 421"],
-    usable: false,
-  },
-  {
-    title: "421 at the second RCPT keeps what was refused before",
-    script: `${HELLO}${TWO}
-      S: 250 ok
-      S: 550 who
-      S: 421 bye
-      S: <end>`,
-    recipients: two,
-    results: ["refused rcpt 550", "refused rcpt 421"],
-    usable: false,
-  },
-  {
-    title: "421 at DATA",
-    script: `${HELLO}${GROUP}
-      S: 250 ok
-      S: 250 ok
-      S: 421 bye`,
-    results: ["refused data 421"],
-    usable: false,
-  },
-  {
-    title: "421 at the end of data",
-    script: `${HELLO}${GROUP}
-      S: 250 ok
-      S: 250 ok
-      S: 354 go${BODY}
-      S: 421 bye`,
-    results: ["refused end 421"],
-    usable: false,
-  },
-  {
-    title: "different codes in one reply",
-    script: `${HELLO}${GROUP}
-      S: 250-ok
-      S: 550 ok`,
-    results: ["broken protocol mail"],
-    usable: false,
-  },
-  {
-    title: "something that is no reply",
-    script: `${HELLO}${GROUP}
-      S: HTTP/1.1 400 Bad Request`,
-    results: ["broken protocol mail"],
-    usable: false,
-  },
-  {
-    title: "LMTP: a reply for each accepted recipient",
-    script: `
-      S: 220 mx.test LMTP
-      C: LHLO client.test
-      S: 250-mx.test
-      S: 250 PIPELINING
-      C: MAIL FROM:<me@client.test>
-      C: RCPT TO:<a@x.test>
-      C: RCPT TO:<b@x.test>
-      C: RCPT TO:<c@x.test>
-      C: DATA
-      S: 250 ok
-      S: 250 ok
-      S: 550 who
-      S: 250 ok
-      S: 354 go${BODY}
-      S: 250 stored
-      S: 452 4.2.2 full`,
-    recipients: ["a@x.test", "b@x.test", "c@x.test"],
-    results: ["accepted 250", "refused rcpt 550", "refused end 452"],
-    usable: true,
-    lmtp: true,
-  },
-  {
-    title: "LMTP: closed between the replies at the end",
-    script: `
-      S: 220 mx.test LMTP
-      C: LHLO client.test
-      S: 250-mx.test
-      S: 250 PIPELINING
-      C: MAIL FROM:<me@client.test>
-      C: RCPT TO:<a@x.test>
-      C: RCPT TO:<b@x.test>
-      C: DATA
-      S: 250 ok
-      S: 250 ok
-      S: 250 ok
-      S: 354 go${BODY}
-      S: 250 stored
-      S: <end>`,
-    recipients: two,
-    results: ["accepted 250", "broken closed end uncertain"],
-    usable: false,
-    lmtp: true,
-  },
-  {
-    title: "LMTP: 354 without a recipient is not LMTP",
-    script: `
-      S: 220 mx.test LMTP
-      C: LHLO client.test
-      S: 250-mx.test
-      S: 250 PIPELINING
-      C: MAIL FROM:<me@client.test>
-      C: RCPT TO:<a@x.test>
-      C: DATA
-      S: 250 ok
-      S: 550 who
-      S: 354 go`,
-    results: ["refused rcpt 550"],
-    usable: false,
-    lmtp: true,
-  },
-];
+/** Reads `conversations.md`: a heading, a list of settings and a script each. */
+function conversations(): readonly Conversation[] {
+  const text = readFileSync(new URL("conversations.md", import.meta.url), "utf8");
+  return text
+    .split(/^## /m)
+    .slice(1)
+    .map((section) => {
+      const setting = (name: string): string => new RegExp(`^- ${name}: (.*)$`, "m").exec(section)?.[1] ?? "";
+      return {
+        title: section.slice(0, section.indexOf("\n")),
+        script: /^```\n(.*?)^```$/ms.exec(section)?.[1] ?? "",
+        recipients: setting("recipients").split(", "),
+        results: setting("results").split(", "),
+        usable: setting("usable") === "yes",
+        protocol: setting("protocol") === "lmtp" ? "lmtp" : "smtp",
+      };
+    });
+}
 
 const cuts: readonly (readonly [string, Cut])[] = [
   ["whole", whole],
@@ -458,10 +176,14 @@ const cuts: readonly (readonly [string, Cut])[] = [
   ...Array.from({ length: 40 }, (_, at): readonly [string, Cut] => [`split at ${at + 1}`, splitAt(at + 1)]),
 ];
 
-for (const { title, script, recipients, results, usable, lmtp } of transactions) {
+test("the conversations are there", () => {
+  assert.ok(conversations().length >= 26);
+});
+
+for (const { title, script, recipients, results, usable, protocol } of conversations()) {
   test(`${title}, at each cut`, async () => {
     for (const [name, cut] of cuts) {
-      const server = peer(script, cut, lmtp === true ? { protocol: "lmtp" } : {});
+      const server = peer(script, cut, { protocol });
       const session = await opened(server);
       const outcome = await session.send(message(recipients));
       assert.deepEqual(outcome.map(brief), results, name);
@@ -823,41 +545,6 @@ test("a body whose source fails is never ended: send rejects, the connection clo
     await turn();
     assert.equal(server.lines.includes("."), false);
   }
-});
-
-test("a large body waits for the peer and arrives whole, dots stuffed", async () => {
-  const [ours, theirs] = memoryStreamPair({ highWater: 16_384 });
-  let text = "";
-  let body = false;
-  theirs.attach({
-    data(bytes) {
-      text += decodeUtf8Lenient(bytes);
-      if (body) {
-        if (text.endsWith("\r\n.\r\n")) theirs.write(encodeUtf8("250 queued\r\n"));
-      } else if (text.endsWith("DATA\r\n")) {
-        text = "";
-        body = true;
-        theirs.write(encodeUtf8("250 ok\r\n250 ok\r\n354 go\r\n"));
-      } else theirs.write(encodeUtf8("250-mx\r\n250 PIPELINING\r\n"));
-    },
-    drained() {},
-    ended() {},
-    closed() {},
-  });
-  theirs.write(encodeUtf8("220 mx\r\n"));
-  const session = unwrap(await openSession({ stream: ours, hello: "client.test", tls: { kind: "none" } }));
-  const line = `.${"x".repeat(1022)}\r\n`;
-  let ahead = 0;
-  const chunks = function* (): Generator<Uint8Array> {
-    for (let count = 0; count < 1000; count++) {
-      ahead = Math.max(ahead, ours.unsent);
-      yield encodeUtf8(line);
-    }
-  };
-  const outcome = await session.send({ ...message(), body: { size: 1000 * line.length, chunks } });
-  assert.deepEqual(outcome.map(brief), ["accepted 250"]);
-  assert.equal(text, `${`.${line}`.repeat(1000)}.\r\n`);
-  assert.ok(ahead < 16_384, `the source was read ${ahead} octets ahead of the peer`);
 });
 
 test("what the server does not offer and the message needs is refused without a word", async () => {
