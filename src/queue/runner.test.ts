@@ -1,25 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { encodeUtf8, HOUR, type Log, MINUTE, SECOND, silentLog } from "../base/index.ts";
-import type { Mailbox } from "../smtp/index.ts";
+import { encodeUtf8, HOUR, type Log, later, MINUTE, SECOND, silentLog } from "../base/index.ts";
+import type { ReversePath } from "../smtp/index.ts";
 import { fakeClock } from "../testing/fake-clock.ts";
+import { DELIVERED, FAILED, mailbox, newMessage } from "./conformance-kit.ts";
 import type { Deliverer, DeliveryJob, Reporter } from "./deliverer.ts";
 import { createMemoryStore } from "./memory-store.ts";
-import type { NewMessage, Outcome } from "./model.ts";
+import type { NewMessage, Outcome, QueueId } from "./model.ts";
 import { createRunner, type RunnerOptions } from "./runner.ts";
-import { type QueueStore, StoreError } from "./store.ts";
+import { StoreError } from "./store.ts";
 
-const HOP = { host: "mx.test", address: null, port: 25, tls: null, rule: "opportunistic" };
-const DELIVERED: Outcome = { kind: "delivered", reply: { code: 250, status: null, lines: ["ok"] }, hop: HOP };
-const FAILED: Outcome = {
-  kind: "failed",
-  scope: "recipient",
-  problem: { text: "no such user", reply: { code: 550, status: null, lines: ["no"] }, status: "5.1.1" },
-  hop: HOP,
-};
 function deferred(scope: "host" | "recipient" | "message" | "connection"): Outcome {
-  return { kind: "deferred", scope, problem: { text: "later", reply: null, status: "4.4.1" }, hop: HOP };
+  return { kind: "deferred", scope, problem: { text: "later", reply: null, status: "4.4.1" }, hop: null };
 }
+
+const SENDER: ReversePath = mailbox("s@sender.test");
 
 type Answer = (job: DeliveryJob, signal: AbortSignal) => Promise<readonly Outcome[]> | readonly Outcome[];
 
@@ -27,8 +22,6 @@ type Answer = (job: DeliveryJob, signal: AbortSignal) => Promise<readonly Outcom
 class Bench {
   readonly time = fakeClock();
   readonly plain = createMemoryStore({ clock: this.time.clock });
-  /** What the runner uses; a test may put a failing one in front. */
-  store: QueueStore = this.plain;
   answer: Answer = (job) => job.recipients.map(() => DELIVERED);
   readonly jobs: string[] = [];
   readonly reported: string[] = [];
@@ -72,23 +65,15 @@ class Bench {
   };
 
   runner(changes: Partial<RunnerOptions> = {}) {
-    const { store, deliverer, reporter, time, log } = this;
+    const { plain: store, deliverer, reporter, time, log } = this;
     const random = { next: () => 0.5 };
     return createRunner({ store, deliverer, reporter, clock: time.clock, random, log, ...changes });
   }
 
-  message(id: NewMessage["id"], size: number, to: readonly string[], sender: string | null = "s"): NewMessage {
+  /** Bears the time of the bench's clock and lives for five hours. */
+  message(id: QueueId, size: number, to: readonly string[], reversePath: ReversePath = SENDER): NewMessage {
     const receivedAt = this.time.clock.now();
-    return {
-      id,
-      receivedAt,
-      expiresAt: (receivedAt + 5 * HOUR) as NewMessage["expiresAt"], // a constant of these tests
-      reversePath: sender === null ? null : mailbox(`${sender}@sender.test`),
-      parameters: {},
-      origin: { service: "mx", sessionId: null, address: null, hello: null, identity: null, tls: null },
-      recipients: to.map((text) => ({ mailbox: mailbox(text), parameters: {} })),
-      size,
-    };
+    return newMessage(id, size, to, { receivedAt, expiresAt: later(receivedAt, 5 * HOUR), reversePath });
   }
 
   async keep(to: readonly string[], claim = false) {
@@ -97,37 +82,7 @@ class Bench {
     return await draft.keep(this.message(draft.id, 4, to), { claim });
   }
 
-  /** The store with one operation replaced. */
-  replace(changes: Partial<QueueStore>): void {
-    const { plain } = this;
-    this.store = {
-      nextId: () => plain.nextId(),
-      createDraft: () => plain.createDraft(),
-      settle: (settlement) => plain.settle(settlement),
-      claimDue: (query) => plain.claimDue(query),
-      unclaim: (id, recipients) => plain.unclaim(id, recipients),
-      nextDue: () => plain.nextDue(),
-      body: (message) => plain.body(message),
-      list: (query) => plain.list(query),
-      get: (id) => plain.get(id),
-      story: (id) => plain.story(id),
-      hold: (id, at) => plain.hold(id, at),
-      release: (id, at) => plain.release(id, at),
-      retry: (id, at) => plain.retry(id, at),
-      remove: (id, at) => plain.remove(id, at),
-      expired: (now, limit) => plain.expired(now, limit),
-      counts: () => plain.counts(),
-      close: () => plain.close(),
-      ...changes,
-    };
-  }
-
   messages = async (): Promise<number> => (await this.plain.counts()).messages;
-}
-
-function mailbox(text: string): Mailbox {
-  const [localPart = "", domain = ""] = text.split("@");
-  return { localPart, domain: domain as Mailbox["domain"] }; // a constant of these tests
 }
 
 function statusOf(outcome: Outcome): string {
@@ -147,7 +102,7 @@ test("what is in the queue at the start is delivered, one job for each destinati
 
 test("an offered message is delivered from memory without a look at the store", async () => {
   const bench = new Bench();
-  bench.replace({ body: () => assert.fail("read from the store") });
+  bench.plain.body = () => assert.fail("read from the store");
   const runner = bench.runner();
   runner.start();
   await bench.time.run(0);
@@ -284,34 +239,25 @@ test("concurrency for one destination starts low, grows, and stays within its bo
   await runner.stop(0);
 });
 
-test("an exception of the deliverer is logged and defers", async () => {
-  const bench = new Bench();
-  bench.answer = () => {
-    throw new Error("a bug");
-  };
-  const { message } = await bench.keep(["a@x.test"]);
-  const runner = bench.runner();
-  runner.start();
-  await bench.time.run(SECOND);
-  assert.deepEqual(bench.logged, ["queue.delivery.broke"]);
-  const [recipient] = (await bench.plain.get(message.id))?.recipients ?? [];
-  assert.equal(recipient?.state, "waiting");
-  assert.equal(recipient?.attempts, 1);
-  assert.equal(recipient?.lastOutcome?.kind, "deferred");
-  await runner.stop(0);
-});
-
-test("outcomes that do not match the recipients are a bug, and defer", async () => {
-  const bench = new Bench();
-  bench.answer = () => [];
-  const { message } = await bench.keep(["a@x.test"]);
-  const runner = bench.runner();
-  runner.start();
-  await bench.time.run(SECOND);
-  assert.deepEqual(bench.logged, ["queue.delivery.broke"]);
-  assert.equal((await bench.plain.get(message.id))?.recipients[0]?.attempts, 1);
-  await runner.stop(0);
-});
+for (const [what, broken] of [
+  ["an exception of the deliverer", () => assert.fail("a bug")],
+  ["a wrong number of outcomes", () => []],
+] as const) {
+  test(`${what} is logged and defers`, async () => {
+    const bench = new Bench();
+    bench.answer = broken;
+    const { message } = await bench.keep(["a@x.test"]);
+    const runner = bench.runner();
+    runner.start();
+    await bench.time.run(SECOND);
+    assert.deepEqual(bench.logged, ["queue.delivery.broke"]);
+    const [recipient] = (await bench.plain.get(message.id))?.recipients ?? [];
+    assert.equal(recipient?.state, "waiting");
+    assert.equal(recipient?.attempts, 1);
+    assert.equal(recipient?.lastOutcome?.kind, "deferred");
+    await runner.stop(0);
+  });
+}
 
 test("a failure whose report cannot be made stays in the queue", async () => {
   const bench = new Bench();
@@ -333,12 +279,11 @@ test("a failure whose report cannot be made stays in the queue", async () => {
 test("while outcomes cannot be written nothing is delivered again, and the slot is free for others", async () => {
   const bench = new Bench();
   let full = true;
-  bench.replace({
-    settle: async (settlement) => {
-      if (full) throw new StoreError("full", "no space left");
-      await bench.plain.settle(settlement);
-    },
-  });
+  const settle = bench.plain.settle.bind(bench.plain);
+  bench.plain.settle = async (settlement) => {
+    if (full) throw new StoreError("full", "no space left");
+    await settle(settlement);
+  };
   for (let n = 0; n < 8; n++) await bench.keep([`a${n}@x.test`]);
   const runner = bench.runner({ limits: { destinationStart: 1, destinationMost: 1 } });
   runner.start();
@@ -356,12 +301,11 @@ test("while outcomes cannot be written nothing is delivered again, and the slot 
 test("a store that cannot be read is asked again", async () => {
   const bench = new Bench();
   let broken = true;
-  bench.replace({
-    claimDue: async (query) => {
-      if (broken) throw new StoreError("broken", "input/output error");
-      return await bench.plain.claimDue(query);
-    },
-  });
+  const claimDue = bench.plain.claimDue.bind(bench.plain);
+  bench.plain.claimDue = async (query) => {
+    if (broken) throw new StoreError("broken", "input/output error");
+    return await claimDue(query);
+  };
   await bench.keep(["a@x.test"]);
   const runner = bench.runner();
   runner.start();

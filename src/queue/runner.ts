@@ -1,21 +1,19 @@
 import {
   type Clock,
   type Duration,
-  HOUR,
   type Instant,
-  instant,
   type Log,
-  MINUTE,
   type Random,
   SECOND,
   silentLog,
   type Timer,
 } from "../base/index.ts";
 import type { Mailbox } from "../smtp/index.ts";
-import { brokenOutcome, type Concluded, conclude, experienceOf, expiredOutcome, putOffOutcome } from "./conclusion.ts";
+import { brokenOutcome, type Concluded, conclude, experienceOf, putOffOutcome } from "./conclusion.ts";
 import type { Deliverer, Reporter } from "./deliverer.ts";
 import { events } from "./events.ts";
 import { type BodyShare, InHand, type Job } from "./in-hand.ts";
+import { Lookout } from "./lookout.ts";
 import type { Outcome, QueuedMessage, QueueId, Recipient } from "./model.ts";
 import { defaultRetryRule, type RetryRule } from "./retry.ts";
 import { Schedule, type ScheduleLimits } from "./schedule.ts";
@@ -85,15 +83,6 @@ export function createRunner(options: RunnerOptions): Runner {
   return new QueueRunner(options);
 }
 
-/** Recipients asked for at a time. */
-const CLAIM_LIMIT = 500;
-/** Between searches for what expired in silence: held, or waiting for a time far away. */
-const SWEEP_INTERVAL = MINUTE;
-const SWEEP_LIMIT = 100;
-/** Before looking again after the store failed, or while all that is due is of crowded domains. */
-const POLL_RETRY = SECOND;
-/** Also a guard against the wall clock being set: no sleep relies on it for longer. */
-const LONGEST_SLEEP = HOUR;
 /** How long aborted deliveries may take to notice. */
 const ABORT_PATIENCE = 5 * SECOND;
 
@@ -107,17 +96,12 @@ class QueueRunner implements Runner {
   readonly #limits: RunnerLimits;
   readonly #schedule: Schedule<Job>;
   readonly #settler: Settler;
+  readonly #lookout: Lookout;
   readonly #inHand = new InHand();
   /** All that stop has to wait for. */
   readonly #busy = new Set<Promise<void>>();
   readonly #aborts = new Set<AbortController>();
   #started = false;
-  #looking = false;
-  /** Mail may be due that did not fit, or came up while looking. */
-  #more = false;
-  #wakeAt: Instant | null = null;
-  #wakeTimer: Timer | null = null;
-  #sweepTimer: Timer | null = null;
 
   constructor(options: RunnerOptions) {
     const { store, deliverer, reporter, clock, random, log = silentLog } = options;
@@ -130,35 +114,42 @@ class QueueRunner implements Runner {
     this.#limits = { ...defaultRunnerLimits, ...options.limits };
     this.#schedule = new Schedule(this.#limits);
     this.#settler = new Settler({ store, reporter, clock, log, reportRetry: this.#rule.longest });
+    const { window, domainWindow } = this.#limits;
+    this.#lookout = new Lookout({
+      store,
+      clock,
+      log,
+      settler: this.#settler,
+      inHand: this.#inHand,
+      window,
+      domainWindow,
+      take: (message, places) => this.#takeClaimed(message, places),
+      track: (work) => this.#track(work),
+    });
   }
 
   offer({ message, body, inMemory }: AcceptedMessage): boolean {
     const { memory, window } = this.#limits;
     const count = message.recipients.length;
-    // Something is always taken, so that a message larger than the budget is not turned away for ever.
-    const fits = this.#inHand.recipients === 0 || this.#inHand.recipients + count <= window;
+    const fits = this.#inHand.recipients + count <= window;
     if (this.#started && fits && (inMemory === 0 || this.#inHand.octets + inMemory <= memory)) {
       this.#take(message, message.recipients, body, inMemory);
       this.#pump();
       return true;
     }
-    this.#more = true;
-    this.#track(this.#unclaim(message.id, message.recipients).then(() => this.#lookSoon()));
+    this.#track(this.#unclaim(message.id, message.recipients).then(() => this.#lookout.expectMore()));
     return false;
   }
 
   start(): void {
     if (this.#started) return;
     this.#started = true;
-    this.#look();
-    this.#scheduleSweep();
+    this.#lookout.start();
   }
 
   async stop(grace: Duration): Promise<void> {
     this.#started = false;
-    this.#wakeTimer?.cancel();
-    this.#sweepTimer?.cancel();
-    this.#wakeAt = null;
+    this.#lookout.stop();
     for (const job of this.#schedule.drain()) this.#track(this.#letGo(job));
     await this.#idle(grace);
     for (const abort of this.#aborts) abort.abort();
@@ -168,8 +159,7 @@ class QueueRunner implements Runner {
 
   poke(): void {
     this.#schedule.resume();
-    this.#more = true;
-    this.#look();
+    this.#lookout.look();
   }
 
   stats(): RunnerStats {
@@ -180,6 +170,12 @@ class QueueRunner implements Runner {
       octets: this.#inHand.octets,
       destinations: this.#schedule.destinations,
     };
+  }
+
+  #takeClaimed(message: QueuedMessage, places: ReadonlySet<number>): void {
+    const due = message.recipients.filter(({ index }) => places.has(index));
+    this.#take(message, due, this.#store.body(message), 0);
+    this.#pump();
   }
 
   /** Makes jobs of claimed recipients, one for each destination. */
@@ -279,9 +275,9 @@ class QueueRunner implements Runner {
     this.#inHand.release(job);
     if (!this.#started) return;
     const next = earliest(concluded);
-    if (next !== null) this.#wake(next);
-    if (reported === true) this.#more = true;
-    this.#lookSoon();
+    if (next !== null) this.#lookout.wakeAt(next);
+    if (reported === true) this.#lookout.expectMore();
+    else this.#lookout.roomWasMade();
   }
 
   async #letGo(job: Job): Promise<void> {
@@ -300,112 +296,6 @@ class QueueRunner implements Runner {
       // Claims end with the process at the latest.
       this.#log.error(events.pollFailed, { id, error: asError(error) });
     }
-  }
-
-  /** Looks when there may be more and there is room for a good part of it. */
-  #lookSoon(): void {
-    const { recipients } = this.#inHand;
-    if (this.#more && recipients <= this.#limits.window / 2) this.#look();
-  }
-
-  #look(): void {
-    if (!this.#started) return;
-    if (this.#looking) {
-      this.#more = true;
-      return;
-    }
-    this.#track(this.#exclusively(() => this.#claimAll()));
-  }
-
-  async #exclusively(action: () => Promise<void>): Promise<void> {
-    this.#looking = true;
-    try {
-      await action();
-      this.#looking = false;
-    } catch (error) {
-      this.#looking = false;
-      this.#log.error(events.pollFailed, { error: asError(error) });
-      this.#wake(instant(this.#clock.now() + POLL_RETRY));
-      return;
-    }
-    this.#lookSoon();
-  }
-
-  /** Claims what is due, as far as there is room, and finds out when to look again. */
-  async #claimAll(): Promise<void> {
-    while (this.#started) {
-      this.#more = false;
-      const limit = Math.min(CLAIM_LIMIT, this.#limits.window - this.#inHand.recipients);
-      if (limit <= 0) {
-        this.#more = true; // settling makes room, and looks again
-        return;
-      }
-      const except = this.#inHand.crowded(this.#limits.domainWindow);
-      const found = await this.#claim(limit, except);
-      if (found >= limit || this.#more) continue;
-      const next = await this.#store.nextDue();
-      if (next === null) return;
-      // Due but left out: their domain is crowded.
-      const soonest = this.#clock.now() + (except.length > 0 ? POLL_RETRY : 0);
-      this.#wake(instant(Math.max(next, soonest)));
-      return;
-    }
-  }
-
-  async #claim(limit: number, except: readonly string[]): Promise<number> {
-    const claimed = await this.#store.claimDue({ now: this.#clock.now(), limit, except });
-    let found = 0;
-    for (const { message, recipients } of claimed) {
-      const indexes = new Set(recipients);
-      const due = message.recipients.filter(({ index }) => indexes.has(index));
-      found += due.length;
-      if (this.#started) this.#take(message, due, this.#store.body(message), 0);
-      else await this.#unclaim(message.id, due);
-    }
-    this.#pump();
-    return found;
-  }
-
-  #wake(at: Instant): void {
-    if (!this.#started || (this.#wakeAt !== null && this.#wakeAt <= at)) return;
-    this.#wakeTimer?.cancel();
-    this.#wakeAt = at;
-    const wait = Math.min(Math.max(0, at - this.#clock.now()), LONGEST_SLEEP);
-    this.#wakeTimer = this.#clock.after(wait, () => {
-      this.#wakeAt = null;
-      this.#look();
-    });
-  }
-
-  #scheduleSweep(): void {
-    this.#sweepTimer = this.#clock.after(SWEEP_INTERVAL, () => {
-      if (!this.#started) return;
-      if (!this.#looking) this.#track(this.#exclusively(() => this.#sweep()));
-      this.#scheduleSweep();
-    });
-  }
-
-  /**
-   * Gives up mail that is past its time in a state where nobody tries it. What is due is claimed first and gets its last attempt.
-   * Runs with nothing being claimed beside it, so what it settles is in nobody's hands.
-   */
-  async #sweep(): Promise<void> {
-    await this.#claimAll();
-    for (;;) {
-      const ids = await this.#store.expired(this.#clock.now(), SWEEP_LIMIT);
-      for (const id of ids) if (!(await this.#expire(id))) return;
-      if (ids.length < SWEEP_LIMIT || !this.#started) break;
-    }
-    await this.#claimAll();
-  }
-
-  async #expire(id: QueueId): Promise<boolean> {
-    const message = await this.#store.get(id);
-    if (message === null) return true;
-    const concluded = message.recipients
-      .filter(({ state }) => state === "waiting")
-      .map((recipient) => ({ recipient, outcome: expiredOutcome(recipient.lastOutcome), nextAttempt: null }));
-    return await this.#settler.settleOnce(message, this.#store.body(message), concluded);
   }
 
   #track(work: Promise<void>): void {

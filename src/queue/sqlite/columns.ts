@@ -20,7 +20,7 @@ export function integer(row: Row, column: string): number {
   return value;
 }
 
-export function text(row: Row, column: string): string {
+function text(row: Row, column: string): string {
   const value = row[column];
   if (typeof value !== "string") throw damaged(column);
   return value;

@@ -8,9 +8,9 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type Clock, instant } from "../../base/index.ts";
+import { keepSample } from "../conformance-kit.ts";
 import { parseQueueId } from "../queue-id.ts";
 import type { AcceptedMessage, QueueStore } from "../store.ts";
-import { keepSample } from "../store-conformance.ts";
 import { openSqliteStore } from "./store.ts";
 
 /*

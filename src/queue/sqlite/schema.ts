@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { integer } from "./columns.ts";
 
 /** The layout this code reads and writes; docs/queue-format.md explains each table. */
-export const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 1;
 
 /** "Pstn": tells `file` and us that the database is a Postern queue. */
 const APPLICATION_ID = 0x5073746e;

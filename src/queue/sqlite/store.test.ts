@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { type Clock, instant } from "../../base/index.ts";
+import { keepSample } from "../conformance-kit.ts";
 import { type AcceptedMessage, StoreError } from "../store.ts";
-import { durableConformance, keepSample, storeConformance } from "../store-conformance.ts";
+import { durableConformance, storeConformance } from "../store-conformance.ts";
 import { openSqliteStore } from "./store.ts";
 
 const clock: Clock = { now: () => instant(1_800_000_000_000), after: () => ({ cancel() {} }) };

@@ -1,0 +1,173 @@
+import { type Clock, HOUR, type Instant, instant, type Log, MINUTE, SECOND, type Timer } from "../base/index.ts";
+import { expiredOutcome } from "./conclusion.ts";
+import { events } from "./events.ts";
+import type { InHand } from "./in-hand.ts";
+import type { QueuedMessage, QueueId } from "./model.ts";
+import { asError, type Settler } from "./settler.ts";
+import type { QueueStore } from "./store.ts";
+
+export interface LookoutOptions {
+  readonly store: QueueStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly settler: Settler;
+  readonly inHand: InHand;
+  /** Recipients that may be in hand. */
+  readonly window: number;
+  /** Recipients of one domain that may be. */
+  readonly domainWindow: number;
+  /** Takes over recipients just claimed. */
+  readonly take: (message: QueuedMessage, places: ReadonlySet<number>) => void;
+  /** Told of all work begun here, which a stop has to wait for. */
+  readonly track: (work: Promise<void>) => void;
+}
+
+/** Recipients asked for at a time. */
+const CLAIM_LIMIT = 500;
+/** Between searches for what expired in silence: held, or waiting for a time far away. */
+const SWEEP_INTERVAL = MINUTE;
+const SWEEP_LIMIT = 100;
+/** Before looking again after the store failed, or while all that is due is of crowded domains. */
+const LOOK_AGAIN = SECOND;
+/** Also a guard against the wall clock being set: no sleep relies on it for longer. */
+const LONGEST_SLEEP = HOUR;
+
+/** Watches the store for mail that is due or past its time, and claims as much as there is room for. */
+export class Lookout {
+  readonly #options: LookoutOptions;
+  #started = false;
+  #looking = false;
+  /** Mail may be due that did not fit, or came up while looking. */
+  #more = false;
+  #wakeAt: Instant | null = null;
+  #wakeTimer: Timer | null = null;
+  #sweepTimer: Timer | null = null;
+
+  constructor(options: LookoutOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#started = true;
+    this.look();
+    this.#scheduleSweep();
+  }
+
+  stop(): void {
+    this.#started = false;
+    this.#wakeTimer?.cancel();
+    this.#sweepTimer?.cancel();
+    this.#wakeAt = null;
+  }
+
+  /** Looks now, or again as soon as the present look ends. */
+  look(): void {
+    this.#more = true;
+    if (this.#started && !this.#looking) this.#options.track(this.#exclusively(() => this.#claimAll()));
+  }
+
+  /** Mail is or may be due that nobody has looked for; it is found as soon as there is room. */
+  expectMore(): void {
+    this.#more = true;
+    this.roomWasMade();
+  }
+
+  /** Looks when there may be more and there is room for a good part of it. */
+  roomWasMade(): void {
+    const { inHand, window } = this.#options;
+    if (this.#more && inHand.recipients <= window / 2) this.look();
+  }
+
+  /** Looks at `at`, unless a look is planned before. */
+  wakeAt(at: Instant): void {
+    if (!this.#started || (this.#wakeAt !== null && this.#wakeAt <= at)) return;
+    const { clock } = this.#options;
+    this.#wakeTimer?.cancel();
+    this.#wakeAt = at;
+    const wait = Math.min(Math.max(0, at - clock.now()), LONGEST_SLEEP);
+    this.#wakeTimer = clock.after(wait, () => {
+      this.#wakeAt = null;
+      this.look();
+    });
+  }
+
+  async #exclusively(action: () => Promise<void>): Promise<void> {
+    this.#looking = true;
+    try {
+      await action();
+      this.#looking = false;
+    } catch (error) {
+      this.#looking = false;
+      this.#options.log.error(events.pollFailed, { error: asError(error) });
+      this.wakeAt(instant(this.#options.clock.now() + LOOK_AGAIN));
+      return;
+    }
+    this.roomWasMade();
+  }
+
+  /** Claims what is due, as far as there is room, and finds out when to look again. */
+  async #claimAll(): Promise<void> {
+    const { store, clock, inHand, window, domainWindow } = this.#options;
+    while (this.#started) {
+      this.#more = false;
+      const limit = Math.min(CLAIM_LIMIT, window - inHand.recipients);
+      if (limit <= 0) {
+        this.#more = true; // settling makes room, and looks again
+        return;
+      }
+      const except = inHand.crowded(domainWindow);
+      const found = await this.#claim(limit, except);
+      if (found >= limit || this.#more) continue;
+      const next = await store.nextDue();
+      if (next === null) return;
+      // Due but left out: their domain is crowded.
+      const soonest = clock.now() + (except.length > 0 ? LOOK_AGAIN : 0);
+      this.wakeAt(instant(Math.max(next, soonest)));
+      return;
+    }
+  }
+
+  async #claim(limit: number, except: readonly string[]): Promise<number> {
+    const { store, clock, take } = this.#options;
+    const claimed = await store.claimDue({ now: clock.now(), limit, except });
+    let found = 0;
+    for (const { message, recipients } of claimed) {
+      found += recipients.length;
+      if (this.#started) take(message, new Set(recipients));
+      else await store.unclaim(message.id, recipients);
+    }
+    return found;
+  }
+
+  #scheduleSweep(): void {
+    this.#sweepTimer = this.#options.clock.after(SWEEP_INTERVAL, () => {
+      if (!this.#started) return;
+      if (!this.#looking) this.#options.track(this.#exclusively(() => this.#sweep()));
+      this.#scheduleSweep();
+    });
+  }
+
+  /**
+   * Gives up mail that is past its time in a state where nobody tries it. What is due is claimed first and gets its last attempt.
+   * Runs with nothing being claimed beside it, so what it settles is in nobody's hands.
+   */
+  async #sweep(): Promise<void> {
+    await this.#claimAll();
+    for (;;) {
+      const ids = await this.#options.store.expired(this.#options.clock.now(), SWEEP_LIMIT);
+      for (const id of ids) if (!(await this.#expire(id))) return;
+      if (ids.length < SWEEP_LIMIT || !this.#started) break;
+    }
+    await this.#claimAll();
+  }
+
+  async #expire(id: QueueId): Promise<boolean> {
+    const { store, settler } = this.#options;
+    const message = await store.get(id);
+    if (message === null) return true;
+    const concluded = message.recipients
+      .filter(({ state }) => state === "waiting")
+      .map((recipient) => ({ recipient, outcome: expiredOutcome(recipient.lastOutcome), nextAttempt: null }));
+    return await settler.settleOnce(message, store.body(message), concluded);
+  }
+}
