@@ -43,15 +43,13 @@ function fromUncertain(problem: ClientProblem, hop: Hop): Finding {
 }
 
 function fromRefusal(stage: Stage, reply: Reply, hop: Hop, local: boolean): Finding {
-  const permanent = severity(reply) === "permanent" && !isOldTooMany(stage, reply);
+  const permanent = severity(reply) === "permanent" && !isTemporaryHere(stage, reply);
   const status = refusalStatus(stage, reply, permanent);
   const who = local ? `${hop.host} cannot take it` : `${hop.host} said at ${STAGE_WORDS[stage]}`;
   const problem = { text: `${who}: ${describeReply(reply)}`, reply: local ? null : reply, status };
   if (local) return { outcome: failed("message", problem, hop), tryNext: true };
   if (!isTransactionStage(stage)) {
-    // A handshake that a policy demands may be repaired, or is under attack: neither is the recipient's end.
-    const kind = permanent && stage !== "starttls" && stage !== "auth" ? failed : deferred;
-    return { outcome: kind("host", problem, hop), tryNext: true };
+    return { outcome: (permanent ? failed : deferred)("host", problem, hop), tryNext: true };
   }
   if (permanent) {
     return { outcome: failed(stage === "rcpt" ? "recipient" : "message", problem, hop), tryNext: false };
@@ -71,8 +69,12 @@ function isHostTrouble(stage: Stage, reply: Reply): boolean {
   return reply.status.subject === 3 && reply.status.detail !== 4;
 }
 
-/** RFC 5321 §4.5.3.1.10: RFC 821 named "too many recipients" 552; at RCPT it is read as 452. */
-function isOldTooMany(stage: Stage, reply: Reply): boolean {
+/**
+ * RFC 5321 §4.5.3.1.10: RFC 821 named "too many recipients" 552; at RCPT it is read as 452. And protection that a policy
+ * demands may be repaired, or is under attack, so that its refusal is no last word on the message.
+ */
+function isTemporaryHere(stage: Stage, reply: Reply): boolean {
+  if (stage === "starttls" || stage === "auth") return true;
   return stage === "rcpt" && reply.code === 552 && (reply.status === null || isTooMany(reply.status));
 }
 

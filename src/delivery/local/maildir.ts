@@ -84,15 +84,30 @@ async function openNew(path: string, folder: string): Promise<FileHandle> {
   return await open(path, "wx", 0o600);
 }
 
-/** Makes a directory and those above it, each name synced, so that mail in it cannot vanish with its folder. */
+/**
+ * Makes a directory and those missing above it, each name synced, so that mail in it cannot vanish with its folder. Not by
+ * Node's recursive `mkdir`, which never ends where a file system answers ENOENT below a folder that exists.
+ */
 async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
-  const top = dirname(first);
-  for (let at = dirname(path); ; at = dirname(at)) {
-    await syncDirectory(at);
-    if (at === top || at === dirname(at)) return;
+  if (!(await tryMakeDirectory(path))) {
+    if (dirname(path) === path) throw new Error("the root folder is missing");
+    await makeDirectory(dirname(path));
+    if (!(await tryMakeDirectory(path))) throw new Error(`no folder can be made in ${dirname(path)}`);
   }
+  await syncDirectory(dirname(path));
+}
+
+/** False where a folder above is missing. */
+async function tryMakeDirectory(path: string): Promise<boolean> {
+  try {
+    await mkdir(path, 0o700);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === "ENOENT") return false;
+    // What stands there already may also be a file: opening in it will say so.
+    if (code !== "EEXIST") throw error;
+  }
+  return true;
 }
 
 async function writeSynced(handle: FileHandle, path: string, fields: Uint8Array, body: Body): Promise<void> {
