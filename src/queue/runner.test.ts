@@ -23,6 +23,10 @@ class Bench {
   readonly time = fakeClock();
   readonly plain = createMemoryStore({ clock: this.time.clock });
   answer: Answer = (job) => job.recipients.map(() => DELIVERED);
+  readonly slow: Answer = async (job) => {
+    await new Promise<void>((resolve) => void this.time.clock.after(SECOND, resolve));
+    return job.recipients.map(() => DELIVERED);
+  };
   readonly jobs: string[] = [];
   readonly reported: string[] = [];
   readonly logged: string[] = [];
@@ -47,7 +51,10 @@ class Bench {
     report: async (message, _body, failed) => {
       if (this.reportFails) throw new Error("a bug in the reporter");
       this.reported.push(
-        ...failed.map(({ recipient, outcome }) => `${recipient.mailbox.localPart} ${statusOf(outcome)}`),
+        ...failed.map(
+          ({ recipient, outcome }) =>
+            `${recipient.mailbox.localPart} ${outcome.kind === "failed" ? outcome.problem.status : ""}`,
+        ),
       );
       if (message.reversePath === null) return null;
       const body = [encodeUtf8("report")];
@@ -58,11 +65,7 @@ class Bench {
     },
   };
 
-  readonly log: Log = {
-    ...silentLog,
-    error: (event) => void this.logged.push(event),
-    child: () => this.log,
-  };
+  readonly log: Log = { ...silentLog, error: (event) => void this.logged.push(event) };
 
   runner(changes: Partial<RunnerOptions> = {}) {
     const { plain: store, deliverer, reporter, time, log } = this;
@@ -83,10 +86,6 @@ class Bench {
   }
 
   messages = async (): Promise<number> => (await this.plain.counts()).messages;
-}
-
-function statusOf(outcome: Outcome): string {
-  return outcome.kind === "delivered" ? "2.0.0" : outcome.problem.status;
 }
 
 test("what is in the queue at the start is delivered, one job for each destination", async () => {
@@ -222,12 +221,28 @@ test("after host trouble other mail of that destination is put off untried, and 
   await runner.stop(0);
 });
 
+test("mail accepted while its destination is suspended is put off untried", async () => {
+  const bench = new Bench();
+  bench.answer = () => [deferred("host")];
+  const runner = bench.runner();
+  runner.start();
+  runner.offer(await bench.keep(["first@x.test"], true));
+  await bench.time.run(SECOND);
+  const { message } = await bench.keep(["second@x.test"]);
+  runner.offer(await bench.keep(["third@x.test"], true));
+  await bench.time.run(SECOND);
+  assert.deepEqual(bench.jobs, ["first@x.test"]);
+  assert.equal((await bench.plain.counts()).claimed, 0);
+  bench.answer = () => [DELIVERED];
+  await bench.time.run(15 * MINUTE);
+  assert.equal(await bench.plain.get(message.id), null);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
 test("concurrency for one destination starts low, grows, and stays within its bounds", async () => {
   const bench = new Bench();
-  bench.answer = async (job) => {
-    await new Promise<void>((resolve) => void bench.time.clock.after(SECOND, resolve));
-    return job.recipients.map(() => DELIVERED);
-  };
+  bench.answer = bench.slow;
   for (let n = 0; n < 100; n++) await bench.keep([`a${n}@x.test`]);
   const runner = bench.runner({ limits: { destinationStart: 2, destinationMost: 7 } });
   runner.start();
@@ -337,10 +352,7 @@ test("a queue larger than the window is worked off within it", async () => {
 
 test("stop lets a delivery end in its grace, unclaims what waits, and starts nothing", async () => {
   const bench = new Bench();
-  bench.answer = async (job) => {
-    await new Promise<void>((resolve) => void bench.time.clock.after(SECOND, resolve));
-    return job.recipients.map(() => DELIVERED);
-  };
+  bench.answer = bench.slow;
   for (let n = 0; n < 4; n++) await bench.keep([`a${n}@x.test`]);
   const runner = bench.runner({ limits: { destinationStart: 1, destinationMost: 1 } });
   runner.start();
