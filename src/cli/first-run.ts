@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { err, ok, type Result } from "../base/index.ts";
-import { type Config, formatConfigProblem, loadConfig } from "../config/index.ts";
+import { type Config, formatConfigProblem, loadConfig, parseConfig } from "../config/index.ts";
 import { openUsers, writeSelfSignedCertificate } from "../daemon.ts";
 
 /** Who can log in after a first run. */
@@ -65,19 +65,21 @@ export async function prepare(file: string): Promise<Result<FirstRun, readonly s
   const folder = dirname(file);
   const certificate = join(folder, CERTIFICATE);
   const passwordFile = join(folder, "data", "first-user.txt");
-  const first = !existsSync(file);
-  if (first) {
+  let password: string | null = null;
+  if (!existsSync(file)) {
+    const first = parseConfig(FIRST_CONFIG, file);
+    if (!first.ok) throw new Error(`the first configuration is not valid: ${first.error.map(formatConfigProblem)}`);
     mkdirSync(dirname(certificate), { recursive: true, mode: 0o700 });
     if (!existsSync(certificate)) {
       await writeSelfSignedCertificate(["localhost"], certificate, join(folder, PRIVATE_KEY));
     }
-    // Last of the files, so that a start that was interrupted begins again.
+    password = await firstUser(first.value, passwordFile);
+    // Last of all, so that a start that was interrupted begins again.
     writeFileSync(file, FIRST_CONFIG, { flag: "wx" });
   }
   const loaded = loadConfig(file);
   if (!loaded.ok) return err(loaded.error.map(formatConfigProblem));
   const config = loaded.value;
-  const password = first ? await firstUser(config, passwordFile) : null;
   return ok({
     config,
     password,
@@ -91,8 +93,9 @@ async function firstUser(config: Config, passwordFile: string): Promise<string |
   const users = openUsers(config);
   if ((await users.list()).length > 0) return null;
   const password = randomBytes(12).toString("base64url");
+  // Before the user, so that there is never a user whose password nobody knows.
+  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
   const added = await users.add(FIRST_USER, password);
   if (!added.ok) throw new Error(`the first user cannot be made: ${added.error}`);
-  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
   return password;
 }

@@ -32,12 +32,15 @@ export async function serve({ config, log, ready }: ServingOptions): Promise<num
   return EXIT.done;
 }
 
+/** Signals this close together are one, milliseconds: a terminal and `npm start` both pass a Ctrl-C on. */
+const SAME_SIGNAL = 500;
+
 function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
-    let times = 0;
+    let first: number | null = null;
     const stop = (signal: NodeJS.Signals) => {
-      times++;
-      if (times > 1) process.exit(signal === "SIGINT" ? 130 : 143);
+      first ??= performance.now();
+      if (performance.now() - first > SAME_SIGNAL) process.exit(signal === "SIGINT" ? 130 : 143);
       resolve();
     };
     process.on("SIGTERM", stop);

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { MessageDetail, RecipientView } from "../admin/index.ts";
+import { messageLines, queueLines } from "./queue-text.ts";
+import { splitPassword, table } from "./terminal.ts";
+
+const NOW = Date.parse("2026-01-02T00:00:00Z");
+
+function recipient(given: Partial<RecipientView>): RecipientView {
+  return {
+    index: 0,
+    address: "b@b.test",
+    state: "waiting",
+    attempts: 1,
+    nextAttempt: "2026-01-02T00:05:00Z",
+    last: {
+      kind: "deferred",
+      text: "no\u001b[31m route",
+      status: "4.4.1",
+      host: "mx.b.test",
+      tls: null,
+      rule: "opportunistic",
+    },
+    ...given,
+  };
+}
+
+function message(given: Partial<MessageDetail>): MessageDetail {
+  return {
+    id: "01234567890",
+    sender: "",
+    receivedAt: "2026-01-01T00:00:00Z",
+    expiresAt: "2026-01-06T00:00:00Z",
+    size: 2048,
+    held: false,
+    origin: { service: "mx", sessionId: null, address: "192.0.2.1", hello: "x", identity: null, tls: null },
+    recipients: [recipient({})],
+    story: [{ at: "2026-01-01T00:00:00Z", recipient: null, event: "accepted", text: "2048 octets\u0007" }],
+    ...given,
+  };
+}
+
+test("one row a waiting recipient, with when and why", () => {
+  const delivered = recipient({ index: 1, state: "delivered", address: "gone@b.test", nextAttempt: null });
+  const [head, row, ...rest] = queueLines([message({ recipients: [recipient({}), delivered] })], NOW);
+  assert.match(head ?? "", /^ID +AGE +SIZE +SENDER +RECIPIENT +NEXT +REASON$/);
+  assert.match(row ?? "", /^01234567890 +1d +2\.0 KiB +<> +b@b\.test +in 5m +4\.4\.1 no\\u001b\[31m route$/);
+  assert.deepEqual(rest, []);
+});
+
+test("a held message says so, a due one is due now", () => {
+  assert.match(queueLines([message({ held: true })], NOW)[1] ?? "", / held /);
+  const due = message({ recipients: [recipient({ nextAttempt: "2026-01-01T23:59:59Z", last: null })] });
+  assert.match(queueLines([due], NOW)[1] ?? "", / now$/);
+});
+
+test("no text of a peer reaches the terminal unescaped", () => {
+  for (const line of [...queueLines([message({})], NOW), ...messageLines(message({}))]) {
+    assert.doesNotMatch(line, /[\u0000-\u001f\u007f]/);
+  }
+});
+
+test("columns are as wide as their widest cell", () => {
+  assert.deepEqual(
+    table([
+      ["a", "bb", ""],
+      ["ccc", "d", "e"],
+    ]),
+    ["a    bb", "ccc  d   e"],
+  );
+});
+
+test("the password is the first line, the rest is the message", () => {
+  const cases: readonly (readonly [string, string, string])[] = [
+    ["secret\nSubject: x\n", "secret", "Subject: x\n"],
+    ["secret\r\n\r\nx", "secret", "\r\nx"],
+    ["secret", "secret", ""],
+    ["\nx", "", "x"],
+    ["", "", ""],
+    ["pässword \nx", "pässword ", "x"],
+  ];
+  for (const [input, password, rest] of cases) {
+    const split = splitPassword(Buffer.from(input));
+    assert.deepEqual([split.password, Buffer.from(split.rest).toString()], [password, rest]);
+  }
+});
