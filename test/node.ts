@@ -21,6 +21,8 @@ export interface NodeOptions {
   readonly config?: string;
   /** Users of submission, name to password. */
   readonly users?: Readonly<Record<string, string>>;
+  /** Further files of its folder, name to content. */
+  readonly files?: Readonly<Record<string, string>>;
   /** Port of the `mx` listener; any free one by default. */
   readonly mxPort?: number;
 }
@@ -64,6 +66,7 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
   const pair = await makeCertificate({ names: [hostname, "localhost"], ip: ["127.0.0.1"] });
   await writeFile(join(folder, "cert.pem"), pair.certificate);
   await writeFile(join(folder, "key.pem"), pair.privateKey, { mode: 0o600 });
+  for (const [name, content] of Object.entries(options.files ?? {})) await writeFile(join(folder, name), content);
   await writeFile(config, configuration(hostname, ports, options));
   const node = new ChildNode(folder, config, ports);
   try {
