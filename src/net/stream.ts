@@ -26,7 +26,7 @@ export interface PeerCertificate {
   readonly fingerprint256: string;
   /** SHA-256 over the SubjectPublicKeyInfo, hex in lower case. */
   readonly spki256: string;
-  /** True when it chains to a CA that this side was told to trust (and, for a server's, names it). */
+  /** True when it proved what this side demanded; false where nothing was. */
   readonly authorized: boolean;
   /** Why not authorized, null when it is. */
   readonly problem: string | null;
@@ -73,13 +73,19 @@ export interface Stream {
   readonly tls: TlsInfo | null;
   /** Sets who is told, and lets octets flow. */
   attach(handler: StreamHandler): void;
-  /** False when the caller should stop writing until `drained`. The octets are taken either way. */
+  /**
+   * False when the caller should stop writing until `drained`. The octets are taken either way, and the array with them: it must
+   * not be changed afterwards. Writing to a stream that is ended or gone does nothing.
+   */
   write(bytes: Uint8Array): boolean;
   /** Octets written and not yet taken by the kernel. */
   readonly unsent: number;
   pause(): void;
   resume(): void;
-  /** Writes out what is pending, then closes our side. */
+  /**
+   * Writes out what is pending, then closes our side; reading goes on, if paused before, until the peer ends its own. Who calls
+   * this bounds the wait for that, and calls `destroy`.
+   */
   end(): void;
   /** Closes at once; pending octets are lost. */
   destroy(): void;
