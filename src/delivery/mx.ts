@@ -8,7 +8,7 @@ import { isLiteral } from "./route.ts";
 /** Mail exchangers looked at for one domain; the rest is passed over (a hostile zone may list hundreds). */
 export const MAX_HOSTS = 10;
 /** IP addresses of one host that are tried. */
-export const MAX_ADDRESSES = 8;
+const MAX_ADDRESSES = 8;
 
 /** A host that takes mail, with where it can be reached: IPv6 and IPv4 in turn, at least one address. */
 export interface MailHost {
