@@ -37,7 +37,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   intake: { folders: ["base", "smtp", "message", "server", "queue"], node: true },
   delivery: { folders: ["base", "smtp", "message", "net", "client", "queue"], node: true },
   config: { folders: ["base", "smtp"], node: true },
-  admin: { folders: ["base", "queue", "config"], node: true },
+  admin: { folders: ["base", "smtp", "queue", "config"], node: true },
   cli: { folders: ["base", "config", "admin", "client"], node: true },
 };
 

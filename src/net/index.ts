@@ -6,7 +6,7 @@ export * from "./certificate.ts";
 export * from "./clock.ts";
 export * from "./connect.ts";
 export { createResolver, type ResolverOptions } from "./dns.ts";
-export { formatIp, ipOctets, reverseName } from "./ip-address.ts";
+export { reverseName } from "./ip-address.ts";
 export * from "./listen.ts";
 export * from "./resolver.ts";
 export * from "./stream.ts";

@@ -1,13 +1,13 @@
 import { assert, assertNever, encodeUtf8 } from "../base/index.ts";
 import {
   type Command,
+  decodeBase64,
   type Mailbox,
   needsSmtpUtf8,
   readMailParameters,
   readRcptParameters,
   type Verb,
 } from "../smtp/index.ts";
-import { decodeBase64 } from "./base64.ts";
 import type { MailRequest, RecipientRequest } from "./policy.ts";
 import * as replies from "./replies.ts";
 import type { CommandPhase, State, Step, Talk } from "./state.ts";

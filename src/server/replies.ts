@@ -7,12 +7,12 @@ import { assertNever } from "../base/index.ts";
 import {
   type CommandProblem,
   type DataProblem,
+  encodeBase64,
   formatExtensions,
   type ParameterProblem,
   type Reply,
   reply,
 } from "../smtp/index.ts";
-import { encodeBase64 } from "./base64.ts";
 
 /** 220, RFC 5321 §4.2: the word ESMTP tells the client to try EHLO. */
 export function greeting(hostname: string): Reply {

@@ -114,3 +114,12 @@ test("a caller's octets are never written to", () => {
   assert.equal(decoder.next()?.kind, "line");
   assert.equal(decodeUtf8Lenient(backing), "abXXXXXX");
 });
+
+test("a decoder that was read to its last octet, and not asked again, loses nothing of the next push", () => {
+  const decoder = new LineDecoder(LIMIT);
+  for (const text of ["NOOP", "RSET", "QUIT"]) {
+    decoder.push(encodeUtf8(`${text}\r\n`));
+    const event = decoder.next();
+    assert.equal(event?.kind === "line" ? decodeUtf8Lenient(event.line) : null, text);
+  }
+});

@@ -48,8 +48,12 @@ export class LineDecoder {
   }
 
   push(bytes: Uint8Array): void {
-    if (this.buffered === 0) this.#octets = bytes;
-    else this.#append(bytes);
+    if (this.buffered > 0) {
+      this.#append(bytes);
+      return;
+    }
+    this.#reset();
+    this.#octets = bytes;
   }
 
   /** The next event, or null when more octets are needed. */
