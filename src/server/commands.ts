@@ -11,7 +11,7 @@ import {
 import type { MailRequest, RecipientRequest } from "./policy.ts";
 import * as replies from "./replies.ts";
 import type { CommandPhase, State, Step, Talk } from "./state.ts";
-import { ask, fault, proceed, say, shut } from "./steps.ts";
+import { ask, fault, proceed, refuse, say, shut } from "./steps.ts";
 import { verbs } from "./verbs.ts";
 
 type Of<V extends Verb> = Command & { readonly verb: V };
@@ -19,6 +19,7 @@ type Of<V extends Verb> = Command & { readonly verb: V };
 /** A command in its turn: first the verb table, then the verb's own checks, then the policy where it has a say. */
 export function onCommand(state: State, at: CommandPhase, command: Command, followed: boolean): Step {
   const rule = verbs[command.verb];
+  if (command.verb === "BDAT") return shut(state, replies.notImplemented); // see `onBadLine`
   if (!rule.implemented) return fault(state, at, replies.notImplemented);
   const requireTls = at.name === "greeted" ? at.requireTls : at.talk.offer.requireTls;
   if (requireTls && !state.settings.secure && !rule.preTls) return fault(state, at, replies.tlsRequired);
@@ -128,8 +129,9 @@ function mail(state: State, at: TalkPhase, command: Of<"MAIL">): Step {
   const { reversePath } = command;
   const unicode = parameters.value.smtputf8 === true;
   if (!unicode && reversePath !== null && needsSmtpUtf8(reversePath)) return fault(state, at, replies.needsSmtpUtf8);
-  // RFC 1870 §6.1: no need to receive what is known to be too large. Not a fault: the client asked before sending.
-  if ((parameters.value.size ?? 0) > talk.offer.messageSize) return proceed(state, at, say(replies.tooBig));
+  // RFC 1870 §6.1: no need to receive what is known to be too large. No fault, for the client asked before sending; but counted,
+  // or a client could ask for ever.
+  if ((parameters.value.size ?? 0) > talk.offer.messageSize) return refuse(state, at, { reply: replies.tooBig });
   const { hello, identity } = talk;
   const request: MailRequest = { hello, identity, reversePath, parameters: parameters.value };
   return ask(state, at, { kind: "mail", request });

@@ -15,6 +15,8 @@ export const events = {
   closed: "session.closed",
   /** The policy, or a sink of it, threw. */
   policyFailed: "policy.failed",
+  /** The policy, or a sink of it, did not answer in time. */
+  policyStalled: "policy.stalled",
   /** A bug in this folder; the session was closed. */
   broken: "session.broken",
 } as const;

@@ -138,6 +138,11 @@ export class Exchange implements StreamHandler {
     return !this.#busy && !this.#writer.blocked && this.#body?.waiting !== true;
   }
 
+  /** True while the policy or the sink is to answer. */
+  get #serving(): boolean {
+    return this.#body === null ? this.#busy && this.#delay === null : this.#body.waiting;
+  }
+
   /** Takes commands for as long as nothing is awaited; then sends what there is to say. Never runs inside itself. */
   #run(): void {
     if (this.#running) return;
@@ -158,7 +163,9 @@ export class Exchange implements StreamHandler {
 
   #settle(): void {
     if (!this.#reading) {
-      this.#deadline.clear();
+      // Only the policy and the sink are waited for here: a delay of our own and a peer that does not read have their own ends.
+      if (this.#serving) this.#deadline.set(this.#timing.serviceDeadline);
+      else this.#deadline.clear();
       // A decision that comes within this turn of the event loop shares the write with what is held back.
       if (this.#writer.pending) this.#flushSoon ??= setImmediate(() => this.#flush());
       return;
@@ -268,6 +275,7 @@ export class Exchange implements StreamHandler {
       return;
     }
     this.#busy = true;
+    this.#timing.asked();
     void decision.then((made) => {
       this.#busy = false;
       this.#guard(() => {
@@ -323,7 +331,10 @@ export class Exchange implements StreamHandler {
   }
 
   #onTimeout(): void {
-    if (!this.#dead) this.#apply({ kind: "timeout" });
+    if (this.#dead) return;
+    const stalled = this.#serving;
+    if (stalled) this.#options.log.error(events.policyStalled, { phase: this.#state.phase.name });
+    this.#apply({ kind: stalled ? "stalled" : "timeout" });
   }
 
   /** Says what is left to say, closes, and gives the peer a little time to do the same. */

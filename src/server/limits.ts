@@ -35,6 +35,11 @@ export interface ServerLimits {
   readonly bodyRate: number;
   /** Time for a TLS handshake. */
   readonly handshake: number;
+  /**
+   * Time for the policy or a sink to answer; then the client is told 421 4.3.0, and an unfinished body is aborted. Less than the
+   * 5 minutes that a client waits for most replies (RFC 5321 §4.5.3.2), so that it learns of it.
+   */
+  readonly service: number;
   /** Time for a peer to read the replies that stopped us. */
   readonly write: number;
   /** Time for a peer to close after our last reply. */
@@ -60,6 +65,7 @@ export const defaultLimits: ServerLimits = {
   body: 10 * MINUTE,
   bodyRate: 1024,
   handshake: 30 * SECOND,
+  service: 4 * MINUTE,
   write: 2 * MINUTE,
   linger: 5 * SECOND,
   greetingDelay: 0,

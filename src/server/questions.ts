@@ -32,9 +32,19 @@ function after<T>(value: T | Promise<T>, wrap: (value: T) => Decision): Decision
   return value instanceof Promise ? value.then(wrap) : wrap(value);
 }
 
+/**
+ * Only what says yes is a yes. A policy in plain JavaScript may give a misspelt kind, or a promise of another library that no
+ * `instanceof` knows: either is a bug of the policy, and must not open a relay.
+ */
+function certain<T extends { readonly kind: "accept" | "refuse" }>(verdict: T): T {
+  if (verdict.kind === "accept" || verdict.kind === "refuse") return verdict;
+  throw new TypeError("the policy's verdict is neither accept nor refuse");
+}
+
 /** May this client talk? On a yes `begin` is called, and gives the conversation. */
 export function greet(policy: Policy, client: Client, begin: () => Conversation): Decision | Promise<Decision> {
-  return after(policy.connect(client), (verdict) => {
+  return after(policy.connect(client), (given) => {
+    const verdict = certain(given);
     if (verdict.kind === "refuse") return { kind: "connect", verdict, requireTls: false };
     return { kind: "connect", verdict, requireTls: begin().offer().requireTls };
   });
@@ -45,7 +55,7 @@ export function consult(conversation: Conversation, question: Question): Decisio
   switch (question.kind) {
     case "hello":
       return after(conversation.hello?.(question.hello) ?? accept, (verdict) => {
-        return { kind: "hello", verdict, offer: conversation.offer() };
+        return { kind: "hello", verdict: certain(verdict), offer: conversation.offer() };
       });
     case "sasl": {
       const { mechanism, response, first } = question;
@@ -55,14 +65,14 @@ export function consult(conversation: Conversation, question: Question): Decisio
     }
     case "mail":
       if (conversation.mail === undefined) return acceptMail;
-      return after(conversation.mail(question.request), (verdict) => ({ kind: "mail", verdict }));
+      return after(conversation.mail(question.request), (verdict) => ({ kind: "mail", verdict: certain(verdict) }));
     case "recipient":
       if (conversation.recipient === undefined) return acceptRecipient;
       return after(conversation.recipient(question.request, question.transaction), (verdict) => {
-        return { kind: "recipient", verdict };
+        return { kind: "recipient", verdict: certain(verdict) };
       });
     case "body":
-      return after(conversation.body(question.transaction), (verdict) => ({ kind: "body", verdict }));
+      return after(conversation.body(question.transaction), (verdict) => ({ kind: "body", verdict: certain(verdict) }));
     case "verify":
       return after(conversation.verify?.(question.argument) ?? replies.cannotVerify, (reply) => {
         return { kind: "verify", reply };

@@ -392,3 +392,101 @@ test("a port that is taken is told, and the other listeners are closed again", a
   assert.equal(second.error.problem.kind, "addressInUse");
   await first.stop();
 });
+
+const never = <T>(): Promise<T> => new Promise<T>(() => {});
+
+test("a policy that never answers costs its client the session, and nobody a place for ever", async () => {
+  const stalls: readonly (readonly [string, Partial<PolicyParts>, string])[] = [
+    ["connect", { connect: never }, ""],
+    ["hello", { hello: never }, EHLO],
+    ["mail", { mail: never }, EHLO + ENVELOPE],
+    ["recipient", { recipient: never }, EHLO + ENVELOPE],
+    ["body", { body: never }, `${EHLO}${ENVELOPE}DATA\r\n`],
+    ["verify", { verify: never }, `${EHLO}VRFY x\r\n`],
+  ];
+  for (const [name, parts, said] of stalls) {
+    const { call, clock, server } = setUp(parts);
+    const caller = call();
+    await turns(2);
+    caller.say(said);
+    await turns(2);
+    clock.advance(4 * 60_000 - 1);
+    await turns(2);
+    assert.equal(caller.ended, false, name);
+    clock.advance(1);
+    await turns(2);
+    assert.match(caller.text, /421 4\.3\.0 [^\r\n]*\r\n$/, name);
+    assert.equal(caller.ended, true, name);
+    clock.advance(10_000);
+    await turns(2);
+    assert.equal(server.connections, 0, name);
+  }
+});
+
+test("a sink that never answers is given up: aborted while it writes, left alone while it finishes", async () => {
+  for (const stalled of ["write", "finish"] as const) {
+    const calls: string[] = [];
+    const { call, clock, server } = setUp({
+      body: () => ({
+        write: () => (stalled === "write" ? never() : undefined),
+        finish: () => {
+          calls.push("finish");
+          return never();
+        },
+        abort: () => void calls.push("abort"),
+      }),
+    });
+    const caller = call();
+    caller.say(EHLO + ENVELOPE);
+    await turns(2);
+    caller.say("DATA\r\n");
+    await turns(2);
+    caller.say("Subject: x\r\n\r\nx\r\n.\r\n");
+    await turns(2);
+    clock.advance(4 * 60_000);
+    await turns(2);
+    assert.match(caller.text, /354 [^\r\n]*\r\n421 4\.3\.0 [^\r\n]*\r\n$/, stalled);
+    assert.deepEqual(calls, [stalled === "write" ? "abort" : "finish"]);
+    clock.advance(10_000);
+    await turns(2);
+    assert.equal(server.connections, 0);
+  }
+});
+
+test("a sink that opens after its client was given up is aborted", async () => {
+  const calls: string[] = [];
+  let open = (): void => {};
+  const sink = {
+    write() {},
+    finish: () => reply(250, "2.0.0", "Ok"),
+    abort: () => void calls.push("abort"),
+  };
+  const { call, clock } = setUp({
+    body: () =>
+      new Promise((resolve) => {
+        open = () => resolve({ kind: "accept", sink });
+      }),
+  });
+  const caller = call();
+  caller.say(EHLO + ENVELOPE);
+  await turns(2);
+  caller.say("DATA\r\n");
+  await turns(2);
+  clock.advance(4 * 60_000);
+  await turns(2);
+  open();
+  await turns(2);
+  assert.deepEqual(calls, ["abort"]);
+});
+
+test("what is no yes is none: a misspelt verdict, and an object without any such as a foreign promise, are faults of the policy", async () => {
+  // What a policy in JavaScript can do and TypeScript would not let pass.
+  const wrong: readonly unknown[] = [{ kind: "reject" }, {}];
+  for (const verdict of wrong) {
+    const { call } = setUp({ recipient: () => verdict as never });
+    const caller = call();
+    caller.say(EHLO + ENVELOPE);
+    await turns(3);
+    assert.deepEqual(caller.codes.slice(-2), ["250", "451"]);
+  }
+});

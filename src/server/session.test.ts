@@ -155,3 +155,28 @@ test("the policy cannot smuggle an engine extension into the offer", () => {
   ).state.phase;
   assert.ok(idle.name === "idle" && !idle.talk.offered.has("AUTH") && idle.talk.offered.has("XTRA"));
 });
+
+test("BDAT ends the session in every phase, for its chunk would be read as commands", () => {
+  for (const before of [[], ehlo(), [...ehlo(), ...mail], [...ehlo(), ...mail, ...rcpt]]) {
+    for (const line of ["BDAT 5", "BDAT 5 LAST", "BDAT 0 LAST"]) {
+      assert.deepEqual(run(opened, ...before, command(line)).did, ["502", "close"], line);
+    }
+    const wrong = run(opened, ...before, {
+      kind: "badLine",
+      problem: { kind: "badArgument", verb: "BDAT", expected: "a chunk size" },
+    });
+    assert.deepEqual(wrong.did, ["501", "close"]);
+  }
+});
+
+test("a client that asks for ever about too large a size is shown the door", () => {
+  let { state } = run(opened, ...ehlo({ messageSize: 100 }));
+  const codes: string[] = [];
+  for (let i = 0; i < settings.limits.refusals; i++) {
+    const asked = run(state, command("MAIL FROM:<a@c.test> SIZE=101"));
+    state = asked.state;
+    codes.push(asked.did.join(" "));
+  }
+  assert.deepEqual(new Set(codes.slice(0, -1)), new Set(["552"]));
+  assert.equal(codes.at(-1), "552 421 close");
+});

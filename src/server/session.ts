@@ -62,6 +62,8 @@ function transition(state: State, event: Event): Step {
       return shut(state, replies.earlyTalker);
     case "timeout":
       return shut(state, replies.timeout);
+    case "stalled":
+      return shut(state, replies.localErrorClosing);
     case "stop":
       return onStop(state);
     default:
@@ -97,6 +99,11 @@ function onBadLine(state: State, problem: LineProblem): Step {
     case "http":
       // A browser was made to talk to us: answering more commands would be a cross-protocol attack.
       return shut(state, replies.notHttp);
+    case "badArgument":
+      // Behind BDAT the octets of a chunk follow, however it is answered (RFC 3030 §2): without CHUNKING offered nobody here
+      // counts them, and a body read as commands is message smuggling. So any BDAT ends the connection.
+      if (problem.verb === "BDAT") return shut(state, replies.badCommand(problem));
+      return fault(state, at, replies.badCommand(problem));
     default:
       return fault(state, at, replies.badCommand(problem));
   }
@@ -129,7 +136,12 @@ function onDecision(state: State, decision: Decision, followed: boolean): Step {
   return answer(state, phase.question, decision, phase.back, followed);
 }
 
-/** A refusal is the greeting: it must be one (RFC 5321 §3.1). */
+/**
+ * A refusal is the greeting: it must be one (RFC 5321 §3.1).
+ *
+ * Deviation: that section wants a server that greets with 554 to wait for QUIT. It closes at once, as with 421: whoever was told to
+ * go away has no claim to a place that others need.
+ */
 function refusalOf(reply: Reply): Reply {
   return reply.code >= 400 ? reply : replies.localErrorClosing;
 }

@@ -116,6 +116,8 @@ export type Event =
   /** Octets came before the greeting. */
   | { readonly kind: "earlyTalk" }
   | { readonly kind: "timeout" }
+  /** The policy or a sink did not answer in time. */
+  | { readonly kind: "stalled" }
   /** The server goes down. */
   | { readonly kind: "stop" };
 

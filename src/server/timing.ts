@@ -8,11 +8,12 @@ export class Timing {
   #command: Instant;
   #progress: Instant;
   #block: Instant;
+  #question: Instant;
 
   constructor(clock: Clock, limits: ServerLimits) {
     this.#clock = clock;
     this.#limits = limits;
-    this.#command = this.#progress = this.#block = clock.now();
+    this.#command = this.#progress = this.#block = this.#question = clock.now();
   }
 
   /** A command came whole, or its reply was decided: the wait for the next one begins. */
@@ -25,6 +26,11 @@ export class Timing {
     this.#command = this.#progress = this.#block = this.#clock.now();
   }
 
+  /** The policy was asked and has to think. */
+  asked(): void {
+    this.#question = this.#clock.now();
+  }
+
   /** A piece of the body came. */
   blockCame(): void {
     this.#block = this.#clock.now();
@@ -33,6 +39,11 @@ export class Timing {
   /** How long to wait for a command. */
   get commandDeadline(): Instant {
     return earlier(later(this.#command, this.#limits.command), later(this.#progress, this.#limits.idle));
+  }
+
+  /** How long to wait for the policy, or for a sink with the piece of the body that came last. */
+  get serviceDeadline(): Instant {
+    return later(this.#question > this.#block ? this.#question : this.#block, this.#limits.service);
   }
 
   /** How long to wait for more of a body of which `received` octets came. */
