@@ -14,6 +14,7 @@ export {
   sameMailbox,
 } from "./address.ts";
 export * from "./address-literal.ts";
+export * from "./bdat.ts";
 export * from "./command.ts";
 export * from "./data-decoder.ts";
 export * from "./data-encoder.ts";
