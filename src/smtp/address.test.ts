@@ -70,13 +70,34 @@ test("what is no mailbox is refused", () => {
   }
 });
 
-test("limits count octets: 64 for a local part, 256 for a path", () => {
-  assert.equal(parseMailbox(`${"a".repeat(64)}@b`).ok, true);
-  const tooLong = { ok: false, error: { kind: "tooLong", part: "localPart", limit: 64 } };
-  assert.deepEqual(parseMailbox(`${"a".repeat(65)}@b`), tooLong);
-  assert.equal(parseMailbox(`${"ü".repeat(32)}@b`).ok, true);
-  assert.deepEqual(parseMailbox(`${"ü".repeat(33)}@b`), tooLong);
-  assert.deepEqual(parseMailbox(`"${"a".repeat(63)}"@b`), tooLong);
+test("a local part of more than 64 octets is taken, as SRS and VERP write them", () => {
+  for (const text of [
+    `SRS1=HHHH=first-forwarder.example==HHHH=TT=sender.example=${"somebody-with-a-long-name".repeat(2)}@forwarder.example`,
+    `list-owner+bounces-12345-${"recipient=".repeat(8)}elsewhere.example@lists.example`,
+  ]) {
+    assert.ok(text.indexOf("@") > 64);
+    assert.equal(formatMailbox(mailbox(text)), text);
+    const path = scanReversePath(`<${text}>`, 0);
+    assert.ok(path.ok && path.value.path !== null);
+  }
+});
+
+test("a mailbox may be at a domain with underscores, as hosts in the wild are", () => {
+  for (const domain of ["my_host.example", "_tenant.mail.example", "a.b_", "x_y.b\u00fccher.example"]) {
+    assert.equal(mailbox(`a@${domain}`).domain, domain);
+    assert.ok(scanForwardPath(`<@hop_1.example:a@${domain}>`, 0).ok);
+  }
+  assert.equal(parseMailbox("a@b_.-c").ok, false);
+});
+
+test("limits count octets: 252 for a local part, 256 for a path", () => {
+  assert.equal(parseMailbox(`${"a".repeat(252)}@b`).ok, true);
+  assert.equal(scanReversePath(`<${"a".repeat(252)}@b>`, 0).ok, true);
+  const tooLong = { ok: false, error: { kind: "tooLong", part: "localPart", limit: 252 } };
+  assert.deepEqual(scanReversePath(`<${"a".repeat(253)}@b>`, 0), tooLong);
+  assert.equal(parseMailbox(`${"ü".repeat(126)}@b`).ok, true);
+  assert.deepEqual(scanReversePath(`<${"ü".repeat(127)}@b>`, 0), tooLong);
+  assert.deepEqual(scanReversePath(`<"${"a".repeat(251)}"@b>`, 0), tooLong);
   const domain = `${"d".repeat(63)}.${"d".repeat(63)}.${"d".repeat(61)}`;
   assert.equal(parseMailbox(`${"a".repeat(64)}@${domain}`).ok, true);
   assert.deepEqual(parseMailbox(`${"a".repeat(64)}@${domain}d`), {

@@ -1,6 +1,6 @@
 import { err, ok, type Result } from "../base/index.ts";
 import { type AddressLiteral, parseAddressLiteral } from "./address-literal.ts";
-import { type Domain, parseDomain } from "./domain.ts";
+import { type Domain, parseMailDomain } from "./domain.ts";
 import { MAX_LOCAL_PART, MAX_PATH } from "./limits.ts";
 import { hasControls, isAscii, lowerAscii, utf8Length } from "./text.ts";
 
@@ -76,7 +76,7 @@ export function finishMailbox(
 }
 
 function parseDomainOrLiteral(text: string): Result<Domain | AddressLiteral, AddressProblem> {
-  return text.startsWith("[") ? parseAddressLiteral(text) : parseDomain(text);
+  return text.startsWith("[") ? parseAddressLiteral(text) : parseMailDomain(text);
 }
 
 /** A problem found in a part of a text, told by its place in the whole. */

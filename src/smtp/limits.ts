@@ -3,8 +3,12 @@
  * be taken; where more is taken here, the comment says why. A service may set lower or higher ones where a class takes a limit.
  */
 
-/** A local part as written, RFC 5321 §4.5.3.1.1. */
-export const MAX_LOCAL_PART = 64;
+/**
+ * A local part as written. RFC 5321 §4.5.3.1.1 names 64, as the least that must be taken (§4.5.3.1): senders rewritten by SRS and
+ * VERP are longer, and a server that refuses them loses forwarded mail and list mail. Any that leaves room in a path for `<`,
+ * `@`, one octet of domain and `>` is taken.
+ */
+export const MAX_LOCAL_PART = 252;
 
 /** A domain or address literal, RFC 5321 §4.5.3.1.2. */
 export const MAX_DOMAIN = 255;

@@ -9,7 +9,7 @@ import {
   scanLocalPart,
   shift,
 } from "./address.ts";
-import { parseDomain } from "./domain.ts";
+import { parseMailDomain } from "./domain.ts";
 import { MAX_PATH } from "./limits.ts";
 import { utf8Length } from "./text.ts";
 
@@ -63,7 +63,7 @@ function skipSourceRoute(text: string, at: number): Result<number, AddressProble
   let from = at;
   for (const hop of text.slice(at, colon).split(",")) {
     if (!hop.startsWith("@")) return err({ kind: "syntax", at: from, expected: "@ and a domain" });
-    const domain = parseDomain(hop.slice(1));
+    const domain = parseMailDomain(hop.slice(1));
     if (!domain.ok) return err(shift(domain.error, from + 1));
     from += hop.length + 1;
   }
