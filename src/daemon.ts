@@ -194,7 +194,7 @@ function createPolicies({ config, store, runner, credentials, log }: PolicyParts
   const limits = { messageSize, recipients };
   return {
     mx: createRelayPolicy({ home, mayRelay: networkTest(config.relay.networks), receive, limits, log }),
-    submission: createSubmissionPolicy({ authenticator, receive, limits, log }),
+    submission: createSubmissionPolicy({ authenticator, receive, home, limits, log }),
   };
 }
 

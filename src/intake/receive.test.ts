@@ -125,6 +125,20 @@ test("a message is kept with its trace field in front, claimed, and offered to t
   assert.equal(logged.at(-1)?.[1].id, id);
 });
 
+test("AUTH= is believed of who logged in alone, and counts as AUTH=<> of everybody else (RFC 4954 §5)", async () => {
+  const anna = unwrap(parseMailbox("anna@mx.test"));
+  for (const [identity, auth, kept] of [
+    ["anna@mx.test", anna, anna],
+    ["bob@mx.test", anna, null],
+    [null, anna, null],
+    ["anna@mx.test", null, null],
+  ] as const) {
+    const transaction = { ...TRANSACTION, identity, parameters: { ...TRANSACTION.parameters, auth } };
+    assert.equal(await send(await take({}, transaction), "Subject: x\r\n\r\n"), 250);
+    assert.deepEqual(offered.at(-1)?.message.parameters, { ...TRANSACTION.parameters, auth: kept });
+  }
+});
+
 test("the reply names the queue id", async () => {
   const sink = await take();
   const reply = await sink.finish();

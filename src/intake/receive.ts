@@ -10,7 +10,7 @@ import {
   StoreError,
 } from "../queue/index.ts";
 import type { BodyVerdict, Client, MessageSink, Transaction } from "../server/index.ts";
-import { formatMailbox, formatPath, type Mailbox, type Reply } from "../smtp/index.ts";
+import { formatMailbox, formatPath, type Mailbox, type MailParameters, type Reply } from "../smtp/index.ts";
 import { events } from "./events.ts";
 import type { FreeSpace } from "./free-space.ts";
 import { queuedAs, REPLIES } from "./replies.ts";
@@ -191,17 +191,25 @@ class QueueSink implements MessageSink {
   }
 
   #newMessage(): NewMessage {
-    const { reversePath, parameters } = this.#transaction;
+    const { reversePath } = this.#transaction;
     return {
       id: this.#draft.id,
       receivedAt: this.#receivedAt,
       expiresAt: later(this.#receivedAt, this.#options.limits.giveUpAfter),
       reversePath,
-      parameters,
+      parameters: this.#parameters(),
       origin: this.#origin(),
       recipients: this.#recipients(),
       size: this.#size,
     };
+  }
+
+  /** AUTH= may name nobody but who logged in: any other claim counts as AUTH=<> (RFC 4954 §5). */
+  #parameters(): MailParameters {
+    const { parameters, identity } = this.#transaction;
+    const { auth } = parameters;
+    if (auth === undefined || auth === null || formatMailbox(auth) === identity) return parameters;
+    return { ...parameters, auth: null };
   }
 
   #origin(): Origin {

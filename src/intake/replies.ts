@@ -5,6 +5,8 @@ export const REPLIES = {
   relayDenied: reply(550, "5.7.1", "Relaying denied: not a domain of this server"),
   unknownRecipient: reply(550, "5.1.1", "No such mailbox here"),
   senderDenied: reply(550, "5.7.1", "This sender address is not yours to use"),
+  /** RFC 6409 §4.2 names the code. */
+  notQualified: reply(554, "5.1.0", "The domain of this address is not fully qualified"),
   loop: reply(554, "5.4.6", "Mail loop: too many Received fields"),
   headerTooLarge: reply(552, "5.3.4", "Header section too large"),
   diskLow: reply(452, "4.3.1", "Insufficient system storage, try again later"),

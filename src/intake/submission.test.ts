@@ -6,11 +6,12 @@ import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
 import { EMPTY, encodeUtf8, silentLog, unwrap } from "../base/index.ts";
 import type { Client, Conversation, MailRequest, SaslVerdict } from "../server/index.ts";
-import { createSaslClient, formatStatus, parseMailbox, reply } from "../smtp/index.ts";
+import { createSaslClient, formatStatus, parseDomain, parseMailbox, reply } from "../smtp/index.ts";
 import { type FakeClock, fakeClock } from "../testing/index.ts";
 import type { AuthThrottleRules } from "./auth-throttle.ts";
 import { createAuthenticator } from "./authenticator.ts";
 import { type Credentials, openCredentials } from "./credentials.ts";
+import { createHome } from "./home.ts";
 import { createSubmissionPolicy, type SubmissionPolicyOptions } from "./submission.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "submission-"));
@@ -43,6 +44,7 @@ function service({ credentials = users, throttle = {}, maySend }: Setting = {}):
   const policy = createSubmissionPolicy({
     authenticator: createAuthenticator({ credentials, clock: time.clock, log: silentLog, throttle }),
     receive: () => ({ kind: "refuse", reply: reply(452, "4.3.1", "x") }),
+    home: createHome({ hostname: unwrap(parseDomain("mx.test")), domains: [unwrap(parseDomain("localhost"))] }),
     limits: { messageSize: 1000, recipients: 10 },
     log: silentLog,
     ...(maySend === undefined ? {} : { maySend }),
@@ -193,6 +195,28 @@ test("our trouble is 454, so that no client throws a good password away", async 
   assert.equal(await scram(service({ credentials: broken })(HERE), "anna", "secret"), "454 4.7.0");
   const busy: Credentials = { ...users, verify: async () => ({ kind: "busy" }) };
   assert.equal(await plain(service({ credentials: busy })(HERE), "\0anna\0secret"), "454 4.7.0");
+});
+
+test("an address whose domain is one label is refused, unless that domain is ours (RFC 6409 §4.2)", async () => {
+  const conversation = service()(HERE);
+  const hello = { verb: "EHLO", name: "x" } as const;
+  const mail = async (path: string) => {
+    const reversePath = unwrap(parseMailbox(path));
+    const verdict = await conversation.mail?.({ hello, identity: "anna", reversePath, parameters: {} });
+    return verdict?.kind === "refuse" ? verdict.reply.code : verdict?.kind;
+  };
+  const recipient = async (path: string) => {
+    const transaction = { hello, identity: "anna", reversePath: null, parameters: {}, recipients: [] };
+    const request = { recipient: unwrap(parseMailbox(path)), parameters: {} };
+    const verdict = await conversation.recipient?.(request, transaction);
+    return verdict?.kind === "refuse" ? verdict.reply.code : verdict?.kind;
+  };
+  for (const ask of [mail, recipient]) {
+    assert.equal(await ask("bob@sales"), 554);
+    assert.equal(await ask("bob@sales.test"), "accept");
+    assert.equal(await ask("bob@[192.0.2.7]"), "accept");
+    assert.equal(await ask("bob@localhost"), "accept", "a domain of this server");
+  }
 });
 
 test("TLS and AUTH are demanded, and without an identity nobody sends", async () => {

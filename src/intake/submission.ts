@@ -1,14 +1,17 @@
 import { type Log, printable } from "../base/index.ts";
 import type { Client, Conversation, Offer, Policy, Verdict } from "../server/index.ts";
-import { formatMailbox, formatPath, type ReversePath, SASL_MECHANISMS } from "../smtp/index.ts";
+import { formatMailbox, formatPath, type Mailbox, type ReversePath, SASL_MECHANISMS } from "../smtp/index.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { events } from "./events.ts";
+import type { Home } from "./home.ts";
 import type { Receiver } from "./receive.ts";
 import { REPLIES } from "./replies.ts";
 
 export interface SubmissionPolicyOptions {
   readonly authenticator: Authenticator;
   readonly receive: Receiver;
+  /** Whose mail ends here: the only domains of one label that an address may have. */
+  readonly home: Home;
   /** Whether a user may send under this reverse-path; without it every user may under every one. */
   readonly maySend?: (identity: string, reversePath: ReversePath) => boolean | Promise<boolean>;
   readonly limits: { readonly messageSize: number; readonly recipients: number };
@@ -16,6 +19,7 @@ export interface SubmissionPolicyOptions {
 }
 
 const ACCEPT: Verdict = { kind: "accept" };
+const NOT_QUALIFIED: Verdict = { kind: "refuse", reply: REPLIES.notQualified };
 
 /**
  * The policy of the MSA (the `submission` service, RFC 6409): mail to anywhere, from users who proved who they are, over
@@ -37,8 +41,12 @@ export function createSubmissionPolicy(options: SubmissionPolicyOptions): Policy
       return {
         offer: () => offer,
         sasl: (mechanism, response, first) => authentication.step(mechanism, response, first),
-        mail: ({ identity, reversePath }) => judgeSender(options, client, identity, reversePath),
+        mail: ({ identity, reversePath }) =>
+          reversePath !== null && !isQualified(options.home, reversePath)
+            ? NOT_QUALIFIED
+            : judgeSender(options, client, identity, reversePath),
         recipient({ recipient }) {
+          if (!isQualified(options.home, recipient)) return NOT_QUALIFIED;
           options.log.debug(events.recipientAccepted, {
             session: client.sessionId,
             recipient: formatMailbox(recipient),
@@ -50,6 +58,11 @@ export function createSubmissionPolicy(options: SubmissionPolicyOptions): Policy
       };
     },
   };
+}
+
+/** RFC 6409 §4.2: a lone label (`sales`) means nothing to the next server; it is refused rather than completed. */
+function isQualified(home: Home, mailbox: Mailbox): boolean {
+  return mailbox.domain.includes(".") || mailbox.domain.startsWith("[") || home.takes(mailbox);
 }
 
 /** The engine asks nothing before AUTH; without an identity the answer is no all the same: this door must not depend on it. */
