@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { err, ok, type Result } from "../base/index.ts";
 import { type Config, formatConfigProblem, loadConfig, parseConfig } from "../config/index.ts";
@@ -67,6 +67,8 @@ export async function prepare(file: string): Promise<Result<FirstRun, readonly s
   const passwordFile = join(folder, "data", "first-user.txt");
   let password: string | null = null;
   if (!existsSync(file)) {
+    const trouble = notWritable(folder);
+    if (trouble !== null) return err([trouble]);
     const first = parseConfig(FIRST_CONFIG, file);
     if (!first.ok) throw new Error(`the first configuration is not valid: ${first.error.map(formatConfigProblem)}`);
     mkdirSync(dirname(certificate), { recursive: true, mode: 0o700 });
@@ -86,6 +88,18 @@ export async function prepare(file: string): Promise<Result<FirstRun, readonly s
     passwordFile: existsSync(passwordFile) ? passwordFile : null,
     certificate: config.tls?.keyPairs[0].certificate === certificate ? certificate : null,
   });
+}
+
+/** Why nothing can be made in this folder, with what to do; it is made where there is none. */
+function notWritable(folder: string): string | null {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return null;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return `a first configuration cannot be made in ${folder}: ${reason}; name another file with --config, or make the folder writable`;
+  }
 }
 
 /** The new user's password, null when there are users already. */

@@ -174,6 +174,9 @@ test("a port that is taken, a folder that cannot be, a certificate that is none:
         assertOneLine(ended);
       }
     }
+    const nowhere = await postern(["start", "--config", join("postern.toml", "first.toml")]);
+    assert.equal(nowhere.code, 1, "a first start below something that is no folder");
+    assertOneLine(nowhere);
   } finally {
     server.close();
   }

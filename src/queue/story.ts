@@ -18,7 +18,9 @@ export function outcomeEntry(outcome: Outcome): { readonly event: StoryEntry["ev
   if (outcome.kind === "delivered") {
     const { reply, hop } = outcome;
     const said = reply === null ? "" : `: ${reply.code} ${reply.lines[0] ?? ""}`;
-    return { event: "delivered", text: `${hop.host}${said} (${hop.tls ?? "no TLS"}; ${hop.rule})` };
+    // A mailbox on this machine is no connection, so there is nothing to say of TLS.
+    const proof = hop.address === null ? hop.rule : `${hop.tls ?? "no TLS"}; ${hop.rule}`;
+    return { event: "delivered", text: `${hop.host}${said} (${proof})` };
   }
   const { problem, hop } = outcome;
   const event = outcome.kind === "failed" && problem.status === EXPIRED_STATUS ? "expired" : outcome.kind;

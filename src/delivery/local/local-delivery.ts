@@ -29,7 +29,7 @@ export async function deliverToMaildir(maildir: Maildir, template: string, job: 
       body: job.body,
     });
     job.log.debug(events.stored, { recipient, file });
-    return delivered("maildir", `written to disk and synced`);
+    return delivered("maildir", "written to disk and synced");
   } catch (error) {
     job.log.error(events.storeFailed, { recipient, path: folder, error: asError(error) });
     return diskFailure(error);
