@@ -89,7 +89,47 @@ export const mailTable: readonly ParameterRow<MailParameters>[] = [
     read: (value) => (value === null ? { requireTls: true } : null),
     write: ({ requireTls }) => requireTls ?? null,
   },
+  {
+    keyword: "BY",
+    extension: "DELIVERBY",
+    expected: "BY=seconds;R with more than 0 seconds, or BY=seconds;N, either with a T behind it",
+    read: (value) => {
+      const by = value === null ? null : readBy(value);
+      return by === null ? null : { by };
+    },
+    write: ({ by }) => (by === undefined ? null : `${by.seconds};${by.mode}${by.trace ? "T" : ""}`),
+  },
+  {
+    keyword: "HOLDFOR",
+    extension: "FUTURERELEASE",
+    expected: "HOLDFOR=seconds, alone",
+    read: (value) => (value !== null && HOLD_SECONDS.test(value) ? { hold: { for: Number(value) } } : null),
+    write: ({ hold }) => (hold !== undefined && "for" in hold ? String(hold.for) : null),
+  },
+  {
+    keyword: "HOLDUNTIL",
+    extension: "FUTURERELEASE",
+    expected: "HOLDUNTIL=YYYY-MM-DDThh:mm:ssZ, alone",
+    read: (value) => (value !== null && isUtcTime(value) ? { hold: { until: value } } : null),
+    write: ({ hold }) => (hold !== undefined && "until" in hold ? hold.until : null),
+  },
+  {
+    keyword: "MT-PRIORITY",
+    extension: "MT-PRIORITY",
+    expected: "MT-PRIORITY=number from -9 to 9",
+    read: (value) => (value !== null && PRIORITY.test(value) ? { priority: Number(value) } : null),
+    write: ({ priority }) => (priority === undefined ? null : String(priority)),
+  },
 ];
+
+/** RFC 2852 §4: by-time, by-mode, by-trace. */
+const BY = /^([+-]?[0-9]{1,9});([NR])(T?)$/i;
+/** RFC 4865 §3: a positive integer of nine digits. */
+const HOLD_SECONDS = /^[1-9][0-9]{0,8}$/;
+/** RFC 3339 §5.6, in UTC alone (RFC 4865 §3). */
+const UTC_TIME = /^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z$/i;
+/** RFC 6710 §7. */
+const PRIORITY = /^(?:0|-?[1-9])$/;
 
 /** In the order in which a client writes them. */
 export const rcptTable: readonly ParameterRow<RcptParameters>[] = [
@@ -134,4 +174,21 @@ function readNotify(value: string): NonNullable<RcptParameters["notify"]> | null
     notify.add(word);
   }
   return notify.has("NEVER") && notify.size > 1 ? null : [...notify];
+}
+
+/** RFC 2852 §4: a time that is over is no error, unless the message should then come back. */
+function readBy(value: string): NonNullable<MailParameters["by"]> | null {
+  const [, written, mode, trace] = BY.exec(value) ?? [];
+  if (written === undefined || mode === undefined) return null;
+  const seconds = Number(written) || 0; // "-0" is 0
+  if (mode.toUpperCase() === "N") return { seconds, mode: "N", trace: trace !== "" };
+  return seconds > 0 ? { seconds, mode: "R", trace: trace !== "" } : null;
+}
+
+/** A time that there is: no 30th of February, which `Date` takes for a day in March. */
+function isUtcTime(value: string): boolean {
+  const [, seconds] = UTC_TIME.exec(value.toUpperCase()) ?? [];
+  if (seconds === undefined) return false;
+  const time = new Date(`${seconds}Z`);
+  return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(seconds);
 }

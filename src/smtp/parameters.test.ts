@@ -16,7 +16,10 @@ import {
   readRcptParameters,
 } from "./index.ts";
 
-const everything = new Set(["SIZE", "8BITMIME", "BINARYMIME", "SMTPUTF8", "AUTH", "DSN", "REQUIRETLS"]);
+const everything = new Set([
+  ...["SIZE", "8BITMIME", "BINARYMIME", "SMTPUTF8", "AUTH", "DSN", "REQUIRETLS"],
+  ...["DELIVERBY", "FUTURERELEASE", "MT-PRIORITY"],
+]);
 
 /** The parameters as the command parser leaves them. */
 function raw(text: string): readonly RawParameter[] {
@@ -40,6 +43,15 @@ test("MAIL parameters", () => {
     [" AUTH=e+3Dmc2@example.com", { auth: unwrap(parseMailbox("e=mc2@example.com")) }],
     [" RET=hdrs ENVID=QQ+2B314", { ret: "HDRS", envid: "QQ+314" }],
     [" REQUIRETLS", { requireTls: true }],
+    [" BY=120;R", { by: { seconds: 120, mode: "R", trace: false } }],
+    [" by=-999999999;nt", { by: { seconds: -999_999_999, mode: "N", trace: true } }],
+    [" BY=+0;N", { by: { seconds: 0, mode: "N", trace: false } }],
+    [" BY=-0;N", { by: { seconds: 0, mode: "N", trace: false } }],
+    [" HOLDFOR=999999999", { hold: { for: 999_999_999 } }],
+    [" HOLDUNTIL=2028-02-29T23:59:59Z", { hold: { until: "2028-02-29T23:59:59Z" } }],
+    [" HOLDUNTIL=2028-01-01T00:00:00.25z", { hold: { until: "2028-01-01T00:00:00.25z" } }],
+    [" MT-PRIORITY=-9", { priority: -9 }],
+    [" MT-PRIORITY=0", { priority: 0 }],
   ];
   for (const [text, parameters] of cases) assert.deepEqual(mail(text), { ok: true, value: parameters }, text);
 });
@@ -77,6 +89,28 @@ test("values of the wrong form", () => {
     " ENVID=a+2b",
     ` ENVID=${"a".repeat(101)}`,
     " REQUIRETLS=yes",
+    " BY",
+    " BY=1",
+    " BY=0;R",
+    " BY=-1;R",
+    " BY=1;X",
+    " BY=1;NTT",
+    " BY=1.5;N",
+    " BY=1000000000;N",
+    " BY=;N",
+    " HOLDFOR",
+    " HOLDFOR=0",
+    " HOLDFOR=-1",
+    " HOLDFOR=1000000000",
+    " HOLDUNTIL",
+    " HOLDUNTIL=2027-02-29T00:00:00Z",
+    " HOLDUNTIL=2027-01-01T24:00:00Z",
+    " HOLDUNTIL=2027-01-01T00:00:00+01:00",
+    " HOLDUNTIL=2027-01-01",
+    " MT-PRIORITY",
+    " MT-PRIORITY=10",
+    " MT-PRIORITY=-0",
+    " MT-PRIORITY=+1",
   ]) {
     const result = mail(text);
     assert.ok(!result.ok && result.error.kind === "badValue", text);
@@ -110,7 +144,12 @@ test("unknown, not offered and repeated parameters", () => {
   assert.deepEqual(mail(" NOTIFY=NEVER"), { ok: false, error: { kind: "unknown", keyword: "NOTIFY" } });
   assert.deepEqual(rcpt(" SIZE=1"), { ok: false, error: { kind: "unknown", keyword: "SIZE" } });
   assert.deepEqual(mail(" SIZE=1 size=1"), { ok: false, error: { kind: "repeated", keyword: "SIZE" } });
+  const twice = mail(" HOLDFOR=5 HOLDUNTIL=2030-01-01T00:00:00Z");
+  assert.deepEqual(twice, { ok: false, error: { kind: "repeated", keyword: "HOLDUNTIL" } });
   for (const [text, keyword] of [
+    [" BY=5;N", "BY"],
+    [" HOLDFOR=5", "HOLDFOR"],
+    [" MT-PRIORITY=1", "MT-PRIORITY"],
     [" SIZE=1", "SIZE"],
     [" RET=FULL", "RET"],
     [" REQUIRETLS", "REQUIRETLS"],
@@ -137,6 +176,12 @@ const mailParameters: fc.Arbitrary<MailParameters> = fc.record(
     ret: fc.constantFrom("FULL" as const, "HDRS" as const),
     envid: printableAscii,
     requireTls: fc.constant(true as const),
+    by: fc.record(
+      { seconds: fc.integer({ min: 1, max: 999_999_999 }), mode: fc.constantFrom("R", "N"), trace: fc.boolean() },
+      { noNullPrototype: true },
+    ),
+    hold: fc.constantFrom({ for: 60 }, { until: "2030-01-01T00:00:00Z" }),
+    priority: fc.integer({ min: -9, max: 9 }),
   },
   { requiredKeys: [], noNullPrototype: true },
 );

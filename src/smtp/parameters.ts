@@ -18,6 +18,12 @@ export interface MailParameters {
   readonly envid?: string;
   /** RFC 8689 §2. */
   readonly requireTls?: true;
+  /** Seconds from MAIL on, what to do when they are over (return or notify), and whether each hop reports (RFC 2852 §4). */
+  readonly by?: { readonly seconds: number; readonly mode: "R" | "N"; readonly trace: boolean };
+  /** Not to be sent before then: seconds from MAIL on, or a time as given, in UTC (RFC 4865 §3). */
+  readonly hold?: { readonly for: number } | { readonly until: string };
+  /** From -9 to 9, 0 where none was given (RFC 6710 §3). */
+  readonly priority?: number;
 }
 
 /** What RCPT may carry. */
@@ -91,6 +97,9 @@ function read<P extends object>(
     seen.add(keyword);
     const understood = row.read(value, offered);
     if (understood === null) return err({ kind: "badValue", keyword, expected: row.expected });
+    // Two keywords may say the same thing, once (RFC 4865 §4.2: HOLDFOR and HOLDUNTIL).
+    if (Object.keys(understood).some((key) => Object.hasOwn(parameters, key)))
+      return err({ kind: "repeated", keyword });
     Object.assign(parameters, understood);
   }
   return ok(parameters);
