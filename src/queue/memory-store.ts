@@ -63,9 +63,11 @@ class MemoryStore implements QueueStore {
     for (const { index } of recipients) this.#claims.remove(id, index);
     const entry = this.#entries.get(id);
     const settled = new Map(recipients.map((recipient) => [recipient.index, recipient]));
-    const isNews = entry?.message.recipients.some(({ index, state }) => state === "waiting" && settled.has(index));
-    if (entry === undefined || !isNews) return;
-    if (bounce !== null) this.#add(bounce.message, memoryBody([concatBytes(bounce.body)]));
+    const news = entry?.message.recipients.flatMap(({ index, state }) =>
+      state === "waiting" ? (settled.get(index)?.outcome.kind ?? []) : [],
+    );
+    if (entry === undefined || news === undefined || news.length === 0) return;
+    if (bounce !== null && news.includes("failed")) this.#add(bounce.message, memoryBody([concatBytes(bounce.body)]));
     const after = entry.message.recipients.map((recipient) => {
       const news = recipient.state === "waiting" ? settled.get(recipient.index) : undefined;
       if (news === undefined) return recipient;

@@ -198,6 +198,24 @@ const settling: readonly ConformanceCase[] = [
     equal(await textOf(store.body(report)), "Subject: report\r\n\r\nsorry\r\n", "report");
     equal(await claimed(store, START), ["sender@origin.test"], "report is due");
   }),
+  within("a settlement written twice puts its report in once, also with a recipient left waiting", async (store) => {
+    const { message } = await keepSample(store, ["a@x.test", "b@x.test"], { claim: true });
+    const report = newMessage(store.nextId(), 1, ["sender@origin.test"], { reversePath: null });
+    const bounce = { message: report, body: [Uint8Array.of(65)] };
+    const outcomes: Parameters<typeof settlement>[1] = [
+      [0, FAILED],
+      [1, DEFERRED, at(5000)],
+    ];
+    await store.settle(settlement(message.id, outcomes, bounce));
+    equal(await claimed(store, START), ["sender@origin.test"], "report is due");
+    await store.settle(settlement(report.id, [[0, DELIVERED]]));
+    await store.settle(settlement(message.id, outcomes, bounce));
+    equal(
+      (await store.list({ limit: 10 })).map(({ id }) => id),
+      [message.id],
+      "queue",
+    );
+  }),
   within("settling what is not there changes nothing", async (store) => {
     const report = newMessage(store.nextId(), 1, ["sender@origin.test"]);
     await store.settle(settlement(store.nextId(), [[0, FAILED]], { message: report, body: [Uint8Array.of(65)] }));

@@ -84,8 +84,8 @@ test("a failed sync is the answer of all in the batch, and the handle is never u
     assert.deepEqual(oks(run(keep(1))), [true]);
     disk.failing = "commit";
     const results = run(keep(2), keep(3), { op: "unclaim", id: 1, recipients: [0] });
-    assert.deepEqual(oks(results), [false, false, false]);
-    for (const result of results) assert.ok(!result.ok && result.failure.kind === "broken");
+    assert.deepEqual(oks(results), [false, false, true], "claims end whatever the disk does");
+    for (const result of results.slice(0, 2)) assert.ok(!result.ok && result.failure.kind === "broken");
     assert.equal(reopened.length, 1);
     assert.equal(
       disk.syncs.filter((sql) => sql === "COMMIT").length,
@@ -93,7 +93,7 @@ test("a failed sync is the answer of all in the batch, and the handle is never u
       "schema apart: purge, first keep, failed keep",
     );
     disk.failing = null;
-    assert.deepEqual(counts(bench), { messages: 1, recipients: 1, held: 0, claimed: 1, octets: 100 });
+    assert.deepEqual(counts(bench), { messages: 1, recipients: 1, held: 0, claimed: 0, octets: 100 });
     assert.equal(disk.handles.length, 2);
     assert.equal(disk.handles[0]?.isOpen, false);
     assert.deepEqual(oks(run(keep(2), keep(3))), [true, true]);

@@ -4,6 +4,7 @@ import { integer } from "./columns.ts";
 import { failureOf, spoilsHandle } from "./failure.ts";
 import type { OwnerLock } from "./owner-lock.ts";
 import { acquireOwner } from "./owner-lock.ts";
+import { makePrivateFile } from "./private-file.ts";
 import type { Batch, DatabaseSettings, Failure, ReadRequest, Request, Result, WriteRequest } from "./protocol.ts";
 import { Reads } from "./reads.ts";
 import { pragma, prepareSchema } from "./schema.ts";
@@ -35,6 +36,7 @@ export interface EngineOptions {
 }
 
 function openFile(path: string): DatabaseSync {
+  makePrivateFile(path);
   return new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
 }
 
@@ -77,14 +79,20 @@ export class Engine {
     const asks: (readonly [at: number, request: Ask])[] = [];
     for (const [at, request] of batch.requests.entries()) {
       if (isAsk(request)) asks.push([at, request]);
-      else if (request.op !== "close") writes.push([at, request]);
-      else results[at] = { ok: true, answer: null };
+      else if (request.op === "close") results[at] = { ok: true, answer: null };
+      else if (request.op === "unclaim") results[at] = this.#unclaim(request.id, request.recipients);
+      else writes.push([at, request]);
     }
     if (writes.length > 0 && !this.#writeTogether(writes, batch.octets, results)) {
       for (const write of writes) this.#writeAlone(write, batch.octets, results);
     }
     for (const [at, request] of asks) results[at] = this.#attempt(() => this.#open().reads.answer(request));
     return results;
+  }
+
+  #unclaim(id: number, recipients: readonly number[]): Result {
+    for (const place of recipients) this.#claims.remove(id, place);
+    return { ok: true, answer: null };
   }
 
   /** Gives pages of mail that is gone back to the disk, a few at a time. */

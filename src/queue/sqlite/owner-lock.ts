@@ -1,6 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { err, ok, type Result } from "../../base/index.ts";
 import { failureOf } from "./failure.ts";
+import { makePrivateFile } from "./private-file.ts";
 import type { Failure } from "./protocol.ts";
 
 /** Held by the one process that delivers from a queue. */
@@ -16,6 +17,7 @@ export interface OwnerLock {
 export function acquireOwner(path: string): Result<OwnerLock, Failure> {
   let database: DatabaseSync | null = null;
   try {
+    makePrivateFile(`${path}.owner`);
     database = new DatabaseSync(`${path}.owner`);
     database.exec("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE");
   } catch (error) {

@@ -55,7 +55,6 @@ export type WriteRequest =
       readonly recipients: readonly OutcomeColumns[];
       readonly bounce: { readonly message: MessageColumns; readonly octets: Span } | null;
     }
-  | { readonly op: "unclaim"; readonly id: number; readonly recipients: readonly number[] }
   | { readonly op: "hold" | "release" | "retry" | "remove"; readonly id: number; readonly at: number };
 
 export type ReadRequest =
@@ -74,7 +73,10 @@ export type ReadRequest =
   | { readonly op: "counts" }
   | { readonly op: "close" };
 
-export type Request = WriteRequest | ReadRequest;
+/** Claims are in memory alone, so that ending them works whatever state the disk is in. */
+type UnclaimRequest = { readonly op: "unclaim"; readonly id: number; readonly recipients: readonly number[] };
+
+export type Request = WriteRequest | ReadRequest | UnclaimRequest;
 
 /** What each request is answered with. */
 export interface Answers {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { type Clock, instant } from "../../base/index.ts";
-import { keepSample } from "../conformance-kit.ts";
+import { FAILED, keepSample } from "../conformance-kit.ts";
 import { type AcceptedMessage, StoreError } from "../store.ts";
 import { durableConformance, storeConformance } from "../store-conformance.ts";
 import { openSqliteStore } from "./store.ts";
@@ -54,6 +54,16 @@ test("delivered, removed and discarded mail leaves no row in any table", () =>
   }));
 
 const HOP = { host: "discard", address: null, port: null, tls: null, rule: "local" };
+
+test("what the queue's files hold is for their owner alone", () =>
+  inFolder(async (path) => {
+    const store = await openSqliteStore({ path, clock });
+    await keepSample(store, ["a@x.test"]);
+    for (const suffix of ["", "-wal", "-shm", ".owner"]) {
+      assert.equal((await stat(path + suffix)).mode & 0o777, 0o600, suffix);
+    }
+    await store.close();
+  }));
 
 test("half-received mail of a process that died is deleted by the next owner", () =>
   inFolder(async (path) => {
@@ -119,11 +129,12 @@ test("a full store says so, keeps what it had, and takes mail again when there i
 test("a request that cannot be done fails none of its batch", () =>
   inFolder(async (path) => {
     const store = await openSqliteStore({ path, clock });
+    const failing = await keepSample(store, ["a@x.test"], { text: "a".repeat(5) });
     const twice = await keepSample(store, ["a@x.test"], { text: "a".repeat(10) });
     const bad = store.settle({
-      id: twice.message.id,
+      id: failing.message.id,
       at: clock.now(),
-      recipients: [{ index: 0, nextAttempt: null, outcome: { kind: "delivered", reply: null, hop: HOP } }],
+      recipients: [{ index: 0, nextAttempt: null, outcome: FAILED }],
       // An id that is taken: the insert violates the primary key, after other statements of the batch were run.
       bounce: { message: { ...twice.message, recipients: [] }, body: [new Uint8Array(10)] },
     });
@@ -138,7 +149,7 @@ test("a request that cannot be done fails none of its batch", () =>
     );
     assert.deepEqual(
       (await store.list({ limit: 9 })).map(({ size }) => size),
-      [10, 20, 30],
+      [5, 10, 20, 30],
     );
     await store.close();
   }));

@@ -55,9 +55,6 @@ export class Writes {
         return null;
       case "settle":
         return this.#settle(request, octets, after);
-      case "unclaim":
-        after.push(() => this.#endClaims(request.id, request.recipients));
-        return null;
       case "hold":
         return this.#hold(request.id, request.at, true);
       case "release":
@@ -139,10 +136,12 @@ export class Writes {
     const news = recipients.filter(({ index }) => waiting.has(index));
     // All of it was written before, by a commit whose success was not seen: the report, too, is in the queue already.
     if (news.length === 0) return null;
-    if (bounce !== null) this.#add(bounce.message, bounce.octets, octets);
     for (const { index, kind } of news) if (kind !== "deferred") waiting.delete(index);
+    // First what makes room, then what takes it: in a full file the report takes the place of its message.
     if (waiting.size === 0) this.#dropAll(id);
     else for (const recipient of news) this.#record(id, at, recipient);
+    // No failure that is news: an unseen commit has put the report into the queue, only the deferred ones are told twice.
+    if (bounce !== null && news.some(({ kind }) => kind === "failed")) this.#add(bounce.message, bounce.octets, octets);
     return null;
   }
 
@@ -175,10 +174,6 @@ export class Writes {
 
   #exists(id: number): boolean {
     return this.#statements.message.get(id) !== undefined;
-  }
-
-  #endClaims(id: number, recipients: readonly number[]): void {
-    for (const place of recipients) this.#claims.remove(id, place);
   }
 
   #dropAll(id: number): void {
