@@ -20,6 +20,33 @@ test("destinations take turns, whatever the length of their queues", () => {
   assert.equal(schedule.pending, 2);
 });
 
+test("a higher priority goes first, at its destination and among destinations, and within one each has its turn", () => {
+  const schedule = new Schedule<string>({ ...limits, destinationStart: 3 });
+  schedule.add("a", "a bulk", -3);
+  schedule.add("a", "a1");
+  schedule.add("a", "a2");
+  schedule.add("b", "b1");
+  schedule.add("b", "b urgent", 9);
+  schedule.add("a", "a urgent", 4);
+  schedule.add("a", "a urgent too", 4);
+  assert.equal(schedule.pending, 7);
+  assert.deepEqual(started(schedule), ["b urgent", "a urgent", "a urgent too", "b1", "a1"]);
+  schedule.finished("a", "answered", null);
+  assert.deepEqual(started(schedule), ["a2", "a bulk"]);
+  assert.equal(schedule.pending, 0);
+});
+
+test("a destination that is full is passed over, whatever waits for it", () => {
+  const schedule = new Schedule<string>({ ...limits, destinationStart: 1 });
+  schedule.add("a", "a1");
+  assert.deepEqual(started(schedule), ["a1"]);
+  schedule.add("a", "a urgent", 9);
+  schedule.add("b", "b bulk", -9);
+  assert.deepEqual(started(schedule), ["b bulk"]);
+  assert.deepEqual(schedule.finished("a", "hostTrouble", instant(5)), ["a urgent"]);
+  assert.deepEqual(started(schedule), []);
+});
+
 test("the total bounds all destinations together", () => {
   const schedule = new Schedule<string>({ ...limits, total: 3 });
   for (const name of ["a", "b", "c", "d"]) schedule.add(name, name);

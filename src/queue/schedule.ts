@@ -20,10 +20,19 @@ export type Experience =
   /** No host of it can be used: suspended at once. */
   | "hostTrouble";
 
-interface Destination<Job> {
+/** Jobs of one priority. */
+interface Lane<Job> {
+  readonly priority: number;
   /** Jobs before `head` are gone. */
   pending: Job[];
   head: number;
+}
+
+interface Destination<Job> {
+  /** Highest priority first; hardly ever more than one. */
+  readonly lanes: Lane<Job>[];
+  /** The priority under which it is ready, null where it is not. */
+  ready: number | null;
   running: number;
   /** How many may run at a time. */
   window: number;
@@ -34,15 +43,20 @@ interface Destination<Job> {
 /** Suspensions remembered of destinations that have no job here. Beyond it the oldest are forgotten, and found out again. */
 const MOST_REMEMBERED = 10_000;
 
+/** Priorities reach from -9 to 9 (RFC 6710 §3). */
+const HIGHEST = 9;
+const LEVELS = 2 * HIGHEST + 1;
+
 /**
  * Who is next: jobs wait in a queue for each destination, and destinations take turns, so that much mail for one never delays
- * mail for another. Knows no clock and does nothing by itself.
+ * mail for another. A job of higher priority goes before all others, at its destination and among destinations (RFC 6710
+ * §5.1). Knows no clock and does nothing by itself.
  */
 export class Schedule<Job> {
   readonly #limits: ScheduleLimits;
   readonly #destinations = new Map<string, Destination<Job>>();
-  /** Destinations that may start a job now; the first has its turn. */
-  readonly #ready = new Map<string, Destination<Job>>();
+  /** Destinations that may start a job now, by the priority of that job, highest first; the first of a map has its turn. */
+  readonly #ready = Array.from({ length: LEVELS }, () => new Map<string, Destination<Job>>());
   #running = 0;
   #pending = 0;
 
@@ -63,9 +77,9 @@ export class Schedule<Job> {
     return this.#destinations.size;
   }
 
-  add(name: string, job: Job): void {
+  add(name: string, job: Job, priority = 0): void {
     const destination = this.#of(name);
-    destination.pending.push(job);
+    laneOf(destination, priority).pending.push(job);
     this.#pending++;
     this.#consider(name, destination);
   }
@@ -73,15 +87,18 @@ export class Schedule<Job> {
   /** Starts the next job whose turn it is; null when none may start now. Each started job ends by `finished`. */
   next(): { readonly destination: string; readonly job: Job } | null {
     if (this.#running >= this.#limits.total) return null;
-    for (const [name, destination] of this.#ready) {
-      this.#ready.delete(name);
-      const job = take(destination);
-      if (job === undefined) continue;
-      destination.running++;
-      this.#running++;
-      this.#pending--;
-      this.#consider(name, destination);
-      return { destination: name, job };
+    for (const ready of this.#ready) {
+      for (const [name, destination] of ready) {
+        this.#unready(name, destination);
+        const lane = firstLane(destination);
+        const job = lane === undefined ? undefined : take(lane);
+        if (job === undefined) continue;
+        destination.running++;
+        this.#running++;
+        this.#pending--;
+        this.#consider(name, destination);
+        return { destination: name, job };
+      }
     }
     return null;
   }
@@ -90,13 +107,13 @@ export class Schedule<Job> {
    * Ends a job. When its trouble suspends the destination until `resumeAt`, the jobs waiting for it are returned: they are to be
    * put off without trying.
    */
-  finished(name: string, experience: Experience, resumeAt: Instant | null): readonly Job[] {
+  finished(name: string, experience: Experience, resumeAt: Instant): readonly Job[] {
     const destination = this.#of(name);
     destination.running--;
     this.#running--;
     const suspends = this.#learn(destination, experience);
     let putOff: readonly Job[] = [];
-    if (suspends && resumeAt !== null) {
+    if (suspends) {
       destination.suspendedUntil = resumeAt;
       putOff = this.#drain(name, destination);
     }
@@ -144,24 +161,33 @@ export class Schedule<Job> {
     let destination = this.#destinations.get(name);
     if (destination === undefined) {
       const window = this.#limits.destinationStart;
-      destination = { pending: [], head: 0, running: 0, window, suspendedUntil: null };
+      destination = { lanes: [], ready: null, running: 0, window, suspendedUntil: null };
       this.#destinations.set(name, destination);
     }
     return destination;
   }
 
   #consider(name: string, destination: Destination<Job>): void {
-    const mayStart = destination.pending.length > destination.head && destination.running < destination.window;
-    if (!mayStart) this.#ready.delete(name);
-    else if (!this.#ready.has(name)) this.#ready.set(name, destination);
+    const lane = destination.running < destination.window ? firstLane(destination) : undefined;
+    const priority = lane?.priority ?? null;
+    if (priority === destination.ready) return;
+    this.#unready(name, destination);
+    if (priority === null) return;
+    destination.ready = priority;
+    this.#ready[HIGHEST - priority]?.set(name, destination);
+  }
+
+  #unready(name: string, destination: Destination<Job>): void {
+    if (destination.ready === null) return;
+    this.#ready[HIGHEST - destination.ready]?.delete(name);
+    destination.ready = null;
   }
 
   #drain(name: string, destination: Destination<Job>): readonly Job[] {
-    const jobs = destination.pending.slice(destination.head);
-    destination.pending = [];
-    destination.head = 0;
+    const jobs = destination.lanes.flatMap(({ pending, head }) => pending.slice(head));
+    destination.lanes.length = 0;
     this.#pending -= jobs.length;
-    this.#ready.delete(name);
+    this.#unready(name, destination);
     return jobs;
   }
 
@@ -178,19 +204,34 @@ export class Schedule<Job> {
 }
 
 function isIdle(destination: Destination<unknown>): boolean {
-  return destination.running === 0 && destination.pending.length === destination.head;
+  return destination.running === 0 && firstLane(destination) === undefined;
+}
+
+/** The lane of the highest priority that holds a job. */
+function firstLane<Job>({ lanes }: Destination<Job>): Lane<Job> | undefined {
+  for (const lane of lanes) if (lane.pending.length > lane.head) return lane;
+  return undefined;
+}
+
+function laneOf<Job>({ lanes }: Destination<Job>, priority: number): Lane<Job> {
+  const place = lanes.findIndex((lane) => lane.priority <= priority);
+  const found = lanes[place];
+  if (found !== undefined && found.priority === priority) return found;
+  const lane: Lane<Job> = { priority, pending: [], head: 0 };
+  lanes.splice(place === -1 ? lanes.length : place, 0, lane);
+  return lane;
 }
 
 /** Takes the first job; the array is cut now and then instead of being moved for each. */
-function take<Job>(destination: Destination<Job>): Job | undefined {
-  const job = destination.pending[destination.head];
-  destination.head++;
-  if (destination.head === destination.pending.length) {
-    destination.pending = [];
-    destination.head = 0;
-  } else if (destination.head > 1000) {
-    destination.pending = destination.pending.slice(destination.head);
-    destination.head = 0;
+function take<Job>(lane: Lane<Job>): Job | undefined {
+  const job = lane.pending[lane.head];
+  lane.head++;
+  if (lane.head === lane.pending.length) {
+    lane.pending = [];
+    lane.head = 0;
+  } else if (lane.head > 1000) {
+    lane.pending = lane.pending.slice(lane.head);
+    lane.head = 0;
   }
   return job;
 }
