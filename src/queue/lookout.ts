@@ -153,10 +153,16 @@ export class Lookout {
    */
   async #sweep(): Promise<void> {
     await this.#claimAll();
-    for (;;) {
-      const ids = await this.#options.store.expired(this.#options.clock.now(), SWEEP_LIMIT);
-      for (const id of ids) if (!(await this.#expire(id))) return;
-      if (ids.length < SWEEP_LIMIT || !this.#started) break;
+    const seen = new Set<QueueId>();
+    // What is named a second time could not be given up, because its report could not be made: not again before the next sweep.
+    for (let limit = SWEEP_LIMIT; this.#started; limit = SWEEP_LIMIT + seen.size) {
+      const ids = await this.#options.store.expired(this.#options.clock.now(), limit);
+      const fresh = ids.filter((id) => !seen.has(id));
+      for (const id of fresh) {
+        if (!(await this.#expire(id))) return;
+        seen.add(id);
+      }
+      if (ids.length < limit || fresh.length === 0) break;
     }
     await this.#claimAll();
   }

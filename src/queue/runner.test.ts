@@ -221,6 +221,41 @@ test("after host trouble other mail of that destination is put off untried, and 
   await runner.stop(0);
 });
 
+test("the long waits of an old message do not keep new mail from a host that is back", async () => {
+  const bench = new Bench();
+  let dead = true;
+  bench.answer = (job) => job.recipients.map(() => (dead ? deferred("host") : DELIVERED));
+  const runner = bench.runner();
+  runner.start();
+  runner.offer(await bench.keep(["old@x.test"], true));
+  // 0, 5, 15, 35, 75 minutes: the next attempt is more than an hour away.
+  await bench.time.run(76 * MINUTE);
+  assert.equal(bench.jobs.length, 5);
+  dead = false;
+  await bench.time.run(5 * MINUTE);
+  runner.offer(await bench.keep(["new@x.test"], true));
+  await bench.time.run(SECOND);
+  assert.deepEqual(bench.jobs.slice(5), ["new@x.test"]);
+  await runner.stop(0);
+});
+
+test("where reports cannot be made a sweep of expired mail ends all the same, and reaches every message", async () => {
+  const bench = new Bench();
+  bench.reportFails = true;
+  for (let n = 0; n < 150; n++) {
+    const { message } = await bench.keep([`a${n}@x.test`]);
+    await bench.plain.hold(message.id, bench.time.clock.now());
+  }
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(5 * HOUR + 90 * SECOND);
+  assert.ok(bench.logged.length >= 150 && bench.logged.length <= 300, `${bench.logged.length} reports tried`);
+  bench.reportFails = false;
+  await bench.time.run(MINUTE);
+  assert.equal(bench.reported.length, 150);
+  await runner.stop(0);
+});
+
 test("mail accepted while its destination is suspended is put off untried", async () => {
   const bench = new Bench();
   bench.answer = () => [deferred("host")];

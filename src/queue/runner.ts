@@ -2,7 +2,9 @@ import {
   type Clock,
   type Duration,
   type Instant,
+  instant,
   type Log,
+  later,
   type Random,
   SECOND,
   silentLog,
@@ -221,9 +223,9 @@ class QueueRunner implements Runner {
     this.#aborts.delete(abort);
     const concluded = this.#conclude(job, outcomes, null);
     const experience = abort.signal.aborted ? "nothing" : experienceOf(outcomes);
-    const resumeAt = earliest(concluded);
+    const resumeAt = this.#resumeAt(concluded);
     const putOff = this.#schedule.finished(job.destination, experience, resumeAt);
-    if (putOff.length > 0 && resumeAt !== null) {
+    if (putOff.length > 0) {
       const { destination } = job;
       this.#log.warn(events.destinationSuspended, { destination, until: new Date(resumeAt).toISOString() });
       for (const other of putOff) this.#putOff(other, outcomes[0] ?? null, resumeAt);
@@ -231,6 +233,15 @@ class QueueRunner implements Runner {
     // The slot is free from here on; the claims last until the outcome is written.
     this.#pump();
     await this.#settle(job, abort.signal.aborted ? await this.#withoutAborted(job, concluded) : concluded);
+  }
+
+  /**
+   * When a destination in trouble is probed: as soon as this message is due, yet never later than a new message would be. The
+   * long waits of an old message say nothing of how long its host will be away.
+   */
+  #resumeAt(concluded: readonly Concluded[]): Instant {
+    const probe = later(this.#clock.now(), this.#rule.first);
+    return instant(Math.min(earliest(concluded) ?? probe, probe));
   }
 
   async #deliver(job: Job, signal: AbortSignal): Promise<readonly Outcome[]> {
