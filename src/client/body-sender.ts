@@ -1,10 +1,19 @@
-import { DataEncoder } from "../smtp/index.ts";
 import type { Connection } from "./connection.ts";
 import type { OutgoingBody } from "./types.ts";
+
+/** Turns a body into what goes over the wire. */
+export interface BodyEncoder {
+  push(bytes: Uint8Array): readonly Uint8Array[];
+  /** The end mark, or the last chunk. */
+  end(): readonly Uint8Array[];
+}
 
 export interface BodySenderOptions {
   readonly connection: Connection;
   readonly body: OutgoingBody;
+  readonly encoder: BodyEncoder;
+  /** True while the next octets must wait for a reply to those before (BDAT without PIPELINING). Default: never. */
+  readonly held?: () => boolean;
   /** Called right before the end mark is written. */
   readonly onEnd: () => void;
   /** The source threw. */
@@ -19,7 +28,6 @@ type Step = IteratorResult<Uint8Array>;
  */
 export class BodySender {
   readonly #options: BodySenderOptions;
-  readonly #encoder = new DataEncoder();
   readonly #source: Iterator<Uint8Array> | AsyncIterator<Uint8Array>;
   #octets = 0;
   #state: "sending" | "full" | "waiting" | "over" = "sending";
@@ -37,9 +45,10 @@ export class BodySender {
 
   /** The connection has room again. */
   drained(): void {
-    if (this.#state !== "full") return;
-    this.#options.connection.disarm();
-    this.#options.connection.cork();
+    const { connection, held } = this.#options;
+    if (this.#state !== "full" || held?.() === true) return;
+    connection.rearm();
+    connection.cork();
     this.#state = "sending";
     this.#run();
   }
@@ -94,18 +103,18 @@ export class BodySender {
   }
 
   #take(step: Step): void {
-    const { connection, onEnd } = this.#options;
+    const { connection, encoder, held, onEnd } = this.#options;
     if (step.done === true) {
       this.#state = "over";
       onEnd();
-      connection.write(this.#encoder.end());
+      for (const piece of encoder.end()) connection.write(piece);
       connection.uncork();
       return;
     }
     this.#octets += step.value.length;
     let room = true;
-    for (const piece of this.#encoder.push(step.value)) room = connection.write(piece);
-    if (room) return;
+    for (const piece of encoder.push(step.value)) room = connection.write(piece);
+    if (room && held?.() !== true) return;
     this.#state = "full";
     connection.uncork();
     connection.arm("body");

@@ -22,6 +22,8 @@ export interface Exchange {
 export interface OutgoingCommand {
   readonly line: string;
   readonly stage: Stage;
+  /** Octets right behind the line (BDAT). */
+  readonly chunk?: Uint8Array;
   /** Keep it out of the log. */
   readonly secret?: boolean;
 }
@@ -110,7 +112,12 @@ export class Connection {
   /** Writes the commands in one go. */
   send(commands: readonly OutgoingCommand[]): void {
     if (this.#state !== "open") return;
-    this.write(concatBytes(commands.map(({ line }) => formatCommand(line))));
+    const pieces: Uint8Array[] = [];
+    for (const { line, chunk } of commands) {
+      pieces.push(formatCommand(line));
+      if (chunk !== undefined) pieces.push(chunk);
+    }
+    this.write(concatBytes(pieces));
     const idle = this.#answered === this.#owed.length;
     for (const { line, stage, secret } of commands) {
       this.#owed.push(stage);
@@ -138,6 +145,12 @@ export class Connection {
     if (this.#state !== "open") return;
     this.#stage = stage;
     this.#timer = this.#clock.after(this.#timeouts[STAGE_TIMEOUT[stage]], () => this.fail({ kind: "timeout", stage }));
+  }
+
+  /** Back to the deadline of the reply that is due, after `arm`; without one, to none. */
+  rearm(): void {
+    if (this.#answered < this.#owed.length) this.#armNext();
+    else this.disarm();
   }
 
   disarm(): void {

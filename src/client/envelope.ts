@@ -31,7 +31,9 @@ export function unsupported(message: OutgoingMessage, extensions: Extensions): R
     return reply(552, "5.3.4", `The message is larger than the ${limit} octets that the next server takes`);
   }
   // RFC 3030 §3: BINARYMIME goes by BDAT only.
-  if (parameters.body === "BINARYMIME") return reply(554, "5.6.3", "The next server does not take binary content");
+  if (parameters.body === "BINARYMIME" && !(extensions.has("BINARYMIME") && extensions.has("CHUNKING"))) {
+    return reply(554, "5.6.3", "The next server does not take binary content");
+  }
   if (parameters.body === "8BITMIME" && !extensions.has("8BITMIME")) {
     return reply(554, "5.6.3", "The next server does not support 8BITMIME");
   }
@@ -51,7 +53,7 @@ export function mailCommand(message: OutgoingMessage, extensions: Extensions): s
   const spoken: MailParameters = {
     // What the body is now, not what an earlier client declared.
     ...(message.body.size !== null && extensions.has("SIZE") && { size: message.body.size }),
-    ...(body !== undefined && extensions.has("8BITMIME") && { body }),
+    ...(body !== undefined && (body === "BINARYMIME" || extensions.has("8BITMIME")) && { body }),
     ...(asksForSmtpUtf8(message) && extensions.has("SMTPUTF8") && { smtputf8: true as const }),
     ...(auth !== undefined && extensions.has("AUTH") && { auth }),
     ...(ret !== undefined && dsn && { ret }),

@@ -62,8 +62,9 @@ function concluded(
   if (state.phase === "failed") return err(state.problem);
   if (state.phase !== "ready") throw new Error(`opening stopped in phase ${state.phase}`);
   const { greeting, extensions } = state;
-  const protocol = options.protocol ?? "smtp";
-  return ok(new OpenSession({ connection: opening.connection, greeting, extensions, tls: stream.tls, protocol }));
+  const { protocol = "smtp", chunking = "auto" } = options;
+  const { connection } = opening;
+  return ok(new OpenSession({ connection, greeting, extensions, tls: stream.tls, protocol, chunking }));
 }
 
 async function handshake(

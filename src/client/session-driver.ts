@@ -1,10 +1,18 @@
 import type { TlsInfo } from "../net/index.ts";
 import type { Extensions, Reply } from "../smtp/index.ts";
-import { BodySender } from "./body-sender.ts";
+import { type BodyEncoder, BodySender } from "./body-sender.ts";
+import { ChunkEncoder, StuffedEncoder, WHOLE_CHUNK, wholeChunk } from "./chunks.ts";
 import type { Connection, Exchange } from "./connection.ts";
 import { mailCommand, rcptCommand, unsupported } from "./envelope.ts";
-import { Transaction, type TransactionAction } from "./transaction.ts";
-import type { ClientProblem, ClientSession, OutgoingBody, OutgoingMessage, RecipientResult } from "./types.ts";
+import { Transaction, type TransactionAction, type TransactionPlan } from "./transaction.ts";
+import type {
+  ClientProblem,
+  ClientSession,
+  OpenOptions,
+  OutgoingBody,
+  OutgoingMessage,
+  RecipientResult,
+} from "./types.ts";
 
 export interface SessionParts {
   readonly connection: Connection;
@@ -12,6 +20,7 @@ export interface SessionParts {
   readonly extensions: Extensions;
   readonly tls: TlsInfo | null;
   readonly protocol: "smtp" | "lmtp";
+  readonly chunking: NonNullable<OpenOptions["chunking"]>;
 }
 
 /** A session that is ready for mail, over a connection that is past its opening. */
@@ -26,7 +35,7 @@ export class OpenSession implements ClientSession {
 
   constructor(parts: SessionParts) {
     this.greeting = parts.greeting;
-    this.extensions = parts.extensions;
+    this.extensions = parts.chunking === "never" ? withoutChunking(parts.extensions) : parts.extensions;
     this.tls = parts.tls;
     this.#connection = parts.connection;
     this.#lmtp = parts.protocol === "lmtp";
@@ -48,9 +57,28 @@ export class OpenSession implements ClientSession {
       } else if (message.recipients.length === 0) {
         resolve([]);
       } else {
-        this.#transact(message, { resolve, reject, signal: signal ?? null });
+        const end = { resolve, reject, signal: signal ?? null };
+        const body = this.#carriage(message);
+        if (body instanceof Promise) body.then((known) => this.#transact(message, known, end)).catch(reject);
+        else this.#transact(message, body, end);
       }
     });
+  }
+
+  /**
+   * How the body goes: a small one by BDAT in one group with its envelope, which saves a round trip; binary always by BDAT; all else
+   * by DATA, which sends a body for nobody never and a large one no slower.
+   */
+  #carriage({ body, parameters }: OutgoingMessage): TransactionPlan["body"] | Promise<TransactionPlan["body"]> {
+    const binary = parameters.body === "BINARYMIME";
+    const otherwise = binary ? "chunks" : "data";
+    const small = body.size !== null && body.size <= WHOLE_CHUNK;
+    // RFC 2033 §4.3: in LMTP the replies to a chunk are as many as the recipients taken, which must be known before.
+    if (!small || this.#lmtp || this.#reset) return otherwise;
+    if (!this.extensions.has("CHUNKING") || !this.extensions.has("PIPELINING")) return otherwise;
+    const chunk = wholeChunk(body, !binary);
+    if (chunk instanceof Promise) return chunk.then((known) => known ?? otherwise);
+    return chunk ?? otherwise;
   }
 
   quit(): Promise<void> {
@@ -74,7 +102,7 @@ export class OpenSession implements ClientSession {
     this.#connection.onClose(listener);
   }
 
-  #transact(message: OutgoingMessage, end: Ending): void {
+  #transact(message: OutgoingMessage, body: TransactionPlan["body"], end: Ending): void {
     const connection = this.#connection;
     if (connection.busy) throw new Error("one transaction at a time");
     const transaction = new Transaction({
@@ -83,6 +111,7 @@ export class OpenSession implements ClientSession {
       pipelining: this.extensions.has("PIPELINING"),
       lmtp: this.#lmtp,
       reset: this.#reset,
+      body,
     });
     if (!connection.open || end.signal?.aborted === true) {
       const aborted = { kind: "aborted", detail: "aborted" } as const;
@@ -96,8 +125,14 @@ export class OpenSession implements ClientSession {
     const done = (reset: boolean): void => {
       this.#reset = reset;
     };
-    new TransactionDriver({ connection, transaction, body: message.body, end, done }).start();
+    const pipelining = this.extensions.has("PIPELINING");
+    new TransactionDriver({ connection, transaction, body: message.body, pipelining, end, done }).start();
   }
+}
+
+/** RFC 3030 §3: BINARYMIME stands on CHUNKING. */
+function withoutChunking(extensions: Extensions): Extensions {
+  return new Map([...extensions].filter(([keyword]) => keyword !== "CHUNKING" && keyword !== "BINARYMIME"));
 }
 
 /** Where a `send` ends. */
@@ -111,6 +146,7 @@ interface DriverParts {
   readonly connection: Connection;
   readonly transaction: Transaction;
   readonly body: OutgoingBody;
+  readonly pipelining: boolean;
   readonly end: Ending;
   /** The session lives on; `reset` as in the action `done`. */
   done(reset: boolean): void;
@@ -120,6 +156,8 @@ interface DriverParts {
 class TransactionDriver implements Exchange {
   readonly #parts: DriverParts;
   #sender: BodySender | null = null;
+  /** A chunk waits for its reply before the next may follow. */
+  #held = false;
   readonly #abort = (): void => {
     const problem = { kind: "aborted", detail: "aborted" } as const;
     this.#parts.connection.fail({ kind: "network", stage: this.#sender === null ? "mail" : "body", problem });
@@ -165,7 +203,14 @@ class TransactionDriver implements Exchange {
         connection.send(action.commands);
         return;
       case "sendBody":
-        this.#sendBody(action.replies);
+        this.#sendBody(action.replies, new StuffedEncoder());
+        return;
+      case "sendChunks":
+        this.#sendBody(action.replies, new ChunkEncoder(() => this.#onChunk()));
+        return;
+      case "chunkTaken":
+        this.#held = false;
+        this.#sender?.drained();
         return;
       case "wait":
         return;
@@ -181,7 +226,14 @@ class TransactionDriver implements Exchange {
     }
   }
 
-  #sendBody(replies: number): void {
+  #onChunk(): void {
+    const { connection, pipelining, transaction } = this.#parts;
+    transaction.chunk();
+    connection.expect("body");
+    this.#held = !pipelining;
+  }
+
+  #sendBody(replies: number, encoder: BodyEncoder): void {
     const { connection, transaction, body } = this.#parts;
     // More came than was owed: the connection is about to fail, and nothing of the body may go out.
     if (!connection.open) return;
@@ -189,6 +241,8 @@ class TransactionDriver implements Exchange {
       this.#sender = new BodySender({
         connection,
         body,
+        encoder,
+        held: () => this.#held,
         onEnd: () => {
           transaction.endMark();
           connection.expect("end", replies);

@@ -13,6 +13,11 @@ export interface TransactionPlan {
   readonly lmtp: boolean;
   /** An earlier transaction may still stand at the server: RSET goes first. */
   readonly reset: boolean;
+  /**
+   * How the body goes (RFC 3030). "data": DATA. An array: all octets, as one chunk right behind the RCPT lines, in their group;
+   * only with `pipelining`, and not with `reset` or `lmtp`. "chunks": BDAT after a yes to a recipient.
+   */
+  readonly body: "data" | "chunks" | Uint8Array;
 }
 
 export type TransactionAction =
@@ -20,6 +25,10 @@ export type TransactionAction =
   | { readonly kind: "send"; readonly commands: readonly PlannedCommand[] }
   /** Send the body; `replies` are owed after the end mark. Report `endMark` before its first octet is written. */
   | { readonly kind: "sendBody"; readonly replies: number }
+  /** As `sendBody`, by BDAT: report `chunk` before each that is not the last, and owe a reply to it. */
+  | { readonly kind: "sendChunks"; readonly replies: number }
+  /** The chunk is taken; the next may follow where the server does not offer PIPELINING. */
+  | { readonly kind: "chunkTaken" }
   /** Nothing is to be said before the next reply. */
   | { readonly kind: "wait" }
   /** It is over. `reset`: RSET is needed before the next. */
@@ -30,6 +39,8 @@ export type TransactionAction =
 export interface PlannedCommand {
   readonly line: string;
   readonly stage: Stage;
+  /** Octets right behind the line. */
+  readonly chunk?: Uint8Array;
 }
 
 /** Where the next reply belongs; `rcpt` and `end` also to which recipient. */
@@ -57,6 +68,8 @@ export class Transaction {
   #place: Place;
   #mailRefusal: Reply | null = null;
   #endMark = false;
+  /** Chunks sent, not the last, that are not answered. */
+  #chunks = 0;
 
   constructor(plan: TransactionPlan) {
     this.#plan = plan;
@@ -71,7 +84,8 @@ export class Transaction {
     // RFC 2920 §3.1: RSET, MAIL and RCPT anywhere in a group, DATA as its last command.
     const commands: PlannedCommand[] = reset ? [first, this.#mail()] : [first];
     for (const line of rcpts) commands.push({ line, stage: "rcpt" });
-    commands.push(DATA);
+    if (this.#plan.body === "data") commands.push(DATA);
+    else if (this.#plan.body !== "chunks") commands.push(this.#wholeChunk(this.#plan.body));
     return { kind: "send", commands };
   }
 
@@ -93,9 +107,9 @@ export class Transaction {
         // Whatever the server thinks of an empty message for nobody, the recipients' fates stand already.
         return severity(reply) === "continue" ? this.#odd("end", reply) : this.#over(true);
       case "end":
-        return this.#onEnd(place.index, reply);
+        return this.#chunks > 0 ? this.#onChunk(reply) : this.#onEnd(place.index, reply);
       case "body":
-        return this.early(reply);
+        return this.#chunks > 0 ? this.#onChunk(reply) : this.early(reply);
       case "over":
         return this.#odd("end", reply);
       default:
@@ -103,7 +117,12 @@ export class Transaction {
     }
   }
 
-  /** The end mark is about to be written: from here on the message may have been taken. */
+  /** A chunk that is not the last is about to be written. */
+  chunk(): void {
+    this.#chunks++;
+  }
+
+  /** The end mark, or the last chunk, is about to be written: from here on the message may have been taken. */
   endMark(): void {
     this.#endMark = true;
     this.#place = { at: "end", index: 0 };
@@ -120,7 +139,7 @@ export class Transaction {
 
   /** The session broke: settles all who are not. */
   broken(problem: ClientProblem): void {
-    const uncertain = this.#endMark;
+    const uncertain = this.#endMark && !this.#goneBeforeMail(problem);
     for (const [index, fate] of this.#fates.entries()) {
       if (fate === null) this.#fates[index] = { kind: "broken", problem, uncertain };
     }
@@ -133,6 +152,20 @@ export class Transaction {
       if (fate === null) throw new Error("the transaction is not over");
       return fate;
     });
+  }
+
+  /**
+   * Gone without a word to MAIL, where a server that had taken a message would have answered MAIL, RCPT and BDAT first: what was lost
+   * is at worst a reply in flight. It matters because idle sessions end like this, and their mail should not wait for it.
+   */
+  #goneBeforeMail(problem: ClientProblem): boolean {
+    if (this.#place.at !== "mail" || this.#plan.body === "data") return false;
+    return problem.kind === "closed" || (problem.kind === "network" && problem.problem.kind !== "aborted");
+  }
+
+  #wholeChunk(chunk: Uint8Array): PlannedCommand {
+    this.#endMark = true;
+    return { line: `BDAT ${chunk.length} LAST`, stage: "end", chunk };
   }
 
   #mail(): PlannedCommand {
@@ -178,9 +211,34 @@ export class Transaction {
       this.#place = { at: "rcpt", index: index + 1 };
       return this.#next(following);
     }
-    if (!this.#plan.pipelining && this.#accepted.length === 0) return this.#over(true);
+    if (typeof this.#plan.body === "object") {
+      this.#place = { at: "end", index: 0 };
+      return { kind: "wait" };
+    }
+    const nobody = this.#accepted.length === 0;
+    if (nobody && (!this.#plan.pipelining || this.#plan.body === "chunks")) return this.#over(true);
+    if (this.#plan.body === "chunks") return this.#onReadyForChunks();
     this.#place = { at: "data" };
     return this.#next(DATA);
+  }
+
+  #onReadyForChunks(): TransactionAction {
+    // A recipient taken without its MAIL: whose message would this be?
+    if (this.#mailRefusal !== null) return this.#odd("rcpt", this.#mailRefusal);
+    this.#place = { at: "body" };
+    return { kind: "sendChunks", replies: this.#plan.lmtp ? this.#accepted.length : 1 };
+  }
+
+  /** RFC 3030 §2: after a chunk that was refused the transaction is void, and what is still under way is refused as well. */
+  #onChunk(reply: Reply): TransactionAction {
+    this.#chunks--;
+    if (severity(reply) === "continue") return this.#odd("body", reply);
+    if (severity(reply) === "success") return { kind: "chunkTaken" };
+    const answered = this.#chunks === 0 && !this.#endMark;
+    this.#settle("end", reply);
+    if (answered) return this.#over(true);
+    this.#place = { at: "over" };
+    return { kind: "close", problem: null };
   }
 
   #onData(reply: Reply): TransactionAction {
@@ -205,6 +263,11 @@ export class Transaction {
     // Only 2yz is a yes; after a 3yz nobody knows.
     if (severity(reply) === "continue") return this.#odd("end", reply);
     const taken = severity(reply) === "success";
+    if (typeof this.#plan.body === "object") {
+      // RFC 3030 §2: BDAT without a recipient is refused, its octets are passed over; the recipients' fates stand already.
+      if (this.#accepted.length === 0) return this.#over(true);
+      if (this.#mailRefusal !== null) return this.#odd("end", reply);
+    }
     const fate: RecipientResult = taken ? { kind: "accepted", reply } : { kind: "refused", stage: "end", reply };
     const whose = this.#plan.lmtp ? this.#accepted.slice(index, index + 1) : this.#accepted;
     for (const recipient of whose) this.#fates[recipient] = fate;

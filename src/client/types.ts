@@ -48,6 +48,8 @@ export interface OpenOptions {
   readonly tls: ClientTls;
   readonly auth?: ClientAuth;
   readonly timeouts?: Partial<ClientTimeouts>;
+  /** "auto" (default): BDAT where CHUNKING is offered and it saves a round trip. "never": as if it were not offered. */
+  readonly chunking?: "auto" | "never";
   /** Where time comes from; default the system's. */
   readonly clock?: Clock;
   /** Gives up opening, and closes the connection. */
