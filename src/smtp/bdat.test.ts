@@ -98,6 +98,17 @@ test("repaired, each bare CR and each bare LF is a CRLF", () => {
   }
 });
 
+test("a line that is repaired counts the CRLF it gets", () => {
+  for (const newline of ["\n", "\r"]) {
+    for (const behind of ["", "two\r\n"]) {
+      for (const size of sizes) {
+        assert.equal(decode(repair, [octets(`${"x".repeat(18)}${newline}${behind}`)], size).problem, null);
+        assert.equal(decode(repair, [octets(`${"x".repeat(19)}${newline}${behind}`)], size).problem, "lineTooLong");
+      }
+    }
+  }
+});
+
 test("binary: any octets, in any chunks, in any pieces, come out the same", () => {
   const chunks = fc.array(fc.uint8Array({ maxLength: 40 }), { minLength: 1, maxLength: 5 });
   fc.assert(

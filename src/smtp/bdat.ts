@@ -125,8 +125,8 @@ export class ChunkDecoder {
 
   /** `before` octets stand in front of it in its line. What is told must not depend on how the octets are cut. */
   #bareNewline(text: DataOptions, before: number): void {
-    if (before >= text.maxLine) this.#report("lineTooLong");
-    else if (text.bareNewlines === "refuse") this.#report("bareNewline");
+    if (text.bareNewlines === "refuse") this.#report(before >= text.maxLine ? "lineTooLong" : "bareNewline");
+    else if (before + CRLF.length > text.maxLine) this.#report("lineTooLong");
   }
 
   #report(problem: DataProblem): void {

@@ -121,6 +121,14 @@ test("the longest line counts its CRLF and not a stuffed dot", () => {
   assert.equal(decode("x".repeat(11), short).problem, "lineTooLong");
 });
 
+test("a line that is repaired counts the CRLF it gets", () => {
+  const short: DataOptions = { bareNewlines: "repair", maxLine: 10 };
+  for (const newline of ["\n", "\r"]) {
+    assert.deepEqual(decode(`12345678${newline}b\r\n.\r\n`, short), body("12345678\r\nb\r\n"));
+    assert.equal(decode(`123456789${newline}b\r\n.\r\n`, short).problem, "lineTooLong");
+  }
+});
+
 test("the first problem is the one told, at each cut", () => {
   const short: DataOptions = { bareNewlines: "refuse", maxLine: 10 };
   for (let before = 7; before <= 12; before++) {

@@ -162,8 +162,8 @@ export class DataDecoder {
 
   /** `before` octets stand in front of it in its line. What is told must not depend on how the octets are cut. */
   #bareNewline(before: number): void {
-    if (before >= this.#maxLine) this.#report("lineTooLong");
-    else if (!this.#repair) this.#report("bareNewline");
+    if (!this.#repair) this.#report(before >= this.#maxLine ? "lineTooLong" : "bareNewline");
+    else if (before + CRLF.length > this.#maxLine) this.#report("lineTooLong");
   }
 
   #nul(before: number): void {
