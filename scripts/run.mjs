@@ -25,6 +25,7 @@ const tasks = {
   build: () => hand(["scripts/build.ts", ...rest]),
   bench: () => hand(["bench/main.ts", ...rest]),
   crash: () => hand(["test/crash/main.ts", ...rest]),
+  fuzz: () => hand(["test/fuzz/main.ts", ...rest]),
 };
 
 function check() {

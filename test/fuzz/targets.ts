@@ -1,0 +1,20 @@
+import type { Target } from "./target.ts";
+import { client } from "./targets/client.ts";
+import { chunks, dataEncoder, dataRefuse, dataRepair, lines, replyDecoder } from "./targets/codecs.ts";
+import { language } from "./targets/language.ts";
+import { server } from "./targets/server.ts";
+import { surroundings } from "./targets/surroundings.ts";
+
+/** Everything that reads what others wrote. */
+export const targets: readonly Target[] = [
+  lines,
+  dataRefuse,
+  dataRepair,
+  dataEncoder,
+  chunks,
+  replyDecoder,
+  ...language,
+  ...surroundings,
+  server,
+  client,
+];
