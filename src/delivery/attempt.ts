@@ -8,6 +8,7 @@ import {
   openSession,
   type Pool,
   type RecipientResult,
+  wasDead,
 } from "../client/index.ts";
 import { connect } from "../net/index.ts";
 import type { Hop, Recipient } from "../queue/index.ts";
@@ -16,9 +17,9 @@ import {
   type Finding,
   fromProblem,
   fromResult,
-  isStaleSession,
   isTooManyRecipients,
   requireTlsFailure,
+  unreadableBody,
   withoutRequireTls,
 } from "./outcome.ts";
 import { type PlannedAttempt, sessionKey } from "./plan.ts";
@@ -102,9 +103,11 @@ async function onOneSession(
       const finding = withoutRequireTls(hop);
       return { findings: load.recipients.map(() => finding), problem: null, stale: false };
     }
-    const results = await transactions(session, spokenLoad(load, session), context.signal);
-    const stale = lease.reused && results.every(isStaleSession);
-    return { findings: results.map((result) => fromResult(result, hop)), problem: null, stale };
+    const results = await transactions(session, spokenLoad(load, session), context);
+    const told = results.filter((result) => result !== "unreadable");
+    const stale = lease.reused && told.length === results.length && wasDead(told);
+    const findings = results.map((each) => (each === "unreadable" ? unreadableBody(hop) : fromResult(each, hop)));
+    return { findings, problem: null, stale };
   } finally {
     lease.release();
   }
@@ -164,20 +167,28 @@ function serverName(host: string): string | null {
   return host.startsWith("[") || /^[0-9.]+$/.test(host) || host.includes(":") ? null : host;
 }
 
+/** "unreadable": the stored body could not be read, so the transaction never came to its end. */
+type TransactionResult = RecipientResult | "unreadable";
+
 /**
  * Sends to all recipients in as few transactions as the host takes: those it has no room for in one follow in the next
- * (RFC 5321 §4.5.3.1.10), as long as each takes some.
+ * (RFC 5321 §4.5.3.1.10), as long as each takes some. A body that breaks
+ * takes nothing away from those who have it already.
  */
 async function transactions(
   session: ClientSession,
   load: Load,
-  signal: AbortSignal,
-): Promise<readonly RecipientResult[]> {
-  const results: RecipientResult[] = [];
+  context: AttemptContext,
+): Promise<readonly TransactionResult[]> {
+  const results: TransactionResult[] = [];
   let rest = load.recipients.map((recipient, place) => ({ recipient, place }));
   while (rest.length > 0) {
     const now = rest.slice(0, RECIPIENTS_AT_ONCE);
-    const answers = await session.send({ ...load, recipients: now.map(({ recipient }) => recipient) }, signal);
+    const answers = await sendOnce(session, { ...load, recipients: now.map(({ recipient }) => recipient) }, context);
+    if (answers === "unreadable") {
+      for (const { place } of rest) results[place] = answers;
+      break;
+    }
     const progress = answers.some(({ kind }) => kind === "accepted");
     const again: typeof rest = [];
     for (const [i, entry] of now.entries()) {
@@ -194,6 +205,19 @@ async function transactions(
     }
   }
   return results;
+}
+
+async function sendOnce(
+  session: ClientSession,
+  load: Load,
+  { signal, log }: AttemptContext,
+): Promise<readonly RecipientResult[] | "unreadable"> {
+  try {
+    return await session.send(load, signal);
+  } catch (error) {
+    log.error(events.bodyBroke, { error: error instanceof Error ? error : new Error(String(error)) });
+    return "unreadable";
+  }
 }
 
 function hopOf(attempt: PlannedAttempt, session: ClientSession | null, address: string | null): Hop {

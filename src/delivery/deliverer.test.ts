@@ -95,11 +95,12 @@ async function deliver(
   by: ReturnType<typeof deliverer>,
   recipients: readonly string[],
   parameters = {},
+  { signal = new AbortController().signal, body: sent = body }: { signal?: AbortSignal; body?: Body } = {},
 ): Promise<readonly Outcome[]> {
   const message = fixtureMessage(recipients, parameters);
   const destination = message.recipients[0] ? by.destination(message.recipients[0].mailbox) : "";
-  const job = { message, recipients: message.recipients, destination, body };
-  return await by.deliver(job, new AbortController().signal);
+  const job = { message, recipients: message.recipients, destination, body: sent };
+  return await by.deliver(job, signal);
 }
 
 const brief = (outcome: Outcome | undefined): string => {
@@ -133,6 +134,47 @@ test("recipients of one message share a transaction, and each has a fate of its 
   assert.deepEqual([first.hop.host, first.hop.address, first.hop.tls], ["a.test", "127.0.0.2", null]);
   assert.equal(mx.lines.filter((line) => line === "DATA").length, 1);
   assert.ok(mx.lines.includes("Subject: x\r\n\r\n..dot"));
+});
+
+test("a stored body that breaks in the second transaction takes nothing from those served by the first", async (t) => {
+  const mx = await peer(t, "127.0.0.2", 0, taking());
+  let reads = 0;
+  const breaking: Body = {
+    size: octets.length,
+    chunks() {
+      if (++reads > 1) throw new Error("the disk is gone");
+      return [octets];
+    },
+  };
+  const names = Array.from({ length: 101 }, (_, n) => `a${n}@d.test`);
+  const outcomes = await deliver(deliverer(t, mx.port, twoHosts()), names, {}, { body: breaking });
+  assert.deepEqual(new Set(outcomes.slice(0, 100).map(brief)), new Set(["delivered"]));
+  assert.deepEqual(outcomes.slice(100).map(brief), ["deferred message 4.3.0"]);
+});
+
+test("a refusal is no last word while a host is left that was not asked: out of time, or stopped", async (t) => {
+  const stop = new AbortController();
+  const refusing = taking((line) => (line === "connect" ? "554 no" : undefined));
+  const mx = await peer(t, "127.0.0.2", 0, refusing);
+  const late = await deliver(deliverer(t, mx.port, twoHosts(), { budget: 0 }), ["a@d.test"]);
+  assert.deepEqual(late.map(brief), ["deferred connection 4.4.1"]);
+  const stopping = await peer(t, "127.0.0.4", 0, (line) => {
+    if (line === "connect") setImmediate(() => stop.abort());
+    return refusing(line);
+  });
+  const resolver = fakeResolver({
+    "d.test": {
+      mx: [
+        { preference: 1, exchange: "c.test" },
+        { preference: 2, exchange: "b.test" },
+      ],
+    },
+    "c.test": { a: ["127.0.0.4"] },
+    "b.test": { a: ["127.0.0.3"] },
+  });
+  const by = deliverer(t, stopping.port, resolver);
+  const [stopped] = await deliver(by, ["a@d.test"], {}, { signal: stop.signal });
+  assert.equal(stopped?.kind, "deferred");
 });
 
 test("a host that is closed, refuses or breaks is followed by the next", async (t) => {

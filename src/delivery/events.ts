@@ -4,14 +4,14 @@ export const events = {
   hostFailed: "delivery.host.failed",
   /** A transaction ended at a host: with `host`, `address`, `tls`, `rule`, `accepted`, `refused`. */
   transaction: "delivery.transaction",
+  /** The stored body could not be read while it was sent: with `error`. */
+  bodyBroke: "delivery.body.broke",
   /** A mailbox was written: with `recipient`, `file`. */
   stored: "delivery.maildir.stored",
   /** A mailbox could not be written: with `recipient`, `path`, `error`. */
   storeFailed: "delivery.maildir.failed",
   /** Mail was thrown away as configured: with `recipient`. */
   discarded: "delivery.discarded",
-  /** A report was written: with `id`, `to`, `recipients`. */
+  /** A report was written: with `id`, `to`, `actions`, `recipients`. */
   reported: "delivery.report.written",
-  /** No report may be sent for this failure: with `reason`, `recipients`. */
-  unreported: "delivery.report.none",
 } as const;

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { type Random, shuffle } from "../base/index.ts";
-import type { MxRecord, Resolver } from "../net/index.ts";
+import type { DnsAnswer, MxRecord, Resolver } from "../net/index.ts";
 import type { DeliveryProblem } from "../queue/index.ts";
 import { literalAddress } from "../smtp/index.ts";
 import { isLiteral } from "./route.ts";
@@ -39,7 +39,12 @@ export interface HostLookupContext {
   isSelf(address: string, port: number): boolean;
 }
 
-type Found = { readonly addresses: readonly string[]; readonly failed: boolean; readonly secure: boolean };
+interface Found {
+  readonly addresses: readonly string[];
+  /** What DNS said where a lookup failed, null where none did. */
+  readonly failure: string | null;
+  readonly secure: boolean;
+}
 
 /**
  * Finds the hosts for a domain (A-labels, or an address literal): RFC 5321 §5.1, null MX RFC 7505. A failed MX lookup defers and
@@ -50,7 +55,7 @@ export async function lookUpExchangers(domain: string, context: HostLookupContex
   const answer = await context.resolver.mx(domain);
   switch (answer.kind) {
     case "failed":
-      return problem("deferred", "4.4.3", `the MX lookup for ${domain} failed: ${answer.reason} (${answer.detail})`);
+      return problem("deferred", "4.4.3", `the MX lookup for ${domain} failed: ${answer.reason}`);
     case "noName":
       return problem("failed", "5.1.2", `the domain ${domain} does not exist`);
     case "noData":
@@ -65,7 +70,14 @@ export async function lookUpHost(host: string, context: HostLookupContext): Prom
   const found = isIP(host) === 0 ? await addressesOf(host, context) : known(host);
   if (found.addresses.length === 0) {
     // A configured host without an address is the operator's to repair, so that mail waits for it.
-    return problem("deferred", found.failed ? "4.4.3" : "4.4.4", `no address is known for the configured host ${host}`);
+    if (found.failure !== null) {
+      return problem(
+        "deferred",
+        "4.4.3",
+        `the address lookup for the configured host ${host} failed: ${found.failure}`,
+      );
+    }
+    return problem("deferred", "4.4.4", `the configured host ${host} has no address record in DNS`);
   }
   if (found.addresses.some((address) => context.isSelf(address, context.port))) {
     return problem("deferred", "4.3.5", `the configured host ${host} port ${context.port} is this server itself`);
@@ -74,7 +86,7 @@ export async function lookUpHost(host: string, context: HostLookupContext): Prom
 }
 
 function known(address: string): Found {
-  return { addresses: [address], failed: false, secure: true };
+  return { addresses: [address], failure: null, secure: true };
 }
 
 function literalHost(domain: string, context: HostLookupContext): HostLookup {
@@ -89,7 +101,9 @@ async function implicitExchanger(domain: string, secure: boolean, context: HostL
   if (domain === context.hostname.toLowerCase()) return loop(domain);
   const found = await addressesOf(domain, context);
   if (found.addresses.length === 0) {
-    if (found.failed) return problem("deferred", "4.4.3", `the address lookup for ${domain} failed`);
+    if (found.failure !== null) {
+      return problem("deferred", "4.4.3", `the address lookup for ${domain} failed: ${found.failure}`);
+    }
     return problem("failed", "5.4.4", `the domain ${domain} has neither MX nor address records`);
   }
   if (found.addresses.some((address) => context.isSelf(address, context.port))) return loop(domain);
@@ -113,16 +127,20 @@ async function exchangers(
   const own = ownPreference(ordered, found, context);
   const hosts: MailHost[] = [];
   const unresolved: string[] = [];
+  const failures: string[] = [];
   for (const [i, record] of bounded.entries()) {
     const host = found[i];
     // RFC 5321 §5.1: this host's own preference and all worse ones would send the mail in a circle.
     if (host === undefined || record.preference >= own) continue;
     if (host.addresses.length > 0) hosts.push({ name: record.exchange, addresses: host.addresses });
-    else if (host.failed) unresolved.push(record.exchange);
+    else if (host.failure !== null) {
+      unresolved.push(record.exchange);
+      failures.push(`${record.exchange}: ${host.failure}`);
+    }
   }
   if (hosts.length > 0) return { kind: "hosts", hosts, unresolved, secure };
   if (unresolved.length > 0) {
-    return problem("deferred", "4.4.3", `the address lookup failed for ${unresolved.join(", ")}`);
+    return problem("deferred", "4.4.3", `the address lookup failed for ${failures.join("; ")}`);
   }
   if (own !== Number.POSITIVE_INFINITY) return loop(domain);
   return problem("failed", "5.4.4", `no mail exchanger of ${domain} has an address`);
@@ -158,9 +176,13 @@ async function addressesOf(name: string, context: HostLookupContext): Promise<Fo
   );
   return {
     addresses: addresses.slice(0, MAX_ADDRESSES),
-    failed: six.kind === "failed" || four.kind === "failed",
+    failure: failureOf(four) ?? failureOf(six),
     secure: six.kind !== "failed" && six.secure && four.kind !== "failed" && four.secure,
   };
+}
+
+function failureOf(answer: DnsAnswer<string>): string | null {
+  return answer.kind === "failed" ? answer.reason : null;
 }
 
 /** IPv6 and IPv4 in turn, so that a broken family costs one head start and not a timeout each (RFC 8305 §4). */

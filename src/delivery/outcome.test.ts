@@ -10,7 +10,6 @@ import {
   fromProblem,
   fromResult,
   isHandshakeFailure,
-  isStaleSession,
   isTooManyRecipients,
   requireTlsFailure,
 } from "./outcome.ts";
@@ -58,9 +57,9 @@ const refusals: readonly [Stage, number, string | null, string][] = [
   ["mail", 451, "4.3.5", "deferred host 4.3.5 +"],
   ["end", 452, "4.3.1", "deferred host 4.3.1 +"],
   ["mail", 421, null, "deferred host 4.3.2 +"],
-  ["rcpt", 421, "4.7.0", "deferred host 4.7.0 +"],
-  ["data", 421, null, "deferred host 4.3.2 +"],
-  ["end", 421, null, "deferred host 4.3.2 +"],
+  ["rcpt", 421, "4.7.0", "deferred connection 4.7.0 +"],
+  ["data", 421, null, "deferred connection 4.3.2 +"],
+  ["end", 421, null, "deferred connection 4.3.2 +"],
   ["greeting", 554, null, "failed host 5.0.0 +"],
   ["greeting", 554, "5.7.1", "failed host 5.7.1 +"],
   ["greeting", 421, null, "deferred host 4.3.2 +"],
@@ -134,23 +133,6 @@ test("a connection lost after the end of data is neither success nor a reason to
   const problem = { kind: "closed", stage: "end" } as const;
   assert.equal(summary(fromResult({ kind: "broken", problem, uncertain: true }, HOP)), "deferred connection 4.4.2");
   assert.equal(summary(fromResult({ kind: "broken", problem, uncertain: false }, HOP)), "deferred connection 4.4.2 +");
-});
-
-test("only silence or 421 to MAIL shows that an idle session was dead", () => {
-  const broken = (problem: ClientProblem, uncertain = false): RecipientResult => ({
-    kind: "broken",
-    problem,
-    uncertain,
-  });
-  assert.ok(isStaleSession(broken({ kind: "closed", stage: "mail" })));
-  assert.ok(isStaleSession(broken(network("reset", "mail"))));
-  assert.ok(isStaleSession(refused("mail", 421)));
-  assert.ok(!isStaleSession(refused("mail", 451)));
-  assert.ok(!isStaleSession(refused("rcpt", 421)));
-  assert.ok(!isStaleSession(broken({ kind: "closed", stage: "rcpt" })));
-  assert.ok(!isStaleSession(broken({ kind: "timeout", stage: "mail" })));
-  assert.ok(!isStaleSession(broken({ kind: "closed", stage: "mail" }, true)));
-  assert.ok(!isStaleSession({ kind: "accepted", reply: reply(250, null, "ok") }));
 });
 
 test("too many recipients is told from a full mailbox", () => {

@@ -55,15 +55,17 @@ function fromRefusal(stage: Stage, reply: Reply, hop: Hop, local: boolean): Find
     return { outcome: failed(stage === "rcpt" ? "recipient" : "message", problem, hop), tryNext: false };
   }
   if (isHostTrouble(stage, reply)) return { outcome: deferred("host", problem, hop), tryNext: true };
+  // A host that hangs up on one message or recipient may be glad to take others; one that is leaving says so to the next, too.
+  if (reply.code === 421) return { outcome: deferred("connection", problem, hop), tryNext: true };
   return { outcome: deferred(stage === "rcpt" ? "recipient" : "message", problem, hop), tryNext: false };
 }
 
 /**
- * 421 is always the host's; so is trouble of its mail system (X.3.x save "too big", RFC 3463 §3.4) and 452 at MAIL, where no
+ * 421 before a recipient is named is the host's; so is trouble of its mail system (X.3.x save "too big", RFC 3463 §3.4) and 452 at MAIL, where no
  * recipient is at fault yet.
  */
 function isHostTrouble(stage: Stage, reply: Reply): boolean {
-  if (reply.code === 421) return true;
+  if (reply.code === 421) return stage === "mail";
   if (stage === "rcpt") return false;
   if (reply.status === null) return reply.code === 452 && stage === "mail";
   return reply.status.subject === 3 && reply.status.detail !== 4;
@@ -89,15 +91,10 @@ export function isTooManyRecipients(result: RecipientResult): boolean {
   return result.reply.status === null || isTooMany(result.reply.status);
 }
 
-/**
- * The session was idle in the pool and died before it said anything to MAIL: that tells nothing of the host, which is asked
- * once more on a new connection.
- */
-export function isStaleSession(result: RecipientResult): boolean {
-  if (result.kind === "refused") return result.stage === "mail" && result.reply.code === 421;
-  if (result.kind !== "broken" || result.uncertain) return false;
-  const { problem } = result;
-  return (problem.kind === "closed" || problem.kind === "network") && problem.stage === "mail";
+/** The octets to be sent could not be read here: nothing is wrong with any host. */
+export function unreadableBody(hop: Hop): Finding {
+  const problem = { text: "the stored message could not be read, as told in the log", reply: null, status: "4.3.0" };
+  return { outcome: deferred("message", problem, hop), tryNext: false };
 }
 
 /** A failed handshake, after which a clear-text connection may still work. */
@@ -118,6 +115,12 @@ export function requireTlsFailure(problem: ClientProblem, hop: Hop): Finding | n
   const { text } = describeProblem(problem, hop.host);
   const said = `${text}; the message demands REQUIRETLS`;
   return { outcome: failed("message", { text: said, reply: null, status: "5.7.10" }, hop), tryNext: true };
+}
+
+/** The time for one attempt is over before this host's turn came. */
+export function outOfTime(host: string): Outcome {
+  const problem = { text: `no time was left to try ${host}`, reply: null, status: "4.4.1" };
+  return { kind: "deferred", scope: "connection", problem, hop: null };
 }
 
 /** We are stopping: nothing is known and nothing was done. */

@@ -2,7 +2,7 @@ import { later } from "../base/index.ts";
 import type { Outcome } from "../queue/index.ts";
 import { type AttemptContext, attemptHost, type Load } from "./attempt.ts";
 import type { HostLookup } from "./mx.ts";
-import { aborted, combine, isHandshakeFailure } from "./outcome.ts";
+import { aborted, combine, isHandshakeFailure, outOfTime } from "./outcome.ts";
 import { clearTextRound, type Plan, type PlannedAttempt, type PlanRequest, planAttempts } from "./plan.ts";
 
 /** What a delivery to hosts needs to know, beyond what DNS says. */
@@ -58,8 +58,13 @@ class Round {
     const { dialling, signal } = this.#context;
     for (const [i, attempt] of attempts.entries()) {
       const places = this.#waiting();
-      if (places.length === 0 || signal.aborted) break;
-      if (i > 0 && dialling.clock.now() >= this.#until) break;
+      if (places.length === 0) break;
+      const late = i > 0 && dialling.clock.now() >= this.#until;
+      if (signal.aborted || late) {
+        // Heard from all hosts or not: while one is left to be asked, no refusal of another is the last word.
+        for (const place of places) at(this.#heard, place).push(signal.aborted ? aborted() : outOfTime(attempt.host));
+        break;
+      }
       const { load } = this.#request;
       const recipients = places.map((place) => at(load.recipients, place));
       const result = await attemptHost(attempt, { ...load, recipients }, this.#context);
