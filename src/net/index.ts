@@ -8,6 +8,8 @@ export * from "./connect.ts";
 export { createResolver, type ResolverOptions } from "./dns.ts";
 export { reverseName } from "./ip-address.ts";
 export * from "./listen.ts";
+export * from "./networks.ts";
+export * from "./proxied.ts";
 export * from "./resolver.ts";
 export * from "./stream.ts";
 export * from "./tls-client.ts";

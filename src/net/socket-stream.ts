@@ -139,6 +139,14 @@ export function clearStream(socket: Socket): ClearStream | null {
   );
 }
 
+/** A clear-text stream over a socket that was released, between ends that another told. */
+export function relayedStream(
+  socket: Socket,
+  ends: { readonly peer: Endpoint; readonly local: Endpoint },
+): ClearStream {
+  return new SocketStream(socket, ends, null);
+}
+
 /** A stream over a TLS socket whose handshake is done. `below` is the clear-text stream it was made from. */
 export function tlsStream(socket: Socket, below: ClearStream, tls: TlsInfo): Stream {
   return new SocketStream(socket, below, tls);

@@ -8,24 +8,42 @@ function admission(connections: number, connectionsPerAddress: number): Admissio
 
 test("one address takes no more than its share, and gives it back once", () => {
   const places = admission(10, 2);
-  const leave = places.enter("192.0.2.1");
-  assert.ok(leave !== null);
+  const place = places.enter("192.0.2.1");
+  assert.ok(place !== null);
   assert.ok(places.enter("192.0.2.1") !== null);
   assert.equal(places.enter("192.0.2.1"), null);
   assert.ok(places.enter("192.0.2.2") !== null);
-  leave();
-  leave();
+  place.leave();
+  place.leave();
   assert.ok(places.enter("192.0.2.1") !== null);
   assert.equal(places.enter("192.0.2.1"), null);
 });
 
 test("all together take no more than there are", () => {
   const places = admission(2, 10);
-  const leave = places.enter("192.0.2.1");
+  const place = places.enter("192.0.2.1");
   assert.ok(places.enter("192.0.2.2") !== null);
   assert.equal(places.enter("192.0.2.3"), null);
-  leave?.();
+  place?.leave();
   assert.ok(places.enter("192.0.2.3") !== null);
+});
+
+test("who comes by a proxy is counted in all at once, and by its own address when that is known", () => {
+  const places = admission(3, 1);
+  const first = places.enter(null);
+  const second = places.enter(null);
+  assert.ok(first !== null && second !== null);
+  assert.equal(first.move("192.0.2.1"), true);
+  assert.equal(second.move("192.0.2.1"), false);
+  assert.equal(places.enter("192.0.2.1"), null);
+  assert.equal(first.move("192.0.2.1"), true, "it has that place already");
+  assert.equal(first.move("192.0.2.2"), true);
+  assert.equal(second.move("192.0.2.1"), true);
+  assert.ok(places.enter(null) !== null);
+  assert.equal(places.enter(null), null);
+  second.leave();
+  assert.equal(second.move("192.0.2.9"), false, "a place given back is nobody's");
+  assert.ok(places.enter("192.0.2.1") !== null);
 });
 
 const groups: readonly (readonly [first: string, second: string, same: boolean])[] = [

@@ -1,3 +1,11 @@
+/** One connection, counted. */
+export interface Place {
+  /** Counts it under this address from now on; false, and nothing has changed, where that address has all it may have. */
+  move(address: string): boolean;
+  /** Gives the place back. A second call does nothing. */
+  leave(): void;
+}
+
 /** Counts the connections of each address and in all, so that one peer cannot take every place. */
 export class Admission {
   readonly #inAll: number;
@@ -10,23 +18,42 @@ export class Admission {
     this.#perAddress = limits.connectionsPerAddress;
   }
 
-  /** Takes a place for `address`; null where there is none left. The place is given back by calling the result, once. */
-  enter(address: string): (() => void) | null {
-    const key = addressGroup(address);
-    const count = this.#counts.get(key) ?? 0;
-    if (this.#total >= this.#inAll || count >= this.#perAddress) return null;
+  /**
+   * Takes a place for `address`; null where there is none left. With a null address it counts in all only: a proxy brings the
+   * clients of many addresses, and each is counted by `Place.move` when it is known.
+   */
+  enter(address: string | null): Place | null {
+    if (this.#total >= this.#inAll) return null;
+    let key: string | null = null;
+    const take = (wanted: string | null): boolean => {
+      if (wanted === key) return true;
+      if (wanted !== null && !this.#take(wanted)) return false;
+      if (key !== null) this.#give(key);
+      key = wanted;
+      return true;
+    };
+    if (!take(address === null ? null : addressGroup(address))) return null;
     this.#total++;
-    this.#counts.set(key, count + 1);
     let held = true;
-    return () => {
-      if (!held) return;
-      held = false;
-      this.#leave(key);
+    return {
+      move: (to) => held && take(addressGroup(to)),
+      leave: () => {
+        if (!held) return;
+        held = false;
+        this.#total--;
+        if (key !== null) this.#give(key);
+      },
     };
   }
 
-  #leave(key: string): void {
-    this.#total--;
+  #take(key: string): boolean {
+    const count = this.#counts.get(key) ?? 0;
+    if (count >= this.#perAddress) return false;
+    this.#counts.set(key, count + 1);
+    return true;
+  }
+
+  #give(key: string): void {
     const count = (this.#counts.get(key) ?? 1) - 1;
     if (count > 0) this.#counts.set(key, count);
     else this.#counts.delete(key);

@@ -17,6 +17,8 @@ export type Upgrade = (stream: ClearStream) => Promise<Result<Stream, NetProblem
 export interface ConnectionOptions {
   readonly stream: ClearStream;
   readonly sessionId: string;
+  /** The proxy that brought the client, null where it came by itself. */
+  readonly proxy: string | null;
   readonly hostname: Domain;
   readonly mode: TlsMode;
   /** Null where there is no certificate. */
@@ -46,8 +48,9 @@ export class Connection {
   }
 
   start(): void {
-    const { stream, mode, log } = this.#options;
-    log.info(events.opened, { peer: stream.peer.address, port: stream.peer.port, local: stream.local.port });
+    const { stream, mode, proxy, log } = this.#options;
+    const { peer, local } = stream;
+    log.info(events.opened, { peer: peer.address, port: peer.port, local: local.port, ...(proxy && { proxy }) });
     if (mode === "implicit") void this.#secure(stream, openSession);
     else this.#exchangeOver(stream, openSession(this.#settings(false)));
   }

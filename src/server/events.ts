@@ -4,6 +4,8 @@ export const events = {
   opened: "session.opened",
   /** A connection beyond a limit was turned away. */
   turnedAway: "session.turned-away",
+  /** No PROXY header, or a broken one, came from a peer that owes one. */
+  proxyFailed: "session.proxy-failed",
   /** A TLS handshake was done. */
   secured: "session.secured",
   tlsFailed: "session.tls-failed",

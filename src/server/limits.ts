@@ -33,6 +33,8 @@ export interface ServerLimits {
   readonly body: number;
   /** Octets a second that a long body must reach on the whole. */
   readonly bodyRate: number;
+  /** Time for a proxy to send its whole PROXY header; its specification asks for 3 seconds at least. */
+  readonly proxyHeader: number;
   /** Time for a TLS handshake. */
   readonly handshake: number;
   /**
@@ -64,6 +66,7 @@ export const defaultLimits: ServerLimits = {
   bodyBlock: 3 * MINUTE,
   body: 10 * MINUTE,
   bodyRate: 1024,
+  proxyHeader: 5 * SECOND,
   handshake: 30 * SECOND,
   service: 4 * MINUTE,
   write: 2 * MINUTE,

@@ -5,13 +5,14 @@ import {
   type Listener,
   listen,
   type NetProblem,
+  readProxyHeader,
   ServerTls,
   type ServerTlsOptions,
   systemClock,
   upgradeServer,
 } from "../net/index.ts";
 import { type BareNewlines, type Domain, formatReply, parseDomain } from "../smtp/index.ts";
-import { Admission } from "./admission.ts";
+import { Admission, type Place } from "./admission.ts";
 import { Connection, type TlsMode, type Upgrade } from "./connection.ts";
 import { events } from "./events.ts";
 import { defaultLimits, type ServerLimits } from "./limits.ts";
@@ -28,6 +29,11 @@ export interface Service {
   readonly bareNewlines?: BareNewlines;
   /** Refuse a peer that talks before the greeting (RFC 5321 §3.1); default true. */
   readonly refuseEarlyTalk?: boolean;
+  /**
+   * Peers that are proxies, by their IP address: from them a PROXY header (version 1 or 2) is demanded before anything else,
+   * and the client that it names is the client. From all others a header is junk. Default: nobody. See `inNetworks`.
+   */
+  readonly proxy?: (address: string) => boolean;
 }
 
 export interface ListenerOptions extends Service {
@@ -105,6 +111,8 @@ class SmtpServer implements Server {
   readonly #nextId: () => string;
   readonly #admission: Admission;
   readonly #connections = new Set<Connection>();
+  /** Connections of proxies whose header has not come. */
+  readonly #headers = new Set<ClearStream>();
   #listeners: Listener[] = [];
   #stopping: Promise<void> | null = null;
   #emptied: (() => void) | null = null;
@@ -150,16 +158,39 @@ class SmtpServer implements Server {
       this.#turnAway(stream, service, replies.shuttingDown);
       return;
     }
-    const leave = this.#admission.enter(stream.peer.address);
-    if (leave === null) {
-      this.#log.warn(events.turnedAway, { peer: stream.peer.address });
-      this.#turnAway(stream, service, replies.tooManyConnections);
-      return;
-    }
+    if (service.proxy?.(stream.peer.address) === true) return void this.#serveProxied(stream, service);
+    const place = this.#admission.enter(stream.peer.address);
+    if (place === null) this.#turnAwayCrowd(stream, service);
+    else this.#connect(stream, service, place, null);
+  }
+
+  /** Until its header is read, a proxied connection is nobody's: it counts in all only, and a stop ends it. */
+  async #serveProxied(stream: ClearStream, service: Service): Promise<void> {
+    const place = this.#admission.enter(null);
+    if (place === null) return this.#turnAwayCrowd(stream, service);
+    const proxy = stream.peer.address;
+    this.#headers.add(stream);
+    const read = await readProxyHeader(stream, this.#limits.proxyHeader);
+    this.#headers.delete(stream);
+    if (!read.ok) {
+      place.leave();
+      this.#log.warn(events.proxyFailed, { proxy, kind: read.error.kind, detail: read.error.detail });
+    } else if (this.#stopping !== null) {
+      place.leave();
+      this.#turnAway(read.value, service, replies.shuttingDown);
+    } else if (!place.move(read.value.peer.address)) {
+      place.leave();
+      this.#turnAwayCrowd(read.value, service);
+    } else this.#connect(read.value, service, place, proxy);
+  }
+
+  /** `proxy`: the address of the peer that brought it, null for one that came by itself. */
+  #connect(stream: ClearStream, service: Service, place: Place, proxy: string | null): void {
     const sessionId = this.#nextId();
     const connection = new Connection({
       stream,
       sessionId,
+      proxy,
       hostname: this.#hostname,
       mode: service.tls,
       upgrade: this.#upgrade,
@@ -170,7 +201,7 @@ class SmtpServer implements Server {
       clock: this.#clock,
       log: this.#log.child({ session: sessionId }),
       closed: () => {
-        leave();
+        place.leave();
         this.#connections.delete(connection);
         if (this.#connections.size === 0) this.#emptied?.();
       },
@@ -189,6 +220,7 @@ class SmtpServer implements Server {
     const emptied = new Promise<void>((resolve) => {
       this.#emptied = resolve;
     });
+    for (const stream of this.#headers) stream.destroy();
     for (const connection of [...this.#connections]) connection.stop();
     if (this.#connections.size > 0) {
       const timer = this.#clock.after(grace, () => this.#cut());
@@ -202,6 +234,11 @@ class SmtpServer implements Server {
   #cut(): void {
     for (const connection of [...this.#connections]) connection.destroy();
     this.#emptied?.();
+  }
+
+  #turnAwayCrowd(stream: ClearStream, service: Service): void {
+    this.#log.warn(events.turnedAway, { peer: stream.peer.address });
+    this.#turnAway(stream, service, replies.tooManyConnections);
   }
 
   /** The cheapest refusal there is: no session, no policy. In implicit TLS even a reply would cost a handshake. */
