@@ -3,7 +3,7 @@ import { beforeEach, test } from "node:test";
 import { concatBytes, DAY, decodeUtf8, encodeUtf8, instant, type Log, type LogFields, unwrap } from "../base/index.ts";
 import { type AcceptedMessage, createMemoryStore, type Draft, type QueueStore, StoreError } from "../queue/index.ts";
 import type { Client, MessageSink, Transaction } from "../server/index.ts";
-import { parseMailbox } from "../smtp/index.ts";
+import { parseMailbox, type Reply } from "../smtp/index.ts";
 import { fakeClock } from "../testing/index.ts";
 import { events } from "./events.ts";
 import { createReceiver, type ReceiverOptions } from "./receive.ts";
@@ -65,8 +65,13 @@ async function take(
 
 async function send(sink: MessageSink, ...chunks: string[]): Promise<number> {
   for (const chunk of chunks) await sink.write(encodeUtf8(chunk));
-  const { code } = await sink.finish();
-  return code;
+  return (await finish(sink)).code;
+}
+
+/** The one reply that is for all recipients. */
+async function finish(sink: MessageSink): Promise<Reply> {
+  const reply = await sink.finish();
+  return "code" in reply ? reply : assert.fail("a reply for each recipient");
 }
 
 async function bodyOf(accepted: AcceptedMessage | undefined): Promise<string> {
@@ -141,7 +146,7 @@ test("AUTH= is believed of who logged in alone, and counts as AUTH=<> of everybo
 
 test("the reply names the queue id", async () => {
   const sink = await take();
-  const reply = await sink.finish();
+  const reply = await finish(sink);
   assert.deepEqual(reply.status, { class: 2, subject: 0, detail: 0 });
   assert.ok(reply.lines[0]?.endsWith(offered[0]?.message.id ?? "none"));
 });

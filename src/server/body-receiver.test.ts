@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { concatBytes, decodeUtf8Lenient, encodeUtf8 } from "../base/index.ts";
-import { type Reply, reply } from "../smtp/index.ts";
+import { DataDecoder, type Reply, reply } from "../smtp/index.ts";
 import { type BodyEnd, type BodyOptions, BodyReceiver } from "./body-receiver.ts";
 
 const taken = reply(250, "2.0.0", "Ok");
@@ -23,15 +23,14 @@ function receiver(
       },
       abort: () => void seen.calls.push("abort"),
     },
-    bareNewlines: "refuse",
+    decoder: new DataDecoder({ bareNewlines: "refuse", maxLine: 50 }),
     maxSize: 100,
-    maxLine: 50,
     discard: 100,
     failed: () => seen.failures++,
     resumed: () => {},
     ended: (end, rest) => {
       seen.ends.push(end);
-      seen.rest = decodeUtf8Lenient(rest);
+      seen.rest = decodeUtf8Lenient(concatBytes(rest));
     },
     ...over,
   });

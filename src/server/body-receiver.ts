@@ -1,28 +1,31 @@
-import { type BareNewlines, DataDecoder, type DataProblem, type Reply } from "../smtp/index.ts";
+import { assert, EMPTY } from "../base/index.ts";
+import { ChunkDecoder, type DataDecoder, type DataProblem, type Reply } from "../smtp/index.ts";
 import type { MessageSink } from "./policy.ts";
+import type { Chunk } from "./state.ts";
 
-/** How a body ended, and what followed its end mark. */
+/** How a body ended, or a piece of it. */
 export type BodyEnd =
-  | { readonly kind: "taken"; readonly reply: Reply }
+  | { readonly kind: "taken"; readonly reply: Reply | readonly Reply[] }
+  /** A chunk is whole that is not the last. */
+  | { readonly kind: "chunk" }
   | { readonly kind: "refused"; readonly problem: DataProblem | "tooBig" | "failed" }
   /** The end of a refused body did not come within `discard` octets. */
   | { readonly kind: "endless" };
 
 export interface BodyOptions {
   readonly sink: MessageSink;
-  readonly bareNewlines: BareNewlines;
+  /** Finds the end: of a body that comes by DATA, or of a chunk. */
+  readonly decoder: DataDecoder | ChunkDecoder;
   /** Octets of the decoded body. */
   readonly maxSize: number;
-  /** Octets of one line. */
-  readonly maxLine: number;
   /** Octets read past `maxSize` in search of the end. */
   readonly discard: number;
   /** Told of what the sink threw. */
   readonly failed: (error: unknown) => void;
   /** The sink lets go again after `push` returned with `waiting` true. */
   readonly resumed: () => void;
-  /** Called once, unless aborted. */
-  readonly ended: (end: BodyEnd, rest: Uint8Array) => void;
+  /** Called once for the body, unless aborted, and once for each chunk before its last. `rest` is what stood behind. */
+  readonly ended: (end: BodyEnd, rest: readonly Uint8Array[]) => void;
 }
 
 /**
@@ -32,7 +35,9 @@ export interface BodyOptions {
  */
 export class BodyReceiver {
   readonly #options: BodyOptions;
-  readonly #decoder: DataDecoder;
+  readonly #decoder: DataDecoder | ChunkDecoder;
+  /** The end that is looked for is that of the body. */
+  #last = true;
   #input: Uint8Array[] = [];
   #chunks: readonly Uint8Array[] = [];
   #nextChunk = 0;
@@ -40,11 +45,12 @@ export class BodyReceiver {
   #problem: DataProblem | "tooBig" | "failed" | null = null;
   #received = 0;
   #waiting = false;
+  #flushed = false;
   #over = false;
 
   constructor(options: BodyOptions) {
     this.#options = options;
-    this.#decoder = new DataDecoder({ bareNewlines: options.bareNewlines, maxLine: options.maxLine });
+    this.#decoder = options.decoder;
   }
 
   /** True while a promise of the sink is open. */
@@ -55,6 +61,16 @@ export class BodyReceiver {
   /** Octets received so far, end mark and stuffing included. */
   get received(): number {
     return this.#received;
+  }
+
+  /** A chunk of the body comes, beginning with `pieces`. */
+  pushChunk({ size, last }: Chunk, pieces: readonly Uint8Array[]): void {
+    assert(this.#decoder instanceof ChunkDecoder, "chunks have a decoder of their own");
+    this.#decoder.begin(size);
+    this.#last = last;
+    for (const piece of pieces) this.#received += piece.length;
+    this.#input.push(...pieces);
+    this.#run();
   }
 
   push(bytes: Uint8Array): void {
@@ -77,8 +93,11 @@ export class BodyReceiver {
         this.#nextChunk++;
         this.#give(chunk);
       } else if (this.#rest !== null) {
-        this.#finish(this.#rest);
-        return;
+        if (!this.#flushed && this.#last && this.#decoder instanceof ChunkDecoder) this.#flush(this.#decoder);
+        else {
+          this.#finish(this.#rest);
+          return;
+        }
       } else {
         const input = this.#input.shift();
         if (input === undefined) return;
@@ -89,15 +108,24 @@ export class BodyReceiver {
 
   #decode(input: Uint8Array): void {
     const { body, rest } = this.#decoder.push(input);
-    this.#chunks = body;
-    this.#nextChunk = 0;
     this.#rest = rest;
-    const problem = this.#decoder.size > this.#options.maxSize ? "tooBig" : this.#decoder.problem;
-    if (problem !== null) this.#spoil(problem);
+    this.#take(body);
     const endless = this.#received > this.#options.maxSize + this.#options.discard;
     // A body of nothing but stuffed dots is twice its decoded size and still good: only a spoiled one can be endless.
-    if (endless && rest === null && this.#problem !== null)
-      this.#end({ kind: "endless" }, input.subarray(input.length));
+    if (endless && rest === null && this.#problem !== null) this.#end({ kind: "endless" }, EMPTY);
+  }
+
+  /** What a decoder holds back until no chunk can follow any more. */
+  #flush(decoder: ChunkDecoder): void {
+    this.#flushed = true;
+    this.#take(decoder.end());
+  }
+
+  #take(body: readonly Uint8Array[]): void {
+    this.#chunks = body;
+    this.#nextChunk = 0;
+    const problem = this.#decoder.size > this.#options.maxSize ? "tooBig" : this.#decoder.problem;
+    if (problem !== null) this.#spoil(problem);
   }
 
   #give(chunk: Uint8Array): void {
@@ -128,14 +156,20 @@ export class BodyReceiver {
       this.#end({ kind: "refused", problem: this.#problem }, rest);
       return;
     }
+    if (!this.#last) {
+      this.#rest = null;
+      this.#options.ended({ kind: "chunk" }, this.#behind(rest));
+      return;
+    }
     // From here on the sink is finished: no abort may follow, whatever becomes of the peer.
     this.#over = true;
-    const taken = (reply: Reply) => this.#options.ended({ kind: "taken", reply }, rest);
+    const taken = (reply: Reply | readonly Reply[]) =>
+      this.#options.ended({ kind: "taken", reply }, this.#behind(rest));
     const failed = (error: unknown) => {
       this.#options.failed(error);
-      this.#options.ended({ kind: "refused", problem: "failed" }, rest);
+      this.#options.ended({ kind: "refused", problem: "failed" }, this.#behind(rest));
     };
-    let reply: Reply | Promise<Reply>;
+    let reply: ReturnType<MessageSink["finish"]>;
     try {
       reply = this.#options.sink.finish();
     } catch (error) {
@@ -158,7 +192,14 @@ export class BodyReceiver {
 
   #end(end: BodyEnd, rest: Uint8Array): void {
     this.#over = true;
-    this.#options.ended(end, rest);
+    this.#options.ended(end, this.#behind(rest));
+  }
+
+  /** What stood behind the end, and what came since. */
+  #behind(rest: Uint8Array): readonly Uint8Array[] {
+    const input = this.#input;
+    this.#input = [];
+    return [rest, ...input];
   }
 
   #fail(error: unknown): void {

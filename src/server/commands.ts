@@ -8,6 +8,7 @@ import {
   readRcptParameters,
   type Verb,
 } from "../smtp/index.ts";
+import { onChunk } from "./chunks.ts";
 import type { MailRequest, RecipientRequest } from "./policy.ts";
 import * as replies from "./replies.ts";
 import type { CommandPhase, State, Step, Talk } from "./state.ts";
@@ -17,9 +18,12 @@ import { verbs } from "./verbs.ts";
 type Of<V extends Verb> = Command & { readonly verb: V };
 
 /** A command in its turn: first the verb table, then the verb's own checks, then the policy where it has a say. */
-export function onCommand(state: State, at: CommandPhase, command: Command, followed: boolean): Step {
+export function onCommand(state: State, from: CommandPhase, command: Command, followed: boolean): Step {
+  if (command.verb === "BDAT") return onChunk(state, from, command);
+  const at: CommandPhase = from.name === "spoiled" ? { name: "idle", talk: from.talk } : from;
   const rule = verbs[command.verb];
-  if (command.verb === "BDAT") return shut(state, replies.notImplemented); // see `onBadLine`
+  const foreign = foreignHello(state.settings.protocol, command.verb);
+  if (foreign !== null) return fault(state, at, foreign);
   if (!rule.implemented) return fault(state, at, replies.notImplemented);
   const requireTls = at.name === "greeted" ? at.requireTls : at.talk.offer.requireTls;
   if (requireTls && !state.settings.secure && !rule.preTls) return fault(state, at, replies.tlsRequired);
@@ -30,10 +34,17 @@ export function onCommand(state: State, at: CommandPhase, command: Command, foll
   return proceedWith(counted, at, command, followed);
 }
 
-function proceedWith(state: State, at: CommandPhase, command: Command, followed: boolean): Step {
+/** Each protocol has its own hello, so that two that speak different ones notice (RFC 2033 §4.1). */
+function foreignHello(protocol: "smtp" | "lmtp", verb: Verb) {
+  if (protocol === "smtp") return verb === "LHLO" ? replies.notImplemented : null;
+  return verb === "EHLO" || verb === "HELO" ? replies.notInLmtp : null;
+}
+
+function proceedWith(state: State, at: CommandPhase, command: Exclude<Command, Of<"BDAT">>, followed: boolean): Step {
   switch (command.verb) {
     case "EHLO":
     case "HELO":
+    case "LHLO":
       // EHLO ends an open transaction (RFC 5321 §4.1.4), whatever becomes of it.
       return ask(state, resetPhase(at), { kind: "hello", hello: { verb: command.verb, name: command.client } });
     case "STARTTLS":
@@ -56,8 +67,6 @@ function proceedWith(state: State, at: CommandPhase, command: Command, followed:
       return recipient(state, talking(at), command);
     case "DATA":
       return data(state, talking(at), followed);
-    case "LHLO":
-    case "BDAT":
     case "EXPN":
     case "ETRN":
       return fault(state, at, replies.notImplemented);
@@ -75,7 +84,7 @@ function talking(at: CommandPhase): TalkPhase {
 
 /** The phase after the transaction, if there is one, is forgotten. */
 function resetPhase(at: CommandPhase): CommandPhase {
-  return at.name === "transaction" ? { name: "idle", talk: at.talk } : at;
+  return at.name === "greeted" ? at : { name: "idle", talk: at.talk };
 }
 
 /**
@@ -99,7 +108,7 @@ function auth(state: State, at: TalkPhase, command: Of<"AUTH">): Step {
   const { talk } = at;
   if (!talk.offered.has("AUTH")) return fault(state, at, replies.notImplemented);
   if (talk.identity !== null) return fault(state, at, replies.authAlready);
-  if (at.name === "transaction") return fault(state, at, replies.authInTransaction);
+  if (at.name !== "idle") return fault(state, at, replies.authInTransaction);
   const mechanism = command.mechanism.toUpperCase();
   if (!talk.offer.mechanisms.some((offered) => offered.toUpperCase() === mechanism)) {
     return fault(state, at, replies.unknownMechanism);
@@ -120,9 +129,12 @@ export function onResponse(state: State, talk: Talk, mechanism: string, line: Ui
   return ask(state, idle, { kind: "sasl", mechanism, response, first: false });
 }
 
-function mail(state: State, at: TalkPhase, command: Of<"MAIL">): Step {
+function mail(before: State, at: TalkPhase, command: Of<"MAIL">): Step {
   const { talk } = at;
-  if (at.name === "transaction") return fault(state, at, replies.nestedMail);
+  const state: State = { ...before, mails: before.mails + 1 };
+  // RFC 9422: who was told the limit and goes on is told that the connection ends (RFC 5321 §3.8), and comes again.
+  if (state.mails > state.settings.limits.transactions) return shut(state, replies.tooManyTransactions);
+  if (at.name !== "idle") return fault(state, at, replies.nestedMail);
   if (talk.offer.requireAuth && talk.identity === null) return fault(state, at, replies.authRequired);
   const parameters = readMailParameters(command.parameters, talk.offered);
   if (!parameters.ok) return fault(state, at, replies.badParameter(parameters.error));
@@ -138,7 +150,8 @@ function mail(state: State, at: TalkPhase, command: Of<"MAIL">): Step {
 }
 
 function recipient(state: State, at: TalkPhase, command: Of<"RCPT">): Step {
-  if (at.name === "idle") return fault(state, at, replies.mailFirst);
+  if (at.name === "chunking") return fault(state, at, replies.inMessage);
+  if (at.name !== "transaction") return fault(state, at, replies.mailFirst);
   const { talk, transaction } = at;
   const parameters = readRcptParameters(command.parameters, talk.offered);
   if (!parameters.ok) return fault(state, at, replies.badParameter(parameters.error));
@@ -156,9 +169,15 @@ function recipient(state: State, at: TalkPhase, command: Of<"RCPT">): Step {
 
 /** Octets behind DATA and before 354 may be a body, or commands that somebody wants to be one: both are refused. */
 function data(state: State, at: TalkPhase, followed: boolean): Step {
-  if (at.name === "idle") return followed ? shut(state, replies.pipelinedBody) : fault(state, at, replies.mailFirst);
   if (followed) return shut(state, replies.pipelinedBody);
+  // RFC 3030 §2: a message comes by DATA or by BDAT, never by both.
+  if (at.name === "chunking") return fault(state, at, replies.inMessage);
+  if (at.name !== "transaction") return fault(state, at, replies.mailFirst);
   const { transaction } = at;
-  if (transaction.recipients.length === 0) return fault(state, at, replies.noRecipients);
-  return ask(state, at, { kind: "body", transaction });
+  if (transaction.recipients.length === 0) {
+    const lmtp = state.settings.protocol === "lmtp";
+    return fault(state, at, lmtp ? replies.noRecipientsOverLmtp : replies.noRecipients);
+  }
+  if (transaction.parameters.body === "BINARYMIME") return fault(state, at, replies.binaryByData);
+  return ask(state, at, { kind: "body", transaction, chunk: null });
 }

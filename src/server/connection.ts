@@ -21,6 +21,7 @@ export interface ConnectionOptions {
   readonly proxy: string | null;
   readonly hostname: Domain;
   readonly mode: TlsMode;
+  readonly protocol: SessionSettings["protocol"];
   /** Null where there is no certificate. */
   readonly upgrade: Upgrade | null;
   readonly policy: Policy;
@@ -67,9 +68,9 @@ export class Connection {
   }
 
   #settings(secure: boolean): SessionSettings {
-    const { hostname, mode, upgrade, limits } = this.#options;
+    const { hostname, mode, protocol, upgrade, limits } = this.#options;
     const startTls = mode !== "starttls" ? "never" : upgrade === null ? "unavailable" : "offered";
-    return { hostname, secure, startTls, limits };
+    return { hostname, protocol, secure, startTls, limits };
   }
 
   #exchangeOver(stream: Stream, session: State): void {

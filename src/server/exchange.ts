@@ -1,16 +1,16 @@
-import type { Clock, Log, Timer } from "../base/index.ts";
+import type { Clock, Instant, Log, Timer } from "../base/index.ts";
 import type { NetProblem, Stream, StreamHandler } from "../net/index.ts";
 import { type BareNewlines, describeReply, type Reply } from "../smtp/index.ts";
-import { type BodyEnd, BodyReceiver } from "./body-receiver.ts";
+import { Bodies } from "./bodies.ts";
 import { Deadline } from "./deadline.ts";
 import { asError, Decisions } from "./decisions.ts";
 import { events } from "./events.ts";
-import { bodyEvent, endsGroup, Input } from "./input.ts";
+import { endsGroup, Input } from "./input.ts";
 import type { ServerLimits } from "./limits.ts";
 import type { Client, Policy } from "./policy.ts";
 import * as replies from "./replies.ts";
 import { ReplyWriter } from "./reply-writer.ts";
-import { step } from "./session.ts";
+import { keepsBody, step } from "./session.ts";
 import type { Action, Decision, Event, State, Step } from "./state.ts";
 import { Timing } from "./timing.ts";
 
@@ -47,8 +47,8 @@ export class Exchange implements StreamHandler {
   readonly #deadline: Deadline;
   readonly #timing: Timing;
   readonly #decisions: Decisions;
+  readonly #bodies: Bodies;
   #state: State;
-  #body: BodyReceiver | null = null;
   #delay: Timer | null = null;
   #flushSoon: NodeJS.Immediate | null = null;
   /** A decision or a delay is awaited. */
@@ -68,6 +68,18 @@ export class Exchange implements StreamHandler {
     this.#deadline = new Deadline(clock, () => this.#guard(() => this.#onTimeout()));
     this.#timing = new Timing(clock, limits);
     this.#decisions = new Decisions(options.policy, options.client, options.log);
+    this.#bodies = new Bodies({
+      bareNewlines: options.bareNewlines,
+      limits,
+      takeSink: () => this.#decisions.takeSink(),
+      failed: this.#decisions.failed,
+      resumed: () =>
+        this.#guard(() => {
+          this.#timing.blockCame();
+          this.#run();
+        }),
+      ended: (event, rest) => this.#guard(() => this.#onBodyEnd(event, rest)),
+    });
   }
 
   /** Greets, or inside STARTTLS waits for EHLO. */
@@ -100,11 +112,12 @@ export class Exchange implements StreamHandler {
       if (this.#state.phase.name === "connecting" && this.#options.refuseEarlyTalk) {
         return this.#apply({ kind: "earlyTalk" });
       }
-      if (this.#body !== null) {
-        this.#timing.blockCame();
-        this.#body.push(bytes);
-      } else {
+      const body = this.#bodies.active;
+      if (body === null) {
         this.#input.push(bytes);
+      } else {
+        this.#timing.blockCame();
+        body.push(bytes);
       }
       if (!this.#reading) this.#pause();
       this.#run();
@@ -135,12 +148,13 @@ export class Exchange implements StreamHandler {
 
   /** True while more input is of use. */
   get #reading(): boolean {
-    return !this.#busy && !this.#writer.blocked && this.#body?.waiting !== true;
+    return !this.#busy && !this.#writer.blocked && this.#bodies.active?.waiting !== true;
   }
 
   /** True while the policy or the sink is to answer. */
   get #serving(): boolean {
-    return this.#body === null ? this.#busy && this.#delay === null : this.#body.waiting;
+    const body = this.#bodies.active;
+    return body === null ? this.#busy && this.#delay === null : body.waiting;
   }
 
   /** Takes commands for as long as nothing is awaited; then sends what there is to say. Never runs inside itself. */
@@ -148,7 +162,7 @@ export class Exchange implements StreamHandler {
     if (this.#running) return;
     this.#running = true;
     try {
-      while (this.#reading && this.#body === null && !this.#dead) {
+      while (this.#reading && this.#bodies.active === null && !this.#dead) {
         const event = this.#input.next(this.#state.phase.name === "authenticating");
         if (event === null) break;
         this.#timing.commandDone();
@@ -179,8 +193,13 @@ export class Exchange implements StreamHandler {
       this.#paused = false;
       this.#stream.resume();
     }
-    const body = this.#body;
-    this.#deadline.set(body === null ? this.#timing.commandDeadline : this.#timing.bodyDeadline(body.received));
+    this.#deadline.set(this.#nextDeadline());
+  }
+
+  #nextDeadline(): Instant {
+    const { active, parked } = this.#bodies;
+    if (active !== null) return this.#timing.bodyDeadline(active.received);
+    return parked === null ? this.#timing.commandDeadline : this.#timing.chunkDeadline(parked);
   }
 
   #flush(): void {
@@ -198,6 +217,8 @@ export class Exchange implements StreamHandler {
   #apply(event: Event): void {
     const next: Step = step(this.#state, event);
     this.#state = next.state;
+    // What came of a message is thrown away with the transaction: by RSET, EHLO, QUIT, a refusal, whatever else there may be.
+    if (this.#bodies.parked !== null && !keepsBody(next.state)) this.#bodies.drop();
     this.#perform(next.actions, 0);
   }
 
@@ -222,7 +243,16 @@ export class Exchange implements StreamHandler {
         this.#await(this.#decisions.ask(action.question));
         break;
       case "receiveBody":
-        this.#receiveBody(action.maxSize);
+        this.#input.leaveLines();
+        this.#bodies.receive(action.maxSize);
+        break;
+      case "receiveChunk":
+        this.#timing.chunkBegan(this.#bodies.parked === null);
+        this.#bodies.receiveChunk(action.chunk, action.binary, action.maxSize, this.#input.takeRest());
+        break;
+      case "skipChunk":
+        this.#timing.chunkBegan(true);
+        this.#bodies.skip(action.octets, this.#input.takeRest());
         break;
       case "startTls":
         this.#stream.pause();
@@ -291,7 +321,7 @@ export class Exchange implements StreamHandler {
     this.#noteProgress(decision);
     this.#apply({ kind: "decision", decision, followed: this.#input.followed });
     // Not wanted after all: octets had come before the 354.
-    if (this.#body === null) this.#decisions.dropSink();
+    if (this.#bodies.active === null) this.#decisions.dropSink();
   }
 
   #noteProgress(decision: Decision): void {
@@ -302,31 +332,12 @@ export class Exchange implements StreamHandler {
     if (forward && decision.verdict.kind !== "refuse") this.#timing.progressed();
   }
 
-  #receiveBody(maxSize: number): void {
-    this.#input.leaveLines();
-    const { bareNewlines, limits } = this.#options;
-    this.#body = new BodyReceiver({
-      sink: this.#decisions.takeSink(),
-      bareNewlines,
-      maxSize,
-      maxLine: limits.textLine,
-      discard: limits.discard,
-      failed: this.#decisions.failed,
-      resumed: () =>
-        this.#guard(() => {
-          this.#timing.blockCame();
-          this.#run();
-        }),
-      ended: (end, rest) => this.#guard(() => this.#onBodyEnd(end, rest)),
-    });
-  }
-
-  #onBodyEnd(end: BodyEnd, rest: Uint8Array): void {
-    this.#body = null;
+  #onBodyEnd(event: Event, rest: readonly Uint8Array[]): void {
     if (this.#dead) return;
-    this.#timing.progressed();
-    this.#input.push(rest);
-    this.#apply(bodyEvent(end));
+    if (event.kind === "chunkCame") this.#timing.commandDone();
+    else this.#timing.progressed();
+    for (const piece of rest) this.#input.push(piece);
+    this.#apply(event);
     this.#run();
   }
 
@@ -362,8 +373,7 @@ export class Exchange implements StreamHandler {
   }
 
   #dropBody(): void {
-    this.#body?.abort();
-    this.#body = null;
+    this.#bodies.abort();
     this.#decisions.dropSink();
   }
 

@@ -1,6 +1,5 @@
 import { assert } from "../base/index.ts";
 import { LineDecoder, type LineEvent, MAX_AUTH_LINE, parseCommand } from "../smtp/index.ts";
-import type { BodyEnd } from "./body-receiver.ts";
 import type { Event } from "./state.ts";
 import { verbs } from "./verbs.ts";
 
@@ -46,6 +45,11 @@ export class Input {
     this.#decoder.takeRest();
   }
 
+  /** A chunk comes now: all octets behind its BDAT, of which there may be none. */
+  takeRest(): readonly Uint8Array[] {
+    return [this.#decoder.takeRest(), ...this.#pieces.splice(0)];
+  }
+
   #eventOf(found: LineEvent, authenticating: boolean): Event {
     if (found.kind !== "line") return { kind: "badLine", problem: found };
     const { line } = found;
@@ -60,18 +64,6 @@ export class Input {
 /** True where a reply must not wait for those of further commands (RFC 2920 §3.2 (5), (6)). */
 export function endsGroup(event: Event): boolean {
   return event.kind === "command" ? verbs[event.command.verb].endsGroup : true;
-}
-
-/** What the session is told of the end of a body. */
-export function bodyEvent(end: BodyEnd): Event {
-  switch (end.kind) {
-    case "taken":
-      return { kind: "bodyTaken", reply: end.reply };
-    case "refused":
-      return { kind: "bodyRefused", problem: end.problem };
-    case "endless":
-      return { kind: "bodyEndless" };
-  }
 }
 
 /** Only AUTH may be as long as a line of an AUTH exchange (RFC 4954 §4). */

@@ -23,6 +23,8 @@ export interface ServerLimits {
   readonly refusals: number;
   /** Commands that lead nowhere (EHLO, NOOP, RSET, VRFY, HELP, …) since the last message taken. */
   readonly junk: number;
+  /** MAIL commands of one connection; beyond it 421 4.7.0. Announced as MAILMAX (RFC 9422), unless it is `Infinity`. */
+  readonly transactions: number;
   /** Time for one whole command, from the reply before it (RFC 5321 §4.5.3.2.7). A trickle of octets does not extend it. */
   readonly command: number;
   /** Time without a step forward: to MAIL, from MAIL to DATA, from the end of one message to the next. */
@@ -61,6 +63,7 @@ export const defaultLimits: ServerLimits = {
   tarpit: 0,
   refusals: 100,
   junk: 100,
+  transactions: 10_000,
   command: 5 * MINUTE,
   idle: 30 * MINUTE,
   bodyBlock: 3 * MINUTE,

@@ -11,12 +11,21 @@ const engine: readonly (readonly [keyword: string, offered: OfferedAs])[] = [
   ["SIZE", (_, offer) => [String(offer.messageSize)]],
   ["8BITMIME", () => []],
   ["SMTPUTF8", () => []],
+  ["CHUNKING", () => []],
+  ["BINARYMIME", () => []],
   ["ENHANCEDSTATUSCODES", () => []],
+  ["LIMITS", limits],
   // Never again inside TLS (RFC 3207 §4.2).
   ["STARTTLS", (settings) => (settings.startTls === "offered" && !settings.secure ? [] : null)],
   // Never in clear text, whatever the policy says.
   ["AUTH", (settings, offer) => (settings.secure && offer.mechanisms.length > 0 ? offer.mechanisms : null)],
 ];
+
+/** RFC 9422: what a client may do before it is told 421 (MAIL) or 452 (RCPT). */
+function limits({ limits: { transactions } }: SessionSettings, { recipients }: Offer): readonly string[] {
+  const mailMax = Number.isFinite(transactions) ? [`MAILMAX=${transactions}`] : [];
+  return [...mailMax, `RCPTMAX=${recipients}`];
+}
 
 /** The EHLO keywords of a session: the engine's, then the policy's own. */
 export function extensionsFor(settings: SessionSettings, offer: Offer): Extensions {

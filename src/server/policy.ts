@@ -67,8 +67,11 @@ export interface Transaction extends MailRequest {
  */
 export interface MessageSink {
   write(chunk: Uint8Array): void | Promise<void>;
-  /** The end of data was seen: the message is whole. Resolves when it is safe to send the reply; 2yz takes responsibility. */
-  finish(): Promise<Reply> | Reply;
+  /**
+   * The message is whole. Resolves when it is safe to send the reply; 2yz takes responsibility. In LMTP one reply is for all
+   * recipients, and several are for each, in the order of `Transaction.recipients` (RFC 2033 §4.2).
+   */
+  finish(): Promise<Reply | readonly Reply[]> | Reply | readonly Reply[];
   /** The body will not be completed, or was refused by the engine; nothing of it may be delivered. */
   abort(): void | Promise<void>;
 }

@@ -14,9 +14,9 @@ import {
   reply,
 } from "../smtp/index.ts";
 
-/** 220, RFC 5321 §4.2: the word ESMTP tells the client to try EHLO. */
-export function greeting(hostname: string): Reply {
-  return reply(220, null, `${hostname} ESMTP ready`);
+/** 220, RFC 5321 §4.2: the word ESMTP tells the client to try EHLO, and LMTP not to. */
+export function greeting(hostname: string, protocol: "smtp" | "lmtp"): Reply {
+  return reply(220, null, `${hostname} ${protocol === "lmtp" ? "LMTP" : "ESMTP"} ready`);
 }
 
 /** The reply to EHLO (RFC 5321 §4.1.1.1). */
@@ -31,6 +31,11 @@ export function helo(hostname: string): Reply {
 export const mailAccepted: Reply = reply(250, "2.1.0", "Sender ok");
 export const recipientAccepted: Reply = reply(250, "2.1.5", "Recipient ok");
 export const startMail: Reply = reply(354, null, "End data with <CR><LF>.<CR><LF>");
+/** RFC 3030 §2, §4.2. */
+export function chunkTaken(octets: number): Reply {
+  return reply(250, "2.0.0", `${octets} octets received`);
+}
+
 export const resetDone: Reply = reply(250, "2.0.0", "Forgotten");
 export const noop: Reply = reply(250, "2.0.0", "Ok");
 export const goodbye: Reply = reply(221, "2.0.0", "Goodbye");
@@ -63,6 +68,12 @@ export function challenge(data: Uint8Array): Reply {
 export const helloFirst: Reply = reply(503, "5.5.1", "Send EHLO first");
 export const mailFirst: Reply = reply(503, "5.5.1", "Send MAIL first");
 export const nestedMail: Reply = reply(503, "5.5.1", "A mail transaction is already open");
+export const inMessage: Reply = reply(503, "5.5.1", "A message is coming by BDAT");
+export const binaryByData: Reply = reply(503, "5.5.1", "BODY=BINARYMIME needs BDAT");
+export const chunkAfterFailure: Reply = reply(503, "5.5.1", "The message has failed already");
+/** RFC 2033 §4.1 recommends the code, §4.2 wants the other one. */
+export const notInLmtp: Reply = reply(500, "5.5.1", "This is LMTP: send LHLO");
+export const noRecipientsOverLmtp: Reply = reply(503, "5.5.1", "No valid recipients");
 export const noRecipients: Reply = reply(554, "5.5.1", "No valid recipients");
 export const notImplemented: Reply = reply(502, "5.5.1", "Command not implemented");
 export const pipelinedBody: Reply = reply(554, "5.5.0", "Nothing may follow DATA before its reply");
@@ -76,6 +87,8 @@ export const localErrorClosing: Reply = reply(421, "4.3.0", "Local error, closin
 export const timeout: Reply = reply(421, "4.4.2", "Timeout, closing connection");
 export const shuttingDown: Reply = reply(421, "4.3.2", "Service is shutting down");
 export const tooManyErrors: Reply = reply(421, "4.7.0", "Too many errors");
+/** RFC 9422, MAILMAX. */
+export const tooManyTransactions: Reply = reply(421, "4.7.0", "Too many messages in this connection");
 export const tooManyConnections: Reply = reply(421, "4.7.0", "Too many connections");
 export const earlyTalker: Reply = reply(554, "5.5.0", "Wait for the greeting");
 export const notHttp: Reply = reply(554, "5.5.1", "This is not an HTTP server");

@@ -23,6 +23,11 @@ import { sessionIds } from "./session-id.ts";
 /** How one kind of connection is served. */
 export interface Service {
   readonly tls: TlsMode;
+  /**
+   * Default "smtp". "lmtp" is RFC 2033, for a program that delivers at once and keeps no queue: the client says LHLO, and the end of
+   * data gets a reply for each recipient. Not for port 25, nor for anything but a local network (§5).
+   */
+  readonly protocol?: "smtp" | "lmtp";
   /** Default: the server's. */
   readonly policy?: Policy;
   /** What becomes of a CR or LF alone in a body; default "refuse". "repair" is for submission only. */
@@ -82,7 +87,7 @@ export interface Server {
 
 /**
  * A server for SMTP. Throws on options that are wrong: a hostname that is no domain, a certificate that cannot be read, an
- * "implicit" listener without one.
+ * "implicit" listener without one, LMTP on port 25.
  *
  * ```ts
  * const server = createServer({
@@ -130,6 +135,9 @@ class SmtpServer implements Server {
     this.#upgrade = upgradeWith(options.tls, this.#limits.handshake);
     if (this.#upgrade === null && options.listeners.some((listener) => listener.tls === "implicit")) {
       throw new TypeError("a listener with implicit TLS needs a certificate");
+    }
+    if (options.listeners.some(({ protocol, port }) => protocol === "lmtp" && port === 25)) {
+      throw new TypeError("LMTP must not be served on port 25 (RFC 2033 §5)");
     }
   }
 
@@ -193,6 +201,7 @@ class SmtpServer implements Server {
       proxy,
       hostname: this.#hostname,
       mode: service.tls,
+      protocol: service.protocol ?? "smtp",
       upgrade: this.#upgrade,
       policy: service.policy ?? this.#options.policy,
       bareNewlines: service.bareNewlines ?? "refuse",

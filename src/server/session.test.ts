@@ -9,9 +9,10 @@ import type { Action, Decision, Event, SessionSettings, State } from "./state.ts
 
 const settings: SessionSettings = {
   hostname: unwrap(parseDomain("mx.test")),
+  protocol: "smtp",
   secure: false,
   startTls: "offered",
-  limits: { errors: 10, softErrors: 3, tarpit: 0, refusals: 100, junk: 100 },
+  limits: { errors: 10, softErrors: 3, tarpit: 0, refusals: 100, junk: 100, transactions: 1000, discard: 100 },
 };
 const accept: Verdict = { kind: "accept" };
 
@@ -156,11 +157,14 @@ test("the policy cannot smuggle an engine extension into the offer", () => {
   assert.ok(idle.name === "idle" && !idle.talk.offered.has("AUTH") && idle.talk.offered.has("XTRA"));
 });
 
-test("BDAT ends the session in every phase, for its chunk would be read as commands", () => {
-  for (const before of [[], ehlo(), [...ehlo(), ...mail], [...ehlo(), ...mail, ...rcpt]]) {
+test("BDAT that cannot be counted, or was not offered, ends the session, for its chunk would be read as commands", () => {
+  const helo = [command("HELO c.test"), decision({ kind: "hello", verdict: accept, offer: defaultOffer })];
+  for (const before of [[], helo, [...helo, ...mail, ...rcpt]]) {
     for (const line of ["BDAT 5", "BDAT 5 LAST", "BDAT 0 LAST"]) {
       assert.deepEqual(run(opened, ...before, command(line)).did, ["502", "close"], line);
     }
+  }
+  for (const before of [[], ehlo(), [...ehlo(), ...mail], [...ehlo(), ...mail, ...rcpt]]) {
     const wrong = run(opened, ...before, {
       kind: "badLine",
       problem: { kind: "badArgument", verb: "BDAT", expected: "a chunk size" },

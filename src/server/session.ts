@@ -1,5 +1,6 @@
 import { assert, assertNever } from "../base/index.ts";
-import type { Reply } from "../smtp/index.ts";
+import type { DataProblem, Reply } from "../smtp/index.ts";
+import { afterFailure, answersTo, beginChunks, onChunkCame, refuseChunks } from "./chunks.ts";
 import { onCommand, onResponse } from "./commands.ts";
 import { extensionsFor } from "./offer.ts";
 import type { Hello, Offer, SaslVerdict, Verdict } from "./policy.ts";
@@ -16,25 +17,26 @@ import type {
   Step,
   Tally,
 } from "./state.ts";
-import { fault, proceed, refuse, say, shut } from "./steps.ts";
+import { fault, proceed, refuse, refuseAll, say, shut } from "./steps.ts";
 
 const untouched: Tally = { errors: 0, refusals: 0, junk: 0 };
 
 /** A session before its greeting: the decision "connect" is awaited. */
 export function openSession(settings: SessionSettings): State {
-  return { settings, phase: { name: "connecting" }, tally: untouched, stopping: false };
+  return { settings, phase: { name: "connecting" }, tally: untouched, mails: 0, stopping: false };
 }
 
 /** A session inside the TLS that STARTTLS began: nothing of the one before lives on, and no greeting is sent (RFC 3207 §4.2). */
 export function rebornSession(settings: SessionSettings): State {
-  return { settings, phase: { name: "greeted", requireTls: false }, tally: untouched, stopping: false };
+  const phase = { name: "greeted", requireTls: false } as const;
+  return { settings, phase, tally: untouched, mails: 0, stopping: false };
 }
 
 /** The one transition of a server session. Throws only on an event that cannot occur in its phase: a bug of the driver. */
 export function step(state: State, event: Event): Step {
   const next = transition(state, event);
   const { name } = next.state.phase;
-  if (!next.state.stopping || (name !== "greeted" && name !== "idle")) return next;
+  if (!next.state.stopping || (name !== "greeted" && name !== "idle" && name !== "spoiled")) return next;
   const last = shut(next.state, replies.shuttingDown);
   return { state: last.state, actions: [...next.actions, ...last.actions] };
 }
@@ -53,9 +55,10 @@ function transition(state: State, event: Event): Step {
       return onDecision(state, event.decision, event.followed);
     case "bodyTaken":
       return onBodyTaken(state, event.reply);
+    case "chunkCame":
+      return onChunkCame(state);
     case "bodyRefused":
-      if (event.problem === "failed") return proceed(state, afterBody(phase), say(replies.localError));
-      return fault(state, afterBody(phase), replies.badBody(event.problem));
+      return onBodyRefused(state, event.problem);
     case "bodyEndless":
       return shut(state, replies.tooBig);
     case "earlyTalk":
@@ -72,16 +75,18 @@ function transition(state: State, event: Event): Step {
 }
 
 function commandPhase(phase: Phase): CommandPhase {
-  assert(
-    phase.name === "greeted" || phase.name === "idle" || phase.name === "transaction",
-    "a command only where one is awaited",
-  );
+  assert(phase.name === "greeted" || phase.name === "idle" || inMail(phase), "a command only where one is awaited");
   return phase;
 }
 
-function afterBody(phase: Phase): CommandPhase {
-  assert(phase.name === "receiving", "a body ends only where one began");
-  return { name: "idle", talk: phase.talk };
+function inMail(phase: Phase): phase is Extract<Phase, { readonly name: "transaction" | "chunking" | "spoiled" }> {
+  return phase.name === "transaction" || phase.name === "chunking" || phase.name === "spoiled";
+}
+
+/** True where the sink of a message that comes in chunks must stay open; elsewhere what it has is to be thrown away. */
+export function keepsBody({ phase }: State): boolean {
+  if (phase.name === "asking") return phase.back.name === "chunking";
+  return phase.name === "chunking" || (phase.name === "receiving" && phase.chunk !== null);
 }
 
 function onBadLine(state: State, problem: LineProblem): Step {
@@ -100,8 +105,8 @@ function onBadLine(state: State, problem: LineProblem): Step {
       // A browser was made to talk to us: answering more commands would be a cross-protocol attack.
       return shut(state, replies.notHttp);
     case "badArgument":
-      // Behind BDAT the octets of a chunk follow, however it is answered (RFC 3030 §2): without CHUNKING offered nobody here
-      // counts them, and a body read as commands is message smuggling. So any BDAT ends the connection.
+      // Behind BDAT the octets of a chunk follow, however it is answered (RFC 3030 §2), and here nobody knows how many: a body
+      // read as commands is message smuggling.
       if (problem.verb === "BDAT") return shut(state, replies.badCommand(problem));
       return fault(state, at, replies.badCommand(problem));
     default:
@@ -116,11 +121,30 @@ function onStop(state: State): Step {
   return { state: { ...state, stopping: true }, actions: [] };
 }
 
-function onBodyTaken(state: State, reply: Reply): Step {
-  const idle = afterBody(state.phase);
-  if (reply.code < 200 || (reply.code >= 300 && reply.code < 400)) return proceed(state, idle, say(replies.localError));
-  if (reply.code >= 400) return refuse(state, idle, { reply });
-  return proceed({ ...state, tally: untouched }, idle, say(reply));
+function onBodyTaken(state: State, given: Reply | readonly Reply[]): Step {
+  const { phase } = state;
+  assert(phase.name === "receiving", "a body ends only where one began");
+  const idle: CommandPhase = { name: "idle", talk: phase.talk };
+  const said = "code" in given ? Array<Reply>(phase.answers).fill(given) : given;
+  const right = said.length === phase.answers && said.every(isFinal);
+  if (!right) return proceed(state, idle, ...Array(phase.answers).fill(say(replies.localError)));
+  if (!said.some(({ code }) => code < 300)) return refuseAll(state, idle, said);
+  const taken: State = { ...state, tally: untouched };
+  if (said.some(({ code }) => code === 421)) return shut(taken, ...said);
+  return proceed(taken, idle, ...said.map(say));
+}
+
+function isFinal({ code }: Reply): boolean {
+  return (code >= 200 && code < 300) || code >= 400;
+}
+
+function onBodyRefused(state: State, problem: DataProblem | "tooBig" | "failed"): Step {
+  const { phase } = state;
+  assert(phase.name === "receiving", "a body ends only where one began");
+  const next = afterFailure(state, phase);
+  const reply = problem === "failed" ? replies.localError : replies.badBody(problem);
+  const said = Array<Reply>(phase.answers).fill(reply);
+  return problem === "failed" ? proceed(state, next, ...said.map(say)) : fault(state, next, ...said);
 }
 
 function onDecision(state: State, decision: Decision, followed: boolean): Step {
@@ -129,10 +153,14 @@ function onDecision(state: State, decision: Decision, followed: boolean): Step {
     if (decision.kind !== "connect") return shut(state, replies.localErrorClosing);
     if (decision.verdict.kind === "refuse") return shut(state, refusalOf(decision.verdict.reply));
     const { requireTls } = decision;
-    return proceed(state, { name: "greeted", requireTls }, say(replies.greeting(settings.hostname)));
+    return proceed(state, { name: "greeted", requireTls }, say(replies.greeting(settings.hostname, settings.protocol)));
   }
   assert(phase.name === "asking", "a decision only where a question is open");
-  if (decision.kind === "failed") return proceed(state, phase.back, say(replies.localError));
+  if (decision.kind === "failed") {
+    const { question, back } = phase;
+    if (question.kind === "body" && question.chunk !== null) return refuseChunks(state, back, question.chunk, "failed");
+    return proceed(state, back, say(replies.localError));
+  }
   return answer(state, phase.question, decision, phase.back, followed);
 }
 
@@ -162,8 +190,9 @@ function answer(state: State, question: Question, decision: Decision, back: Comm
     case "recipient":
     case "body":
       assert(decision.kind === question.kind, "a decision answers its question");
-      if (decision.verdict.kind === "refuse") return refuse(state, back, decision.verdict);
-      return onAccepted(state, question, back, followed);
+      if (decision.verdict.kind === "accept") return onAccepted(state, question, back, followed);
+      if (question.kind !== "body" || question.chunk === null) return refuse(state, back, decision.verdict);
+      return refuseChunks(state, back, question.chunk, decision.verdict);
     default:
       return assertNever(question);
   }
@@ -187,13 +216,15 @@ function onAccepted(
       const transaction = { ...question.transaction, recipients };
       return proceed(state, { name: "transaction", talk, transaction }, say(replies.recipientAccepted));
     }
-    case "body":
+    case "body": {
+      const { transaction, chunk } = question;
+      if (chunk !== null) return beginChunks(state, talk, transaction, chunk);
       // Octets may also have come while the policy was thinking: still before the 354, still refused.
       if (followed) return shut(state, replies.pipelinedBody);
-      return proceed(state, { name: "receiving", talk }, say(replies.startMail), {
-        kind: "receiveBody",
-        maxSize: talk.offer.messageSize,
-      });
+      const receiving = { name: "receiving", talk, answers: answersTo(state, transaction), chunk: null } as const;
+      const maxSize = talk.offer.messageSize;
+      return proceed(state, receiving, say(replies.startMail), { kind: "receiveBody", maxSize });
+    }
     default:
       return assertNever(question);
   }
@@ -202,7 +233,7 @@ function onAccepted(
 function onHello(state: State, back: CommandPhase, hello: Hello, verdict: Verdict, offer: Offer): Step {
   if (verdict.kind === "refuse") return refuse(state, back, verdict);
   const identity = back.name === "greeted" ? null : back.talk.identity;
-  if (hello.verb !== "EHLO") {
+  if (hello.verb === "HELO") {
     const talk = { hello, offer, offered: new Set<string>(), identity };
     return proceed(state, { name: "idle", talk }, say(replies.helo(state.settings.hostname)));
   }

@@ -13,6 +13,8 @@ import type {
 /** What a session knows from its first moment to its last. STARTTLS ends a session and begins another with its own. */
 export interface SessionSettings {
   readonly hostname: Domain;
+  /** LMTP is RFC 2033: LHLO instead of EHLO and HELO, and a reply for each recipient after the end of data. */
+  readonly protocol: "smtp" | "lmtp";
   /** True when this session runs inside TLS. */
   readonly secure: boolean;
   /** "unavailable": the service has STARTTLS and no certificate to do it with (454). "never": no such command here (502). */
@@ -27,6 +29,8 @@ export interface SessionLimits {
   readonly tarpit: number;
   readonly refusals: number;
   readonly junk: number;
+  readonly transactions: number;
+  readonly discard: number;
 }
 
 /** How often the peer did what leads nowhere, since the last message taken. */
@@ -50,7 +54,19 @@ export type CommandPhase =
   /** `requireTls` as the policy had it at the start: RFC 3207 §4 asks for 530 before EHLO too. */
   | { readonly name: "greeted"; readonly requireTls: boolean }
   | { readonly name: "idle"; readonly talk: Talk }
-  | { readonly name: "transaction"; readonly talk: Talk; readonly transaction: Transaction };
+  | { readonly name: "transaction"; readonly talk: Talk; readonly transaction: Transaction }
+  /** Between two chunks of a message (RFC 3030 §2), of which `received` octets came. The sink is the driver's. */
+  | {
+      readonly name: "chunking";
+      readonly talk: Talk;
+      readonly transaction: Transaction;
+      readonly received: number;
+    }
+  /**
+   * A BDAT failed, and there is no transaction any more. Further chunks may be in the pipeline already and are taken in vain,
+   * `skipped` octets so far; the last one gets so many `answers`. For all other commands this is "idle".
+   */
+  | { readonly name: "spoiled"; readonly talk: Talk; readonly answers: number; readonly skipped: number };
 
 export type Phase =
   | CommandPhase
@@ -59,15 +75,39 @@ export type Phase =
   | { readonly name: "connecting" }
   /** A base64 line of the client is awaited (RFC 4954 §4). */
   | { readonly name: "authenticating"; readonly talk: Talk; readonly mechanism: string }
-  | { readonly name: "receiving"; readonly talk: Talk }
+  /** The end of the message gets so many `answers`: in LMTP one a recipient. `chunk` is null where the message comes by DATA. */
+  | { readonly name: "receiving"; readonly talk: Talk; readonly answers: number; readonly chunk: MessageChunk | null }
+  /** The octets of a refused chunk come, and are nothing to anybody; only then may the refusal be said (RFC 3030 §2). */
+  | { readonly name: "skipping"; readonly next: CommandPhase; readonly ending: Ending }
   /** The 220 to STARTTLS was said: this session is over and the driver begins another. */
   | { readonly name: "securing" }
   | { readonly name: "closed" };
+
+/** What BDAT announced (RFC 3030 §2). */
+export interface Chunk {
+  /** Octets. */
+  readonly size: number;
+  readonly last: boolean;
+}
+
+/** A chunk of an accepted message; `received` octets came in those before it. */
+export interface MessageChunk extends Chunk {
+  readonly transaction: Transaction;
+  readonly received: number;
+}
+
+/** What is said behind the octets of a refused chunk, and what it counts as: see `Tally`. */
+export interface Ending {
+  readonly as: "fault" | "refusal" | "nothing";
+  readonly replies: readonly Reply[];
+}
 
 export interface State {
   readonly settings: SessionSettings;
   readonly phase: Phase;
   readonly tally: Tally;
+  /** MAIL commands so far, whatever became of them (RFC 9422, MAILMAX). */
+  readonly mails: number;
   /** The server goes down: the session ends when no transaction is open. */
   readonly stopping: boolean;
 }
@@ -83,7 +123,8 @@ export type Question =
     }
   | { readonly kind: "mail"; readonly request: MailRequest }
   | { readonly kind: "recipient"; readonly request: RecipientRequest; readonly transaction: Transaction }
-  | { readonly kind: "body"; readonly transaction: Transaction }
+  /** `chunk`: asked at BDAT, whose octets follow whatever the answer is. */
+  | { readonly kind: "body"; readonly transaction: Transaction; readonly chunk: Chunk | null }
   | { readonly kind: "verify"; readonly argument: string };
 
 export type Decision =
@@ -108,7 +149,9 @@ export type Event =
   | { readonly kind: "response"; readonly line: Uint8Array }
   | { readonly kind: "decision"; readonly decision: Decision; readonly followed: boolean }
   /** The whole body went to the sink, and this is what the sink said. */
-  | { readonly kind: "bodyTaken"; readonly reply: Reply }
+  | { readonly kind: "bodyTaken"; readonly reply: Reply | readonly Reply[] }
+  /** All octets of a chunk came, and it was not the last of an accepted message. */
+  | { readonly kind: "chunkCame" }
   /** The end of data was seen and the message is not taken. "failed": the sink threw. */
   | { readonly kind: "bodyRefused"; readonly problem: DataProblem | "tooBig" | "failed" }
   /** The end of a refused body did not come within the bounds. */
@@ -128,6 +171,10 @@ export type Action =
   | { readonly kind: "ask"; readonly question: Question }
   /** What comes now is a body, at most so many octets. */
   | { readonly kind: "receiveBody"; readonly maxSize: number }
+  /** What comes now is a chunk of a body, to the octet; of BODY=BINARYMIME where `binary`. */
+  | { readonly kind: "receiveChunk"; readonly chunk: Chunk; readonly binary: boolean; readonly maxSize: number }
+  /** So many octets come now that mean nothing. */
+  | { readonly kind: "skipChunk"; readonly octets: number }
   /** Flush, and run the handshake. */
   | { readonly kind: "startTls" }
   /** Flush, and close. */

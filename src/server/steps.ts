@@ -22,22 +22,33 @@ export function shut(state: State, ...last: readonly Reply[]): Step {
 }
 
 /** The peer did wrong: it is told, later and later, and in the end shown the door (RFC 5321 §4.3.2, §3.8). */
-export function fault(state: State, phase: Phase, reply: Reply): Step {
+export function fault(state: State, phase: Phase, ...said: readonly Reply[]): Step {
   const { limits } = state.settings;
   const errors = state.tally.errors + 1;
   const next: State = { ...state, phase, tally: { ...state.tally, errors } };
-  if (errors >= limits.errors) return shut(next, reply, replies.tooManyErrors);
+  if (errors >= limits.errors) return shut(next, ...said, replies.tooManyErrors);
   const slow = limits.tarpit > 0 && errors >= limits.softErrors;
-  return { state: next, actions: slow ? [{ kind: "delay" }, say(reply)] : [say(reply)] };
+  return { state: next, actions: slow ? [{ kind: "delay" }, ...said.map(say)] : said.map(say) };
 }
 
-/** The policy said no. A reply that is no refusal would leave the two sides in different states: it is a bug of the policy. */
+/** The policy said no, which closes where it says so. */
 export function refuse(state: State, phase: Phase, verdict: { readonly reply: Reply; readonly close?: boolean }): Step {
-  const reply = verdict.reply.code >= 400 ? verdict.reply : replies.localError;
-  const refusals = state.tally.refusals + (reply.code >= 500 ? 1 : 0);
+  const said = [refusalOf(verdict.reply)];
+  if (verdict.close === true) return shut(state, ...said);
+  return refuseAll(state, phase, said);
+}
+
+/** A reply that is no refusal would leave the two sides in different states: it is a bug of the policy. */
+export function refusalOf(reply: Reply): Reply {
+  return reply.code >= 400 ? reply : replies.localError;
+}
+
+/** Several refusals that answer one command, in LMTP (RFC 2033 §4.2). */
+export function refuseAll(state: State, phase: Phase, said: readonly Reply[]): Step {
+  const refusals = state.tally.refusals + (said.some(({ code }) => code >= 500) ? 1 : 0);
   const next: State = { ...state, phase, tally: { ...state.tally, refusals } };
   // 421 is the one code that says the connection ends (RFC 5321 §3.8).
-  if (verdict.close === true || reply.code === 421) return shut(next, reply);
-  if (refusals >= state.settings.limits.refusals) return shut(next, reply, replies.tooManyErrors);
-  return { state: next, actions: [say(reply)] };
+  if (said.some(({ code }) => code === 421)) return shut(next, ...said);
+  if (refusals >= state.settings.limits.refusals) return shut(next, ...said, replies.tooManyErrors);
+  return { state: next, actions: said.map(say) };
 }

@@ -8,12 +8,14 @@ export class Timing {
   #command: Instant;
   #progress: Instant;
   #block: Instant;
+  /** The session last came nearer to a message taken, or a body began. */
+  #body: Instant;
   #question: Instant;
 
   constructor(clock: Clock, limits: ServerLimits) {
     this.#clock = clock;
     this.#limits = limits;
-    this.#command = this.#progress = this.#block = this.#question = clock.now();
+    this.#command = this.#progress = this.#block = this.#body = this.#question = clock.now();
   }
 
   /** A command came whole, or its reply was decided: the wait for the next one begins. */
@@ -23,7 +25,7 @@ export class Timing {
 
   /** The session came nearer to a message taken. */
   progressed(): void {
-    this.#command = this.#progress = this.#block = this.#clock.now();
+    this.#command = this.#progress = this.#block = this.#body = this.#clock.now();
   }
 
   /** The policy was asked and has to think. */
@@ -46,10 +48,24 @@ export class Timing {
     return later(this.#question > this.#block ? this.#question : this.#block, this.#limits.service);
   }
 
+  /** The octets of a chunk come; `first`: a body begins with it, or it is nothing. */
+  chunkBegan(first: boolean): void {
+    this.#block = this.#clock.now();
+    if (first) this.#body = this.#block;
+  }
+
   /** How long to wait for more of a body of which `received` octets came. */
   bodyDeadline(received: number): Instant {
-    const whole = this.#limits.body + (received / this.#limits.bodyRate) * 1000;
-    return earlier(later(this.#block, this.#limits.bodyBlock), later(this.#progress, whole));
+    return earlier(later(this.#block, this.#limits.bodyBlock), this.#wholeBody(received));
+  }
+
+  /** How long to wait for the next chunk of a body of which `received` octets came. */
+  chunkDeadline(received: number): Instant {
+    return earlier(later(this.#command, this.#limits.command), this.#wholeBody(received));
+  }
+
+  #wholeBody(received: number): Instant {
+    return later(this.#body, this.#limits.body + (received / this.#limits.bodyRate) * 1000);
   }
 }
 

@@ -15,18 +15,21 @@ export interface VerbRule {
   readonly junk: boolean;
 }
 
-const always: VerbRule["phases"] = new Set(["greeted", "idle", "transaction"]);
-const afterHello: VerbRule["phases"] = new Set(["idle", "transaction"]);
+const always: VerbRule["phases"] = new Set(["greeted", "idle", "transaction", "chunking"]);
+const afterHello: VerbRule["phases"] = new Set(["idle", "transaction", "chunking"]);
 const absent: VerbRule = { implemented: false, phases: always, preTls: false, endsGroup: true, junk: false };
 
 export const verbs: Readonly<Record<Verb, VerbRule>> = {
   EHLO: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: true },
   HELO: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: true },
+  LHLO: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: true },
   STARTTLS: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: false },
   AUTH: { implemented: true, phases: afterHello, preTls: false, endsGroup: true, junk: false },
   MAIL: { implemented: true, phases: afterHello, preTls: false, endsGroup: false, junk: false },
   RCPT: { implemented: true, phases: afterHello, preTls: false, endsGroup: false, junk: false },
   DATA: { implemented: true, phases: afterHello, preTls: false, endsGroup: true, junk: false },
+  // Its phases are its own: see `onChunk`.
+  BDAT: { implemented: true, phases: always, preTls: false, endsGroup: false, junk: false },
   RSET: { implemented: true, phases: always, preTls: true, endsGroup: false, junk: true },
   NOOP: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: true },
   HELP: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: true },
@@ -34,6 +37,4 @@ export const verbs: Readonly<Record<Verb, VerbRule>> = {
   VRFY: { implemented: true, phases: always, preTls: false, endsGroup: true, junk: true },
   EXPN: absent,
   ETRN: absent,
-  BDAT: absent,
-  LHLO: absent,
 };

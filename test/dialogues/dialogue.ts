@@ -63,18 +63,17 @@ function readSteps(title: string, block: readonly string[]): readonly Step[] {
     if (sent !== "") steps.push({ kind: "send", octets: octetsOf(sent) });
     sent = "";
   };
-  let message: string[] = [];
+  let message: string | null = null;
   const endMessage = () => {
-    if (message.length > 0)
-      steps.push({ kind: "message", octets: octetsOf(message.map((line) => `${line}\\r\\n`).join("")) });
-    message = [];
+    if (message !== null) steps.push({ kind: "message", octets: octetsOf(message) });
+    message = null;
   };
   for (const line of block) {
     if (line.trim() === "") continue;
     const mark = line.slice(0, 2);
     const text = line.slice(3);
     if (mark !== "C:" && mark !== "C~") endSend();
-    if (mark !== "M:") endMessage();
+    if (mark !== "M:" && mark !== "M~") endMessage();
     if (mark === "C:") sent += `${text}\\r\\n`;
     else if (mark === "C~") sent += text;
     else if (mark === "S:" && text[3] === "-") lines.push(text.slice(4));
@@ -85,7 +84,8 @@ function readSteps(title: string, block: readonly string[]): readonly Step[] {
     else if (mark === "T:") steps.push({ kind: "tls" });
     else if (mark === "X:") steps.push({ kind: "closed" });
     else if (mark === "W:") steps.push({ kind: "wait", milliseconds: Number(text) * 1000 });
-    else if (mark === "M:") message.push(text);
+    else if (mark === "M:") message = `${message ?? ""}${text}\\r\\n`;
+    else if (mark === "M~") message = `${message ?? ""}${text}`;
     else throw new Error(`${title}: not a line of a dialogue: ${line}`);
   }
   endSend();

@@ -4,12 +4,13 @@ import {
   createServer,
   definePolicy,
   type Policy,
+  type RecipientRequest,
   type SaslVerdict,
   type Server,
   type Service,
   type Verdict,
 } from "../../src/server/index.ts";
-import { formatMailbox, type Mailbox, reply } from "../../src/smtp/index.ts";
+import { formatMailbox, type Mailbox, type Reply, reply } from "../../src/smtp/index.ts";
 import { type FakeClock, fakeClock } from "../../src/testing/index.ts";
 import type { Dialogue } from "./dialogue.ts";
 
@@ -30,6 +31,7 @@ export function setStage(dialogue: Dialogue, tls: ServerTls, mode: Service["tls"
   const policy = scriptedPolicy(settings, messages, slow);
   const service: Service = {
     tls: mode ?? (settings.get("tls") === "none" ? "none" : "starttls"),
+    protocol: settings.has("lmtp") ? "lmtp" : "smtp",
     bareNewlines: settings.has("repair") ? "repair" : "refuse",
   };
   const server = createServer({
@@ -43,6 +45,7 @@ export function setStage(dialogue: Dialogue, tls: ServerTls, mode: Service["tls"
       refusals: number("refusals", 100),
       junk: number("junk", 100),
       discard: number("discard", 1_000_000),
+      transactions: number("transactions", 1000),
     },
   });
   return { server, service, clock, messages };
@@ -50,7 +53,7 @@ export function setStage(dialogue: Dialogue, tls: ServerTls, mode: Service["tls"
 
 /**
  * The addresses say what becomes of them: `unknown@` 550 5.1.1, `later@` 451 4.7.1, `throws@` an exception, `leave@` a refusal that
- * closes; `refused@` as a sender is refused at DATA, `unstored@` when the body is whole.
+ * closes; `refused@` as a sender is refused at DATA, `unstored@` when the body is whole. Over LMTP `full@` is 452 4.2.2 then.
  */
 function scriptedPolicy(settings: ReadonlyMap<string, string>, messages: Uint8Array[], slow: boolean): Policy {
   const mechanisms = (settings.get("mechanisms") ?? "").split(",").filter((name) => name !== "");
@@ -72,7 +75,7 @@ function scriptedPolicy(settings: ReadonlyMap<string, string>, messages: Uint8Ar
     sasl: (mechanism, response) => wait(scriptedSasl(mechanism, response)),
     mail: ({ reversePath }) => wait(judge(reversePath)),
     recipient: ({ recipient }) => wait(judge(recipient)),
-    body: ({ reversePath }) => {
+    body: ({ reversePath, recipients }) => {
       if (reversePath?.localPart === "refused") return { kind: "refuse", reply: reply(550, "5.7.1", "Not now") };
       const chunks: Uint8Array[] = [];
       return wait({
@@ -83,12 +86,18 @@ function scriptedPolicy(settings: ReadonlyMap<string, string>, messages: Uint8Ar
         finish: () => {
           if (reversePath?.localPart === "unstored") throw new Error("the disk is broken");
           messages.push(concatBytes(chunks));
-          return wait(reply(250, "2.0.0", "Taken"));
+          return wait(settings.has("lmtp") ? recipients.map(stored) : reply(250, "2.0.0", "Taken"));
         },
         abort: () => {},
       });
     },
   });
+}
+
+/** What LMTP says of each recipient. */
+function stored({ recipient }: RecipientRequest): Reply {
+  if (recipient.localPart === "full") return reply(452, "4.2.2", "Mailbox full");
+  return reply(250, "2.0.0", "Stored");
 }
 
 function judge(mailbox: Mailbox | null): Verdict {
