@@ -8,7 +8,7 @@ import { err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index
 import { createPool } from "./client/index.ts";
 import { type Config, queueFile, usersFile } from "./config/index.ts";
 import { checkDataFolder, listenProblem, loadTls, reloadTls } from "./daemon-checks.ts";
-import { createDeliverer, createReporter, selfTest } from "./delivery/index.ts";
+import { createDeliverer, createReporter, recipientTest, selfTest } from "./delivery/index.ts";
 import {
   type Credentials,
   createAuthenticator,
@@ -190,11 +190,12 @@ function createPolicies({ config, store, runner, credentials, log }: PolicyParts
     },
   });
   const authenticator = createAuthenticator({ credentials, clock: systemClock, log });
+  const knows = recipientTest(config.domains);
   const { messageSize, recipients } = config.limits;
   const limits = { messageSize, recipients };
   return {
-    mx: createRelayPolicy({ home, mayRelay: networkTest(config.relay.networks), receive, limits, log }),
-    submission: createSubmissionPolicy({ authenticator, receive, home, limits, log }),
+    mx: createRelayPolicy({ home, mayRelay: networkTest(config.relay.networks), receive, knows, limits, log }),
+    submission: createSubmissionPolicy({ authenticator, receive, home, knows, limits, log }),
   };
 }
 
@@ -246,6 +247,6 @@ function reload(config: Config, tls: ServerTls | null, log: Log): Result<void, r
   if (tls === null) return ok(undefined);
   const reloaded = reloadTls(config, tls);
   if (reloaded.ok) log.info("daemon.reloaded", { certificatesExpire: new Date(tls.expires).toISOString() });
-  else log.error("daemon.reloadFailed", { problems: reloaded.error });
+  else log.error("daemon.reload.failed", { problems: reloaded.error });
   return reloaded;
 }

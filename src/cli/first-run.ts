@@ -39,6 +39,7 @@ private_key = "${PRIVATE_KEY}"
 [[domain]]                            # mail that ends here
 name = "localhost"
 deliver = "maildir:data/mail/{user}"
+recipients = ["${FIRST_USER.slice(0, FIRST_USER.indexOf("@"))}"]                 # who has a mailbox; "*" is everybody
 
 # [[route]]                           # mail for elsewhere goes by MX unless a route says otherwise
 # match = "*"

@@ -87,9 +87,9 @@ test("a full configuration becomes typed values with absolute paths", () => {
     { certificate: "/srv/mail/other/cert.pem", privateKey: "/srv/mail/other/key.pem" },
   ]);
   assert.deepEqual(config.domains, [
-    { name: "example.org", deliver: { kind: "maildir", path: "/srv/mail/data/mail/{user}" } },
-    { name: "lists.example.org", deliver: { kind: "lmtp", host: "127.0.0.1", port: 24 } },
-    { name: "void.example.org", deliver: { kind: "discard" } },
+    { name: "example.org", deliver: { kind: "maildir", path: "/srv/mail/data/mail/{user}" }, recipients: ["*"] },
+    { name: "lists.example.org", deliver: { kind: "lmtp", host: "127.0.0.1", port: 24 }, recipients: ["*"] },
+    { name: "void.example.org", deliver: { kind: "discard" }, recipients: ["*"] },
   ]);
   assert.deepEqual(config.relay.networks, ["127.0.0.0/8", "::1/128", "2001:db8::/32"]);
   assert.deepEqual(config.routes, [

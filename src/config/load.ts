@@ -73,7 +73,7 @@ function configOf(given: Settings, file: string): Config {
     dataDir: resolve(folder, given.data_dir),
     listeners: given.listener,
     tls: given.tls === undefined ? null : { keyPairs: [pair(given.tls), ...given.tls.additional.map(pair)] },
-    domains: given.domain.map(({ name, deliver }) => ({ name, deliver: inFolder(deliver, folder) })),
+    domains: given.domain.map((domain) => ({ ...domain, deliver: inFolder(domain.deliver, folder) })),
     relay: given.relay,
     routes: given.route,
     delivery: given.delivery,

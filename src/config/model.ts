@@ -89,7 +89,12 @@ export interface Config {
   }[];
   /** Null only where no listener offers TLS. The first pair is the default, the others are found by SNI. */
   readonly tls: { readonly keyPairs: readonly [KeyPairFiles, ...KeyPairFiles[]] } | null;
-  readonly domains: readonly { readonly name: string; readonly deliver: LocalDelivery }[];
+  readonly domains: readonly {
+    readonly name: string;
+    readonly deliver: LocalDelivery;
+    /** Local parts that have a mailbox; `*` for every one. */
+    readonly recipients: readonly string[];
+  }[];
   /** CIDR networks, each with its prefix length. */
   readonly relay: { readonly networks: readonly string[] };
   readonly routes: readonly { readonly match: string; readonly via: Via; readonly tls: TlsLevel }[];

@@ -8,6 +8,7 @@ import {
   parseMatch,
   parseName,
   parseNetwork,
+  parseRecipient,
   parseVia,
 } from "./values.ts";
 
@@ -79,6 +80,13 @@ const localDomain = z
     ).describe(
       "How its mail ends: in a Maildir (relative to this file; `{user}` is the local part), at an LMTP server, or nowhere.",
     ),
+    recipients: z
+      .array(text('a local part such as "ann" or "sales", or "*"', parseRecipient))
+      .prefault(["*"])
+      .describe(
+        "Who has a mailbox, by what stands before the `@`; sub-addresses (`ann+lists`) and case do not count. Mail to anybody else " +
+          "is refused with 550 5.1.1. `*` is everybody. The postmaster always has one.",
+      ),
   })
   .describe("Mail that ends here.");
 

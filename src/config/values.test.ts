@@ -7,6 +7,7 @@ import {
   parseLocalDelivery,
   parseMatch,
   parseNetwork,
+  parseRecipient,
   parseVia,
   splitHostPort,
 } from "./values.ts";
@@ -128,4 +129,14 @@ test("hosts and ports", () => {
   assert.deepEqual(splitHostPort("[::1]", 25), { host: "::1", port: 25 });
   for (const text of ["", "a:b:1", "[::1", "a:", "a:99999", "[a.test]:25"])
     assert.equal(splitHostPort(text, null), null, text);
+});
+
+test("a recipient is what stands before the @, or *", () => {
+  assert.deepEqual(parseRecipient("*"), { ok: true, value: "*" });
+  for (const name of ["ann", "ann.lee", "Sales+eu", "b\u00fccher"])
+    assert.deepEqual(parseRecipient(name), { ok: true, value: name });
+  assert.deepEqual(parseRecipient('"two words"'), { ok: true, value: "two words" });
+  for (const wrong of ["", "ann@example.org", "two words", ".ann", "a\nb", "a".repeat(300)]) {
+    assert.equal(parseRecipient(wrong).ok, false, JSON.stringify(wrong));
+  }
 });

@@ -1,6 +1,6 @@
 import { isIP, isIPv6 } from "node:net";
 import { DAY, type Duration, err, HOUR, MINUTE, ok, type Result, SECOND } from "../base/index.ts";
-import { type Domain, parseDomain } from "../smtp/index.ts";
+import { type Domain, parseDomain, parseMailbox } from "../smtp/index.ts";
 import type { Endpoint, LocalDelivery, Via } from "./model.ts";
 
 /** Why a value is not taken, as the end of the sentence "hostname: …". */
@@ -101,6 +101,14 @@ export function parseLocalDelivery(text: string): Result<LocalDelivery, Complain
   if (!text.startsWith("lmtp://")) return err(`${quote(text)} is not a delivery`);
   const hop = parseHop(text.slice("lmtp://".length), null);
   return hop.ok ? ok({ kind: "lmtp", ...hop.value }) : hop;
+}
+
+/** A local part that has a mailbox, as written before the `@`, or `*` for every one. */
+export function parseRecipient(text: string): Result<string, Complaint> {
+  if (text === "*") return ok(text);
+  if (text.includes("@")) return err(`${quote(text)} is a whole address; write what stands before the @`);
+  const mailbox = parseMailbox(`${text}@x`);
+  return mailbox.ok ? ok(mailbox.value.localPart) : err(`${quote(text)} is no local part of an address`);
 }
 
 function parseMaildir(path: string): Result<LocalDelivery, Complaint> {

@@ -1,7 +1,8 @@
-import { type Clock, type Log, MINUTE, mathRandom, type Random, SECOND, silentLog } from "../base/index.ts";
+import { type Clock, type Log, MINUTE, mathRandom, printable, type Random, SECOND, silentLog } from "../base/index.ts";
 import type { ClientSession, ClientTimeouts, Pool } from "../client/index.ts";
 import type { Resolver } from "../net/index.ts";
 import type { Deliverer, DeliveryJob, Outcome, Recipient } from "../queue/index.ts";
+import { formatMailbox } from "../smtp/index.ts";
 import type { AttemptContext, Dialling } from "./attempt.ts";
 import { deliverToMaildir, discard } from "./local/local-delivery.ts";
 import { Maildir } from "./local/maildir.ts";
@@ -116,6 +117,15 @@ class RoutingDeliverer implements Deliverer {
         const problem = { text: `${route.domain} is no domain that DNS knows`, reply: null, status: "5.1.2" };
         return recipients.map(() => ({ kind: "failed", scope: "recipient", problem, hop: null }));
       }
+      case "unknown":
+        return recipients.map(({ mailbox }) => {
+          const problem = {
+            text: `${printable(formatMailbox(mailbox))} has no mailbox here`,
+            reply: null,
+            status: "5.1.1",
+          };
+          return { kind: "failed", scope: "recipient", problem, hop: null };
+        });
       case "local":
         return await this.#deliverLocally(route, recipients, job, context);
       case "mx": {

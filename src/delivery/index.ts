@@ -5,5 +5,12 @@
  */
 export { createReporter, type ReporterOptions } from "./bounce.ts";
 export { createDeliverer, type DelivererOptions } from "./deliverer.ts";
-export type { LocalDelivery, LocalDomain, RouteRule, TlsLevel, Via } from "./route.ts";
+export {
+  type LocalDelivery,
+  type LocalDomain,
+  type RouteRule,
+  recipientTest,
+  type TlsLevel,
+  type Via,
+} from "./route.ts";
 export { selfTest } from "./self.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { unwrap } from "../base/index.ts";
 import { type Mailbox, parseMailbox } from "../smtp/index.ts";
-import { asciiDomain, type RouteRule, RouteTable } from "./route.ts";
+import { asciiDomain, type RouteRule, RouteTable, recipientTest } from "./route.ts";
 
 const to = (address: string): Mailbox => unwrap(parseMailbox(address));
 const smarthost = { kind: "smtp", host: "relay.test", port: 587 } as const;
@@ -74,4 +74,48 @@ test("no name turns into an IP address on its way to DNS", () => {
   assert.equal(asciiDomain("\uff11.2.3.4"), null);
   assert.equal(asciiDomain("a\u2024\u3002"), null);
   assert.equal(asciiDomain("[192.0.2.1]"), "[192.0.2.1]");
+});
+
+test("who is not among a domain's recipients has no mailbox, however the address is written", () => {
+  const deliver = { kind: "maildir", path: "/mail/{user}" } as const;
+  const knows = recipientTest([
+    { name: "here.test", deliver, recipients: ["Ann", "b\u00fcro"] },
+    { name: "open.test", deliver },
+    { name: "lmtp.test", deliver: { kind: "lmtp", host: "h.test", port: 24 }, recipients: ["*"] },
+    { name: "nobody.test", deliver: { kind: "discard" }, recipients: [] },
+  ]);
+  const known = [
+    "ann@here.test",
+    "ANN+lists@HERE.test",
+    "bu\u0308ro@here.test",
+    "PostMaster@here.test",
+    "any@open.test",
+  ];
+  const foreign = ["ann@elsewhere.test", "ann@[192.0.2.1]"];
+  for (const address of [...known, ...foreign, '"../x"@lmtp.test', "postmaster@nobody.test"]) {
+    assert.equal(knows(to(address)), true, address);
+  }
+  for (const address of ["bob@here.test", "an@here.test", "+ann@here.test", "ann@nobody.test"]) {
+    assert.equal(knows(to(address)), false, address);
+  }
+});
+
+test("a local part that can name no Maildir has none, so that it is refused and not reported", () => {
+  const knows = recipientTest([
+    { name: "here.test", deliver: { kind: "maildir", path: "/mail/the-mailbox-of-{user}-at-{domain}" } },
+  ]);
+  for (const address of ['".."@here.test', "a/b@here.test", `${"x".repeat(235)}@here.test`]) {
+    assert.equal(knows(to(address)), false, address);
+  }
+  assert.equal(knows(to(`${"x".repeat(200)}@here.test`)), true);
+});
+
+test("a mailbox that is no more is a route of its own, for mail that was taken before", () => {
+  const table = new RouteTable([{ name: "here.test", deliver: { kind: "discard" }, recipients: ["ann"] }], []);
+  assert.deepEqual(table.route(to("bob@here.test")), {
+    kind: "unknown",
+    domain: "here.test",
+    key: "unknown:here.test",
+  });
+  assert.equal(table.route(to("ann@here.test")).kind, "local");
 });

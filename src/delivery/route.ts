@@ -1,6 +1,9 @@
 import { isIP } from "node:net";
-import { domainToASCII } from "node:url";
 import { type AddressLiteral, type Domain, isAddressLiteral, type Mailbox } from "../smtp/index.ts";
+import { asciiDomain } from "./ascii-domain.ts";
+import { hasMailbox } from "./local/recipients.ts";
+
+export { asciiDomain };
 
 /** What a connection must prove at least, named by the proof: the levels of a route. */
 export type TlsLevel = "off" | "opportunistic" | "encrypted" | "verified" | "dane";
@@ -20,6 +23,8 @@ export type LocalDelivery =
 export interface LocalDomain {
   readonly name: string;
   readonly deliver: LocalDelivery;
+  /** Local parts that have a mailbox, `*` for every one; default `*`. The postmaster has one in any case (RFC 5321 §4.5.1). */
+  readonly recipients?: readonly string[];
 }
 
 /** One line of the table of routes, read in order; the first match wins. */
@@ -48,29 +53,19 @@ export type Route =
       readonly key: string;
       readonly rule: string;
     }
+  /** The domain is ours and has no such mailbox. */
+  | { readonly kind: "unknown"; readonly domain: string; readonly key: string }
   /** The domain has no form that DNS knows. */
   | { readonly kind: "none"; readonly domain: string; readonly key: string };
 
-/**
- * A domain as DNS is asked for it: lower-case A-labels (RFC 5890 §2.3.2.1), or a literal as it is. Null where a U-label has no
- * A-label. ASCII names are not sent through the URL rules, which would read `1.2` as an IP address.
- */
-export function asciiDomain(domain: string): string | null {
-  if (domain.startsWith("[")) return domain;
-  if (/^[\x21-\x7e]+$/.test(domain)) return domain.toLowerCase();
-  const ascii = domainToASCII(domain);
-  if (ascii === "" || ascii.length > 253 || isIP(ascii) !== 0) return null;
-  return ascii;
-}
-
 /** Routes mailboxes by the configured domains and rules. Pure; made once for a configuration. */
 export class RouteTable {
-  readonly #domains = new Map<string, LocalDelivery>();
+  readonly #domains = new Map<string, LocalDomain>();
   readonly #rules: readonly { readonly match: string; readonly via: Via; readonly tls: TlsLevel }[];
 
   constructor(domains: readonly LocalDomain[], rules: readonly RouteRule[]) {
     for (const domain of domains) {
-      this.#domains.set(asciiDomain(domain.name) ?? domain.name, domain.deliver);
+      this.#domains.set(asciiDomain(domain.name) ?? domain.name, domain);
     }
     this.#rules = rules.map((rule) => ({
       match: asciiMatch(rule.match),
@@ -82,8 +77,8 @@ export class RouteTable {
   route(mailbox: Mailbox): Route {
     const domain = asciiDomain(mailbox.domain);
     if (domain === null) return { kind: "none", domain: mailbox.domain, key: mailbox.domain };
-    const deliver = this.#domains.get(domain);
-    if (deliver !== undefined) return { kind: "local", domain, deliver, key: localKey(domain, deliver) };
+    const local = this.#domains.get(domain);
+    if (local !== undefined) return localRoute(local, domain, mailbox);
     const rule = this.#rules.find(({ match }) => matches(match, domain));
     if (rule === undefined) return viaMx(domain, "opportunistic", "no route matches");
     const reason = `route "${rule.match}"`;
@@ -98,6 +93,12 @@ export class RouteTable {
       rule: reason,
     };
   }
+}
+
+function localRoute(local: LocalDomain, domain: string, mailbox: Mailbox): Route {
+  const { deliver } = local;
+  if (!hasMailbox(local, mailbox)) return { kind: "unknown", domain, key: `unknown:${domain}` };
+  return { kind: "local", domain, deliver, key: localKey(domain, deliver) };
 }
 
 function viaMx(domain: string, tls: TlsLevel, rule: string): Route {
@@ -131,4 +132,10 @@ function matches(match: string, domain: string): boolean {
 export function isLiteral(domain: string): domain is AddressLiteral {
   // A route's domain comes from a Mailbox, so that it is one of the two.
   return isAddressLiteral(domain as Domain | AddressLiteral);
+}
+
+/** Whether a mailbox of these domains exists. One of any other domain is not for this server to deny. */
+export function recipientTest(domains: readonly LocalDomain[]): (mailbox: Mailbox) => boolean {
+  const table = new RouteTable(domains, []);
+  return (mailbox) => table.route(mailbox).kind !== "unknown";
 }

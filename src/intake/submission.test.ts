@@ -37,10 +37,16 @@ interface Setting {
   readonly credentials?: Credentials;
   readonly throttle?: Partial<AuthThrottleRules>;
   readonly maySend?: NonNullable<SubmissionPolicyOptions["maySend"]>;
+  readonly knows?: NonNullable<SubmissionPolicyOptions["knows"]>;
 }
 
 /** Conversations of one service, by the address they come from. */
-function service({ credentials = users, throttle = {}, maySend }: Setting = {}): (address: string) => Conversation {
+function service({
+  credentials = users,
+  throttle = {},
+  maySend,
+  knows,
+}: Setting = {}): (address: string) => Conversation {
   const policy = createSubmissionPolicy({
     authenticator: createAuthenticator({ credentials, clock: time.clock, log: silentLog, throttle }),
     receive: () => ({ kind: "refuse", reply: reply(452, "4.3.1", "x") }),
@@ -48,6 +54,7 @@ function service({ credentials = users, throttle = {}, maySend }: Setting = {}):
     limits: { messageSize: 1000, recipients: 10 },
     log: silentLog,
     ...(maySend === undefined ? {} : { maySend }),
+    ...(knows === undefined ? {} : { knows }),
   });
   return (address) => {
     const client: Client = {
@@ -237,4 +244,18 @@ test("TLS and AUTH are demanded, and without an identity nobody sends", async ()
   assert.equal(await judge("anna", { maySend: (identity, path) => path?.localPart === identity }), "accept");
   assert.equal(await judge("bob", { maySend: (identity, path) => path?.localPart === identity }), "refuse");
   assert.equal(await judge("bob", { maySend: async () => false }), "refuse");
+});
+
+test("a user learns at once that a mailbox of ours does not exist", async () => {
+  const conversation = service({ knows: ({ localPart }) => localPart === "bob" })(HERE);
+  const hello = { verb: "EHLO", name: "x" } as const;
+  const transaction = { hello, identity: "anna", reversePath: null, parameters: {}, recipients: [] };
+  const code = async (path: string) => {
+    const request = { recipient: unwrap(parseMailbox(path)), parameters: {} };
+    const verdict = await conversation.recipient?.(request, transaction);
+    return verdict?.kind === "refuse" ? verdict.reply.code : verdict?.kind;
+  };
+  assert.equal(await code("bob@localhost"), "accept");
+  assert.equal(await code("bod@localhost"), 550);
+  assert.equal(await code("bod@elsewhere.test"), "accept", "not ours to know");
 });

@@ -14,11 +14,14 @@ export interface SubmissionPolicyOptions {
   readonly home: Home;
   /** Whether a user may send under this reverse-path; without it every user may under every one. */
   readonly maySend?: (identity: string, reversePath: ReversePath) => boolean | Promise<boolean>;
+  /** Whether a mailbox of ours exists; without it every one does. */
+  readonly knows?: (mailbox: Mailbox) => boolean;
   readonly limits: { readonly messageSize: number; readonly recipients: number };
   readonly log: Log;
 }
 
 const ACCEPT: Verdict = { kind: "accept" };
+const UNKNOWN: Verdict = { kind: "refuse", reply: REPLIES.unknownRecipient };
 const NOT_QUALIFIED: Verdict = { kind: "refuse", reply: REPLIES.notQualified };
 
 /**
@@ -47,6 +50,8 @@ export function createSubmissionPolicy(options: SubmissionPolicyOptions): Policy
             : judgeSender(options, client, identity, reversePath),
         recipient({ recipient }) {
           if (!isQualified(options.home, recipient)) return NOT_QUALIFIED;
+          // Said now, to the one who mistyped it, and not in a report that comes later.
+          if (options.home.takes(recipient) && options.knows?.(recipient) === false) return UNKNOWN;
           options.log.debug(events.recipientAccepted, {
             session: client.sessionId,
             recipient: formatMailbox(recipient),

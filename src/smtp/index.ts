@@ -7,6 +7,7 @@ export {
   type ForwardPath,
   formatMailbox,
   formatPath,
+  isPostmaster,
   type Mailbox,
   needsSmtpUtf8,
   parseMailbox,

@@ -1,5 +1,5 @@
 import type { Mailbox } from "../../smtp/index.ts";
-import { asciiDomain } from "../route.ts";
+import { asciiDomain } from "../ascii-domain.ts";
 
 const MAX_NAME_OCTETS = 255;
 
@@ -17,10 +17,12 @@ export function mailboxPath(template: string, mailbox: Mailbox): string | null {
   const domain = asciiDomain(mailbox.domain);
   if (user === null || domain === null || !isSafeName(domain)) return null;
   // One pass, so that braces inside a local part are never filled in themselves.
-  return template.replace(/\{(user|domain)\}/g, (_, name) => (name === "user" ? user : domain));
+  const path = template.replace(/\{(user|domain)\}/g, (_, name) => (name === "user" ? user : domain));
+  return path.split("/").every((name) => octets(name) <= MAX_NAME_OCTETS) ? path : null;
 }
 
-function userOf(localPart: string): string | null {
+/** The user that a local part names; null where it can name none. */
+export function userOf(localPart: string): string | null {
   const plus = localPart.indexOf("+");
   const base = plus > 0 ? localPart.slice(0, plus) : localPart;
   const user = base.normalize("NFC").toLowerCase();
@@ -30,5 +32,9 @@ function userOf(localPart: string): string | null {
 function isSafeName(name: string): boolean {
   if (name === "" || name.startsWith(".")) return false;
   if (/[/\\\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(name)) return false;
-  return new TextEncoder().encode(name).length <= MAX_NAME_OCTETS;
+  return octets(name) <= MAX_NAME_OCTETS;
+}
+
+function octets(text: string): number {
+  return new TextEncoder().encode(text).length;
 }
