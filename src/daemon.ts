@@ -2,7 +2,7 @@
  * The composition root: the only place that knows every concrete thing. It opens what a configuration names, ties intake,
  * queue and delivery together, and takes all of it down again in the opposite order.
  */
-import { BlockList, isIPv4 } from "node:net";
+import { isIPv4 } from "node:net";
 import { createControlServer, createOperations, socketPath } from "./admin/index.ts";
 import { err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index.ts";
 import { createPool } from "./client/index.ts";
@@ -19,7 +19,7 @@ import {
   freeSpaceOf,
   openCredentials,
 } from "./intake/index.ts";
-import { createResolver, type Endpoint, type ServerTls, systemClock } from "./net/index.ts";
+import { createResolver, type Endpoint, inNetworks, type ServerTls, systemClock } from "./net/index.ts";
 import { createRunner, openSqliteStore, type QueueStore, type Runner, StoreError } from "./queue/index.ts";
 import { createServer, type ListenerOptions, type Policy, type ServerLimits } from "./server/index.ts";
 import { parseDomain } from "./smtp/index.ts";
@@ -194,7 +194,7 @@ function createPolicies({ config, store, runner, credentials, log }: PolicyParts
   const { messageSize, recipients } = config.limits;
   const limits = { messageSize, recipients };
   return {
-    mx: createRelayPolicy({ home, mayRelay: networkTest(config.relay.networks), receive, knows, limits, log }),
+    mx: createRelayPolicy({ home, mayRelay: inNetworks(config.relay.networks), receive, knows, limits, log }),
     submission: createSubmissionPolicy({ authenticator, receive, home, knows, limits, log }),
   };
 }
@@ -207,6 +207,7 @@ function listenerOptions(
     ...listener.address,
     tls: listener.tls,
     policy: policies[listener.service],
+    proxy: inNetworks(listener.proxy),
     // Programs of users send bare LF; other servers that do are forging or broken (message smuggling).
     bareNewlines: listener.service === "submission" ? "repair" : "refuse",
   };
@@ -220,19 +221,6 @@ function serverLimits({ limits, timeouts }: Config): Partial<ServerLimits> {
     command: timeouts.command,
     bodyBlock: timeouts.data,
     handshake: timeouts.handshake,
-  };
-}
-
-/** True for an address inside one of the CIDR networks; an IPv4 address that comes as IPv6 is the same address. */
-function networkTest(networks: readonly string[]): (address: string) => boolean {
-  const list = new BlockList();
-  for (const network of networks) {
-    const [address = "", prefix = ""] = network.split("/");
-    list.addSubnet(address, Number(prefix), isIPv4(address) ? "ipv4" : "ipv6");
-  }
-  return (text) => {
-    const address = text.replace(/^::ffff:(?=\d+\.)/i, "");
-    return list.check(address, isIPv4(address) ? "ipv4" : "ipv6");
   };
 }
 

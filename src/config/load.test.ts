@@ -20,6 +20,7 @@ tls = "starttls"
 address = "[::1]:0"
 service = "submission"
 tls = "implicit"
+proxy = ["10.0.0.1"]
 
 [tls]
 certificate = "cert.pem"
@@ -79,8 +80,8 @@ test("a full configuration becomes typed values with absolute paths", () => {
   assert.equal(config.folder, "/srv/mail");
   assert.equal(config.dataDir, "/srv/mail/data");
   assert.deepEqual(config.listeners, [
-    { address: { address: "127.0.0.1", port: 2525 }, service: "mx", tls: "starttls" },
-    { address: { address: "::1", port: 0 }, service: "submission", tls: "implicit" },
+    { address: { address: "127.0.0.1", port: 2525 }, service: "mx", tls: "starttls", proxy: [] },
+    { address: { address: "::1", port: 0 }, service: "submission", tls: "implicit", proxy: ["10.0.0.1/32"] },
   ]);
   assert.deepEqual(config.tls?.keyPairs, [
     { certificate: "/srv/mail/cert.pem", privateKey: "/etc/key.pem" },

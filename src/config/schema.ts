@@ -30,6 +30,7 @@ const path = (accepted: string) => z.string().min(1).meta({ accepted });
 const byteSize = () => text('a size such as "512 KiB", "50 MiB" or "2 GiB", in quotes', parseByteSize);
 const duration = () => text('a duration such as "30s", "5m", "4h" or "5d", in quotes', parseDuration);
 const count = (most: number) => z.int().min(1).max(most);
+const network = () => text('a network such as "10.0.0.0/8" or "2001:db8::/32"', parseNetwork);
 const port = () => z.int().min(1).max(65_535);
 
 const listener = z
@@ -47,6 +48,13 @@ const listener = z
       .prefault("starttls")
       .describe(
         "`starttls` begins in clear text and upgrades (RFC 3207); `implicit` begins with the handshake (RFC 8314).",
+      ),
+    proxy: z
+      .array(network())
+      .prefault([])
+      .describe(
+        "Proxies in front of this listener (HAProxy and its like). From these addresses a PROXY header, version 1 or 2, must " +
+          "come first, and the client in it is the client for everything: limits, relaying, log, trace fields.",
       ),
   })
   .describe("A port to serve. As many as needed, at least one.");
@@ -93,7 +101,7 @@ const localDomain = z
 const relay = z
   .strictObject({
     networks: z
-      .array(text('a network such as "10.0.0.0/8" or "2001:db8::/32"', parseNetwork))
+      .array(network())
       .prefault([])
       .describe("Clients of an `mx` listener that may send anywhere. Everybody else may only reach the domains above."),
   })
