@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Clock, concatBytes, decodeUtf8, encodeUtf8, instant, unwrap } from "../base/index.ts";
-import type { Body, Outcome, QueuedMessage, QueueId, Reporter } from "../queue/index.ts";
+import type { Body, Outcome, QueuedMessage, QueueId, Reporter, ReportItem } from "../queue/index.ts";
 import { parseMailbox, reply } from "../smtp/index.ts";
 import { createReporter } from "./bounce.ts";
 import { fixtureMessage } from "./fixtures.test.ts";
@@ -25,9 +25,11 @@ const body = (text: string, chunk = 7): Body => {
   return { size: octets.length, chunks: () => chunks };
 };
 
+const items = (message: QueuedMessage, outcome: Outcome, action: ReportItem["action"] = "failed"): ReportItem[] =>
+  message.recipients.map((recipient) => ({ recipient, outcome, action }));
+
 async function reportOn(message: QueuedMessage, text = "Subject: x\r\nTo: y\r\n\r\nsecret body\r\n") {
-  const failed = message.recipients.map((recipient) => ({ recipient, outcome: FAILED }));
-  return await reporter().report(message, body(text), failed);
+  return await reporter().report(message, body(text), items(message, FAILED));
 }
 
 const textOf = (report: Awaited<ReturnType<typeof reportOn>>): string =>
@@ -49,14 +51,45 @@ test("a report goes to the reverse-path, from nobody, and says how large it is",
   assert.match(textOf(report), /\r\nRemote-MTA: dns; mx\.test\r\n/);
 });
 
-test("none for a null reverse-path, and none for who did not want one", async () => {
-  assert.equal(await reportOn({ ...fixtureMessage(["b@there.test"]), reversePath: null }), null);
-  const message = fixtureMessage(["b@there.test", "c@there.test", "d@there.test"]);
-  const notify = [["NEVER"], ["SUCCESS", "DELAY"], ["SUCCESS", "FAILURE"]] as const;
-  const recipients = message.recipients.map((one, i) => ({ ...one, parameters: { notify: notify[i] ?? ["NEVER"] } }));
-  const report = await reportOn({ ...message, recipients });
-  assert.deepEqual(textOf(report).match(/^Final-Recipient: .*$/gm), ["Final-Recipient: rfc822;d@there.test"]);
-  assert.equal(await reportOn({ ...message, recipients: recipients.slice(0, 2) }), null);
+test("a message that nobody sent has no report", async () => {
+  await assert.rejects(reportOn({ ...fixtureMessage(["b@there.test"]), reversePath: null }));
+});
+
+test("a success names no trouble, a delay says until when, and neither returns the body", async () => {
+  const message = fixtureMessage(["b@there.test"], { ret: "FULL" });
+  const hop = { host: "maildir", address: null, port: null, tls: null, rule: "written" };
+  const here = await reporter().report(
+    message,
+    body("Subject: x\r\n\r\nsecret"),
+    items(message, { kind: "delivered", reply: null, hop }, "delivered"),
+  );
+  assert.match(textOf(here), /\r\nAction: delivered\r\nStatus: 2\.0\.0\r\n/);
+  assert.doesNotMatch(textOf(here), /Remote-MTA|Last-Attempt-Date|Will-Retry-Until|secret/);
+  const onward = { dsn: false, deliverBy: false };
+  const relayed: Outcome = { kind: "delivered", reply: reply(250, "2.0.0", "queued"), hop: FAILED.hop ?? hop, onward };
+  const passed = await reporter().report(message, body("Subject: x\r\n\r\nsecret"), items(message, relayed, "relayed"));
+  assert.match(
+    textOf(passed),
+    /\r\nAction: relayed\r\nStatus: 2\.0\.0\r\nRemote-MTA: dns; mx\.test\r\nDiagnostic-Code: smtp; 250/,
+  );
+  const deferred: Outcome = { ...FAILED, kind: "deferred" };
+  const late = await reporter().report(message, body("Subject: x\r\n\r\nsecret"), items(message, deferred, "delayed"));
+  assert.match(textOf(late), /\r\nAction: delayed\r\n[\s\S]*\r\nWill-Retry-Until: .* 2026 /);
+  assert.doesNotMatch(textOf(late), /secret/);
+});
+
+test("a report is as urgent as its message, and tells what was asked of time", async () => {
+  const by = { seconds: 60, mode: "N", trace: false } as const;
+  const message = fixtureMessage(["b@there.test"], { priority: 4, by, hold: { for: 5 } });
+  const report = await reporter().report(
+    message,
+    body("Subject: x\r\n\r\n"),
+    items(message, { ...FAILED, kind: "deferred" }, "delayed"),
+  );
+  assert.equal(report.message.parameters.priority, 4);
+  assert.match(textOf(report), /\r\nDeliver-By-Date: .*\r\nFuture-Release-Request: for;5\r\n/);
+  // RFC 2852 §4.1.3: the time to notify at is over.
+  assert.match(textOf(report), /\r\nStatus: 4\.4\.7\r\n/);
 });
 
 test("the header section comes back, the body only where it was asked for and may be", async () => {
@@ -92,8 +125,7 @@ test("a recipient given up without an attempt has no remote host and no time of 
     hop: null,
   };
   const message = fixtureMessage(["b@there.test"]);
-  const failed = message.recipients.map((recipient) => ({ recipient, outcome: expired }));
-  const report = await reporter().report(message, body("Subject: x\r\n\r\n"), failed);
+  const report = await reporter().report(message, body("Subject: x\r\n\r\n"), items(message, expired));
   assert.doesNotMatch(textOf(report), /Remote-MTA|Last-Attempt-Date/);
   assert.match(textOf(report), /\r\nStatus: 4\.4\.7\r\n/);
 });

@@ -1,6 +1,14 @@
-import { type Clock, concatBytes, type Duration, type Log, later, silentLog } from "../base/index.ts";
+import { type Clock, concatBytes, type Duration, type Instant, type Log, later, silentLog } from "../base/index.ts";
 import { formatReport, HeaderScanner, type ReportedRecipient } from "../message/index.ts";
-import type { Body, NewMessage, Outcome, QueuedMessage, QueueId, Recipient, Reporter } from "../queue/index.ts";
+import {
+  type Body,
+  deliverByTime,
+  type NewMessage,
+  type QueuedMessage,
+  type QueueId,
+  type Reporter,
+  type ReportItem,
+} from "../queue/index.ts";
 import { formatMailbox } from "../smtp/index.ts";
 import { events } from "./events.ts";
 import { asciiDomain } from "./route.ts";
@@ -24,36 +32,30 @@ export interface ReporterOptions {
   readonly log?: Log;
 }
 
-type Failure = { readonly recipient: Recipient; readonly outcome: Outcome };
-
 /**
- * Writes the report that goes back for recipients given up (RFC 3464, RFC 5321 §6.1). None for a null reverse-path, which is how
- * mail loops of reports end, and none for recipients whose NOTIFY leaves failures out (RFC 3461 §4.1).
+ * Writes the report that goes back to the sender (RFC 3464, RFC 5321 §6.1): one for all that an attempt led to, each recipient with
+ * its own action. Who is to be told of what was decided before (`queue/report-duty.ts`); that there is a reverse-path, too.
  */
 export function createReporter(options: ReporterOptions): Reporter {
   const log = options.log ?? silentLog;
   const hostname = asciiDomain(options.hostname) ?? options.hostname;
   return {
-    async report(message, body, failed) {
-      const wanted = failed.filter(({ recipient }) => wantsFailure(recipient));
-      if (message.reversePath === null || wanted.length === 0) {
-        const reason = message.reversePath === null ? "null reverse-path" : "NOTIFY";
-        log.info(events.unreported, { id: message.id, reason, recipients: failed.length });
-        return null;
-      }
+    async report(message, body, items) {
+      if (message.reversePath === null) throw new Error("a report needs somebody to go to");
       const { clock } = options;
       const id = options.nextId();
       const at = clock.now();
       const formatted = formatReport({
-        kind: "failed",
         id,
         hostname,
         to: message.reversePath,
         at,
         arrived: message.receivedAt,
+        deliverBy: deliverByTime(message),
+        futureRelease: futureRelease(message),
         envelopeId: message.parameters.envid ?? null,
-        recipients: wanted.map((failure) => reported(failure, at)),
-        returned: await returnedOctets(message, body, options.maxReturned ?? MAX_RETURNED),
+        recipients: items.map((item) => reported(item, message, at)),
+        returned: await returnedOctets(message, body, items, options.maxReturned ?? MAX_RETURNED),
         international: message.parameters.smtputf8 === true,
       });
       const report: NewMessage = {
@@ -66,43 +68,64 @@ export function createReporter(options: ReporterOptions): Reporter {
           ...(formatted.smtputf8 ? { smtputf8: true as const } : {}),
           // RFC 8689 §5: a report on such a message is protected like the message.
           ...(message.parameters.requireTls === true ? { requireTls: true as const } : {}),
+          // RFC 6710 §4.6: as urgent as what it tells of.
+          ...(message.parameters.priority === undefined ? {} : { priority: message.parameters.priority }),
         },
         origin: { service: "bounce", sessionId: null, address: null, hello: null, identity: null, tls: null },
         recipients: [{ mailbox: message.reversePath, parameters: {} }],
         size: formatted.octets.length,
       };
       const to = formatMailbox(message.reversePath);
-      log.info(events.reported, { id: message.id, report: id, to, recipients: wanted.length });
+      const actions = [...new Set(items.map(({ action }) => action))];
+      log.info(events.reported, { id: message.id, report: id, to, actions, recipients: items.length });
       return { message: report, body: inChunks(formatted.octets) };
     },
   };
 }
 
-function wantsFailure(recipient: Recipient): boolean {
-  const { notify } = recipient.parameters;
-  return notify === undefined || notify.includes("FAILURE");
+/** RFC 4865 §5.1.2: what was asked for, as it was asked for. */
+function futureRelease({ parameters: { hold } }: QueuedMessage): string | null {
+  if (hold === undefined) return null;
+  return "for" in hold ? `for;${hold.for}` : `until;${hold.until}`;
 }
 
-function reported({ recipient, outcome }: Failure, at: ReturnType<Clock["now"]>): ReportedRecipient {
-  const common = { mailbox: recipient.mailbox, original: recipient.parameters.orcpt ?? null };
-  if (outcome.kind === "delivered") throw new Error("a delivered recipient is no failure");
-  const { problem, hop } = outcome;
+function reported({ recipient, outcome, action }: ReportItem, message: QueuedMessage, at: Instant): ReportedRecipient {
+  const { hop } = outcome;
+  const { reply } = outcome.kind === "delivered" ? outcome : outcome.problem;
+  // A host was asked, over the network; without one the recipient expired in the queue, at a time not known here.
   const asked = hop !== null && hop.port !== null;
   return {
-    ...common,
-    status: problem.status,
-    text: problem.text,
+    action,
+    mailbox: recipient.mailbox,
+    original: recipient.parameters.orcpt ?? null,
+    status: outcome.kind === "delivered" ? "2.0.0" : delayStatus(action, message, outcome.problem.status, at),
+    text:
+      outcome.kind === "delivered"
+        ? SUCCESS_TEXT[outcome.onward === undefined ? "here" : "onward"]
+        : outcome.problem.text,
     // RFC 3464 §2.3.5: only where a remote MTA decided.
-    remoteHost: asked && problem.reply !== null ? hop.host : null,
-    reply: problem.reply,
-    // With a host in the outcome the attempt has ended just now; else (expired in the queue) its time is not known here.
+    remoteHost: asked && reply !== null ? hop.host : null,
+    reply,
     lastAttempt: asked ? at : null,
+    retryUntil: action === "delayed" ? message.expiresAt : null,
   };
 }
 
-async function returnedOctets(message: QueuedMessage, body: Body, maxReturned: number) {
-  // RFC 8689 §5: RET=FULL is disregarded for a message that demands TLS.
-  const full = message.parameters.ret === "FULL" && message.parameters.requireTls !== true;
+const SUCCESS_TEXT = {
+  here: "delivered to the mailbox",
+  onward: "handed on to a server that will send no report of its own",
+};
+
+/** RFC 2852 §4.1.3: a deliver-by-time that has come is what the delay is told by. */
+function delayStatus(action: ReportItem["action"], message: QueuedMessage, status: string, at: Instant): string {
+  const until = deliverByTime(message);
+  return action === "delayed" && until !== null && at >= until ? "4.4.7" : status;
+}
+
+async function returnedOctets(message: QueuedMessage, body: Body, items: readonly ReportItem[], maxReturned: number) {
+  // RFC 3461 §6.2: without a failure the header section alone. RFC 8689 §5: RET=FULL is disregarded for a message that demands TLS.
+  const failure = items.some(({ action }) => action === "failed");
+  const full = failure && message.parameters.ret === "FULL" && message.parameters.requireTls !== true;
   if (full && body.size <= maxReturned) {
     const chunks: Uint8Array[] = [];
     for await (const chunk of body.chunks()) chunks.push(chunk);

@@ -25,6 +25,7 @@ export function fixtureMessage(
       attempts: 0,
       nextAttempt: instant(0),
       lastOutcome: null,
+      warned: false,
     })),
   };
 }

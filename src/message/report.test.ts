@@ -6,6 +6,7 @@ import { parseMailbox, reply } from "../smtp/index.ts";
 import { formatReport, type Report, type ReportedRecipient } from "./report.ts";
 
 const RECIPIENT: ReportedRecipient = {
+  action: "failed",
   mailbox: unwrap(parseMailbox("Bob@there.test")),
   original: null,
   status: "5.1.1",
@@ -13,15 +14,17 @@ const RECIPIENT: ReportedRecipient = {
   remoteHost: "mx.there.test",
   reply: reply(550, "5.1.1", "no such user"),
   lastAttempt: instant(Date.UTC(2026, 10, 22, 2, 0, 0)),
+  retryUntil: null,
 };
 
 const REPORT: Report = {
-  kind: "failed",
   id: "01HZX3V5K7M",
   hostname: "mail.here.test",
   to: unwrap(parseMailbox("ann@here.test")),
   at: instant(Date.UTC(2026, 10, 22, 2, 0, 1)),
   arrived: instant(Date.UTC(2026, 10, 22, 1, 59, 59)),
+  deliverBy: null,
+  futureRelease: null,
   envelopeId: null,
   recipients: [RECIPIENT],
   returned: { kind: "headers", octets: encodeUtf8("Subject: hello\r\n") },
@@ -123,6 +126,36 @@ test("the fields for programs (RFC 3464 §2.2, §2.3)", () => {
       },
     ],
   );
+});
+
+test("each recipient has its own action, and the worst is the subject", () => {
+  const until = instant(Date.UTC(2026, 10, 27, 2, 0, 0));
+  const recipients: ReportedRecipient[] = [
+    { ...RECIPIENT, action: "delivered", status: "2.0.0", reply: null, remoteHost: null, lastAttempt: null },
+    { ...RECIPIENT, action: "relayed", status: "2.0.0", reply: reply(250, "2.1.5", "taken") },
+    { ...RECIPIENT, action: "delayed", status: "4.4.1", retryUntil: until },
+  ];
+  const { groups, message, notice } = parseReport({ ...REPORT, recipients });
+  assert.equal(message.fields.get("subject"), "Your message is delayed");
+  assert.deepEqual(
+    groups.slice(1).map((group) => [group.get("action"), group.get("status"), group.get("will-retry-until")]),
+    [
+      ["delivered", "2.0.0", undefined],
+      ["relayed", "2.0.0", undefined],
+      ["delayed", "4.4.1", "Fri, 27 Nov 2026 02:00:00 +0000"],
+    ],
+  );
+  assert.equal(groups[2]?.get("diagnostic-code"), "smtp; 250 2.1.5 taken");
+  assert.equal(notice.body.match(/<Bob@there\.test>/g)?.length, 3);
+  const failed = parseReport({ ...REPORT, recipients: [...recipients, RECIPIENT] });
+  assert.equal(failed.message.fields.get("subject"), "Your message could not be delivered");
+});
+
+test("what was asked for in time is told (RFC 2852 §5, RFC 4865 §5.1.2)", () => {
+  const deliverBy = instant(Date.UTC(2026, 10, 22, 3, 0, 0));
+  const { groups } = parseReport({ ...REPORT, deliverBy, futureRelease: "for;3600" });
+  assert.equal(groups[0]?.get("deliver-by-date"), "Sun, 22 Nov 2026 03:00:00 +0000");
+  assert.equal(groups[0]?.get("future-release-request"), "for;3600");
 });
 
 test("a whole message comes back octet for octet", () => {

@@ -2,11 +2,12 @@ import { concatBytes, encodeUtf8, type Instant, printable } from "../base/index.
 import { describeReply, formatMailbox, type Mailbox, needsSmtpUtf8, type Reply } from "../smtp/index.ts";
 import { formatDate, formatField } from "./field.ts";
 
-/** What a report tells; each has its words below. "failed": given up, nothing more will be tried. */
-export type ReportKind = "failed";
+/** What a report tells of a recipient (RFC 3464 §2.3.3); each has its words below. */
+export type Action = "failed" | "delayed" | "delivered" | "relayed";
 
 /** One recipient's fate (RFC 3464 §2.3). Texts may hold a peer's words: they are made safe here. */
 export interface ReportedRecipient {
+  readonly action: Action;
   readonly mailbox: Mailbox;
   /** ORCPT as the sender gave it (RFC 3461 §4.2), null where there was none. */
   readonly original: { readonly type: string; readonly address: string } | null;
@@ -20,10 +21,11 @@ export interface ReportedRecipient {
   readonly reply: Reply | null;
   /** When it was last tried, null where that is not known. */
   readonly lastAttempt: Instant | null;
+  /** When it will be given up; only with the action "delayed" (RFC 3464 §2.3.9). */
+  readonly retryUntil: Instant | null;
 }
 
 export interface Report {
-  readonly kind: ReportKind;
   /** Names the report: part of its Message-ID and boundary. The queue id. */
   readonly id: string;
   /** Our own name, in A-labels. */
@@ -33,6 +35,10 @@ export interface Report {
   readonly at: Instant;
   /** When the message came here. */
   readonly arrived: Instant;
+  /** The time by which it was to be delivered (RFC 2852 §5), null where none was asked for. */
+  readonly deliverBy: Instant | null;
+  /** What was asked for by HOLDFOR or HOLDUNTIL, `for;…` or `until;…` (RFC 4865 §5.1.2), null where nothing was. */
+  readonly futureRelease: string | null;
   /** ENVID as the sender gave it (RFC 3461 §4.4). */
   readonly envelopeId: string | null;
   readonly recipients: readonly ReportedRecipient[];
@@ -51,15 +57,32 @@ export interface FormattedReport {
   readonly smtputf8: boolean;
 }
 
-const WORDS: Record<ReportKind, { readonly action: string; readonly subject: string; readonly intro: string }> = {
+/** In the order in which they are told; the subject is that of the first. */
+const WORDS: Record<Action, { readonly subject: string; readonly intro: string }> = {
   failed: {
-    action: "failed",
     subject: "Your message could not be delivered",
     intro:
       "Your message could not be delivered to the addresses below, and it will not be tried again. " +
       "The reason stands under each address.",
   },
+  delayed: {
+    subject: "Your message is delayed",
+    intro:
+      "Your message could not be delivered to the addresses below yet. It will be tried again; you need not send it again. " +
+      "The reason stands under each address.",
+  },
+  relayed: {
+    subject: "Your message was sent on",
+    intro:
+      "Your message was handed on for the addresses below. The servers that took it may not tell you what becomes of it.",
+  },
+  delivered: {
+    subject: "Your message was delivered",
+    intro: "Your message was delivered to the addresses below.",
+  },
 };
+
+const ACTIONS: readonly Action[] = ["failed", "delayed", "relayed", "delivered"];
 
 /** Words of a field are broken beyond this many characters, so that no line grows past 998 octets (RFC 5322 §2.1.1). */
 const MAX_WORD = 200;
@@ -94,7 +117,7 @@ function headerSection(report: Report, boundary: string, eightBit: boolean): Uin
   return concatBytes([
     field("From", '"Mail Delivery System"', `<MAILER-DAEMON@${report.hostname}>`),
     formatField("To", [[`<${formatMailbox(report.to)}>`]]),
-    field("Subject", WORDS[report.kind].subject),
+    field("Subject", subjectOf(report)),
     field("Date", formatDate(report.at)),
     field("Message-ID", `<${report.id}@${report.hostname}>`),
     // RFC 3834 §5: no robot may answer a robot.
@@ -117,17 +140,22 @@ function part(type: string, description: string, octets: Uint8Array): Part {
 }
 
 function textPart(report: Report): Part {
-  const lines = [
-    ...wrapText(`This is the mail server ${report.hostname}.`, ""),
-    "",
-    ...wrapText(WORDS[report.kind].intro, ""),
-  ];
-  for (const recipient of report.recipients) {
-    lines.push("", `<${printable(formatMailbox(recipient.mailbox))}>`, ...wrapText(printable(recipient.text), "    "));
+  const lines = wrapText(`This is the mail server ${report.hostname}.`, "");
+  for (const action of ACTIONS) {
+    const recipients = report.recipients.filter((recipient) => recipient.action === action);
+    if (recipients.length > 0) lines.push("", ...wrapText(WORDS[action].intro, ""));
+    for (const { mailbox, text } of recipients) {
+      lines.push("", `<${printable(formatMailbox(mailbox))}>`, ...wrapText(printable(text), "    "));
+    }
   }
   const returned = report.returned.kind === "full" ? "Your message" : "The header section of your message";
   lines.push("", ...wrapText(`${returned} is attached. So is a report for programs.`, ""), "");
   return part("text/plain; charset=utf-8", "Notification", encodeUtf8(lines.join("\r\n")));
+}
+
+function subjectOf(report: Report): string {
+  const first = ACTIONS.find((action) => report.recipients.some((recipient) => recipient.action === action));
+  return WORDS[first ?? "failed"].subject;
 }
 
 function statusPart(report: Report): Part {
@@ -137,6 +165,8 @@ function statusPart(report: Report): Part {
       ? []
       : [formatField("Original-Envelope-Id", [[plain(report.envelopeId, report.international)]])]),
     field("Arrival-Date", formatDate(report.arrived)),
+    ...(report.deliverBy === null ? [] : [field("Deliver-By-Date", formatDate(report.deliverBy))]),
+    ...(report.futureRelease === null ? [] : [field("Future-Release-Request", plain(report.futureRelease, false))]),
   ];
   for (const recipient of report.recipients) {
     fields.push(encodeUtf8("\r\n"), ...recipientFields(recipient, report));
@@ -151,13 +181,14 @@ function recipientFields(recipient: ReportedRecipient, report: Report): Uint8Arr
   if (original !== null) fields.push(...addressField("Original-Recipient", original.type, original.address, report));
   const type = needsSmtpUtf8(mailbox) ? "utf-8" : "rfc822";
   fields.push(...addressField("Final-Recipient", type, formatMailbox(mailbox), report));
-  fields.push(field("Action", WORDS[report.kind].action), field("Status", recipient.status));
+  fields.push(field("Action", recipient.action), field("Status", recipient.status));
   if (recipient.remoteHost !== null) {
     fields.push(field("Remote-MTA", `dns; ${plain(recipient.remoteHost, false)}`));
   }
   const diagnostic = reply === null ? `x-postern; ${recipient.text}` : `smtp; ${describeReply(reply)}`;
   fields.push(field("Diagnostic-Code", plain(diagnostic, report.international)));
   if (recipient.lastAttempt !== null) fields.push(field("Last-Attempt-Date", formatDate(recipient.lastAttempt)));
+  if (recipient.retryUntil !== null) fields.push(field("Will-Retry-Until", formatDate(recipient.retryUntil)));
   return fields;
 }
 
@@ -170,10 +201,10 @@ function addressField(name: string, type: string, address: string, report: Repor
 function returnedPart(report: Report): Part {
   const { kind, octets } = report.returned;
   if (kind === "full") {
-    return part(report.international ? "message/global" : "message/rfc822", "Undelivered message", octets);
+    return part(report.international ? "message/global" : "message/rfc822", "Your message", octets);
   }
   const type = report.international ? "message/global-headers" : "text/rfc822-headers";
-  return part(type, "Header section of the undelivered message", octets);
+  return part(type, "Header section of your message", octets);
 }
 
 /** A peer's text on one line; outside the RFC 6533 forms in ASCII, other characters as `\x{E9}` (RFC 6533 §3). */

@@ -1,9 +1,11 @@
 import { type Instant, instant } from "../base/index.ts";
 import type { DeliveryProblem, Outcome, QueuedMessage, Recipient } from "./model.ts";
+import { type ReportAction, reportDuty, warningTime } from "./report-duty.ts";
 import { nextAttempt, type RetryRule } from "./retry.ts";
 import type { Experience } from "./schedule.ts";
 import type { Settlement } from "./store.ts";
-import { EXPIRED_STATUS } from "./story.ts";
+import { EXPIRED_STATUS, OVERDUE_STATUS } from "./story.ts";
+import { isOverdue } from "./terms.ts";
 
 /** One recipient and what is to be written about it. */
 export interface Concluded {
@@ -11,6 +13,8 @@ export interface Concluded {
   readonly outcome: Outcome;
   /** Set exactly when the outcome is deferred. */
   readonly nextAttempt: Instant | null;
+  /** What its sender is to be told. */
+  readonly duty: ReportAction | null;
 }
 
 export interface Circumstances {
@@ -22,33 +26,62 @@ export interface Circumstances {
   readonly notBefore: Instant | null;
 }
 
-/** Turns the outcome of an attempt into what is written: a time for the next one, or, past the expiry, a failure. */
+/**
+ * Turns the outcome of an attempt into what is written: a time for the next one, or, past the expiry, a failure; and what the
+ * sender is to be told. Mail whose delay is still to be told of is tried again at the time for that.
+ */
 export function conclude(
   message: QueuedMessage,
   recipient: Recipient,
   outcome: Outcome,
   circumstances: Circumstances,
 ): Concluded {
-  if (outcome.kind !== "deferred") return { recipient, outcome, nextAttempt: null };
   const { now, jitter, rule, notBefore } = circumstances;
+  const moment = { now, warnAfter: rule.warnAfter };
+  if (outcome.kind !== "deferred") return over(message, recipient, outcome, moment);
   const { expiresAt } = message;
   const step = nextAttempt({ before: recipient.attempts, expiresAt }, now, jitter, rule);
-  if (step.kind === "giveUp") return { recipient, outcome: expiredOutcome(outcome), nextAttempt: null };
-  const at = notBefore === null ? step.at : Math.min(Math.max(step.at, notBefore), expiresAt);
-  return { recipient, outcome, nextAttempt: instant(at) };
+  if (step.kind === "giveUp") return over(message, recipient, expiredOutcome(message, outcome, now), moment);
+  const warning = warningTime(message, recipient, rule.warnAfter);
+  const latest = warning === null || warning <= now ? expiresAt : Math.min(expiresAt, warning);
+  const at = Math.min(Math.max(step.at, notBefore ?? step.at), latest);
+  const duty = reportDuty(message, recipient, outcome, moment);
+  return { recipient, outcome, nextAttempt: instant(at), duty };
+}
+
+/** A recipient that needs no further attempt. */
+function over(
+  message: QueuedMessage,
+  recipient: Recipient,
+  outcome: Outcome,
+  moment: Parameters<typeof reportDuty>[3],
+): Concluded {
+  return { recipient, outcome, nextAttempt: null, duty: reportDuty(message, recipient, outcome, moment) };
+}
+
+/** The end of waiting recipients past their time, found without an attempt. */
+export function concludeExpired(
+  message: QueuedMessage,
+  recipient: Recipient,
+  now: Instant,
+  rule: RetryRule,
+): Concluded {
+  const outcome = expiredOutcome(message, recipient.lastOutcome, now);
+  return over(message, recipient, outcome, { now, warnAfter: rule.warnAfter });
 }
 
 /** The end of a recipient whose time is over, told with the last trouble it had. */
-export function expiredOutcome(last: Outcome | null): Outcome {
+export function expiredOutcome(message: QueuedMessage, last: Outcome | null, now: Instant): Outcome {
+  const status = isOverdue(message, now) ? OVERDUE_STATUS : EXPIRED_STATUS;
   if (last === null || last.kind === "delivered") {
-    const problem = { text: "delivery time expired before an attempt was made", reply: null, status: EXPIRED_STATUS };
+    const problem = { text: "delivery time expired before an attempt was made", reply: null, status };
     return { kind: "failed", scope: "message", problem, hop: null };
   }
   const { reply, text } = last.problem;
   const problem: DeliveryProblem = {
     text: `delivery time expired; last trouble: ${text}`,
     reply,
-    status: EXPIRED_STATUS,
+    status,
   };
   return { kind: "failed", scope: "message", problem, hop: last.hop };
 }
@@ -98,13 +131,14 @@ export function brokenOutcome(): Outcome {
 export function settlementOf(
   message: QueuedMessage,
   concluded: readonly Concluded[],
-  bounce: Settlement["bounce"],
+  report: Settlement["report"],
   at: Instant,
 ): Settlement {
-  const recipients = concluded.map(({ recipient, outcome, nextAttempt }) => ({
+  const recipients = concluded.map(({ recipient, outcome, nextAttempt, duty }) => ({
     index: recipient.index,
     outcome,
     nextAttempt,
+    warned: duty === "delayed",
   }));
-  return { id: message.id, at, recipients, bounce };
+  return { id: message.id, at, recipients, report };
 }

@@ -75,15 +75,16 @@ export async function keepSample(
 
 export function settlement(
   id: QueueId,
-  outcomes: readonly (readonly [index: number, outcome: Outcome, nextAttempt?: Instant])[],
-  bounce: Settlement["bounce"] = null,
+  outcomes: readonly (readonly [index: number, outcome: Outcome, nextAttempt?: Instant, warned?: boolean])[],
+  report: Settlement["report"] = null,
 ): Settlement {
-  const recipients = outcomes.map(([index, outcome, nextAttempt]) => ({
+  const recipients = outcomes.map(([index, outcome, nextAttempt, warned]) => ({
     index,
     outcome,
     nextAttempt: nextAttempt ?? null,
+    warned: warned ?? false,
   }));
-  return { id, at: at(1000), recipients, bounce };
+  return { id, at: at(1000), recipients, report };
 }
 
 export async function textOf(body: Body): Promise<string> {

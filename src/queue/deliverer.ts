@@ -1,5 +1,6 @@
 import type { Mailbox } from "../smtp/index.ts";
 import type { NewMessage, Outcome, QueuedMessage, Recipient } from "./model.ts";
+import type { ReportItem } from "./report-duty.ts";
 import type { Body } from "./store.ts";
 
 /** Some recipients of one message that share a destination, to be tried once. */
@@ -23,10 +24,10 @@ export interface Deliverer {
 
 /** Who writes reports; `delivery/bounce` implements it. */
 export interface Reporter {
-  /** The report for `failed`, or null where none may be sent (null reverse-path, NOTIFY=NEVER). */
+  /** One report that tells of all `items`, at least one, to the reverse-path, which is none of the null ones. */
   report(
     message: QueuedMessage,
     body: Body,
-    failed: readonly { readonly recipient: Recipient; readonly outcome: Outcome }[],
-  ): Promise<{ readonly message: NewMessage; readonly body: readonly Uint8Array[] } | null>;
+    items: readonly ReportItem[],
+  ): Promise<{ readonly message: NewMessage; readonly body: readonly Uint8Array[] }>;
 }

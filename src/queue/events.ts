@@ -3,7 +3,10 @@ export const events = {
   delivered: "queue.delivered",
   deferred: "queue.deferred",
   failed: "queue.failed",
-  bounced: "queue.bounced",
+  /** A report to the sender went into the queue: with `report`, its id. */
+  reported: "queue.reported",
+  /** A failure that its sender may not be told of: with `recipient`, `reason`. */
+  unreported: "queue.unreported",
   destinationSuspended: "queue.destination.suspended",
   deliveryBroke: "queue.delivery.broke",
   reportBroke: "queue.report.broke",

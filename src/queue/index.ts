@@ -7,6 +7,7 @@ export * from "./deliverer.ts";
 export { createMemoryStore } from "./memory-store.ts";
 export * from "./model.ts";
 export { formatQueueId, parseQueueId, queueIdInstant } from "./queue-id.ts";
+export type { ReportAction, ReportItem } from "./report-duty.ts";
 export { defaultRetryRule, type RetryRule } from "./retry.ts";
 export {
   createRunner,
@@ -18,3 +19,4 @@ export {
 } from "./runner.ts";
 export { openSqliteStore, type SqliteStoreOptions } from "./sqlite/store.ts";
 export * from "./store.ts";
+export { deliverByTime, expiryTime, releaseTime, remainingTerm } from "./terms.ts";

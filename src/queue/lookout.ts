@@ -1,8 +1,9 @@
 import { type Clock, HOUR, type Instant, instant, type Log, MINUTE, SECOND, type Timer } from "../base/index.ts";
-import { expiredOutcome } from "./conclusion.ts";
+import { concludeExpired } from "./conclusion.ts";
 import { events } from "./events.ts";
 import type { InHand } from "./in-hand.ts";
 import type { QueuedMessage, QueueId } from "./model.ts";
+import type { RetryRule } from "./retry.ts";
 import { asError, type Settler } from "./settler.ts";
 import type { QueueStore } from "./store.ts";
 
@@ -12,6 +13,7 @@ export interface LookoutOptions {
   readonly log: Log;
   readonly settler: Settler;
   readonly inHand: InHand;
+  readonly rule: RetryRule;
   /** Recipients that may be in hand. */
   readonly window: number;
   /** Recipients of one domain that may be. */
@@ -168,12 +170,13 @@ export class Lookout {
   }
 
   async #expire(id: QueueId): Promise<boolean> {
-    const { store, settler } = this.#options;
+    const { store, settler, clock, rule } = this.#options;
     const message = await store.get(id);
     if (message === null) return true;
+    const now = clock.now();
     const concluded = message.recipients
       .filter(({ state }) => state === "waiting")
-      .map((recipient) => ({ recipient, outcome: expiredOutcome(recipient.lastOutcome), nextAttempt: null }));
+      .map((recipient) => concludeExpired(message, recipient, now, rule));
     return await settler.settleOnce(message, store.body(message), concluded);
   }
 }

@@ -16,8 +16,8 @@ import type {
   Settlement,
 } from "./store.ts";
 import { StoreError } from "./store.ts";
-import { acceptedEntry, outcomeEntry } from "./story.ts";
-import { acceptedMessage, settledRecipient } from "./transitions.ts";
+import { acceptedEntry, settledEntry } from "./story.ts";
+import { acceptedMessage, isToldFirst, settledRecipient } from "./transitions.ts";
 
 interface Entry {
   message: QueuedMessage;
@@ -59,19 +59,20 @@ class MemoryStore implements QueueStore {
 
   async settle(settlement: Settlement): Promise<void> {
     this.#mustBeOpen();
-    const { id, at, recipients, bounce } = settlement;
+    const { id, at, recipients, report } = settlement;
     for (const { index } of recipients) this.#claims.remove(id, index);
     const entry = this.#entries.get(id);
     const settled = new Map(recipients.map((recipient) => [recipient.index, recipient]));
-    const news = entry?.message.recipients.flatMap(({ index, state }) =>
-      state === "waiting" ? (settled.get(index)?.outcome.kind ?? []) : [],
-    );
-    if (entry === undefined || news === undefined || news.length === 0) return;
-    if (bounce !== null && news.includes("failed")) this.#add(bounce.message, memoryBody([concatBytes(bounce.body)]));
+    if (entry === undefined) return;
+    const reportIsNews = entry.message.recipients.some((before) => {
+      const news = before.state === "waiting" ? settled.get(before.index) : undefined;
+      return news !== undefined && isToldFirst({ kind: news.outcome.kind, warned: news.warned }, before);
+    });
+    if (report !== null && reportIsNews) this.#add(report.message, memoryBody([concatBytes(report.body)]));
     const after = entry.message.recipients.map((recipient) => {
       const news = recipient.state === "waiting" ? settled.get(recipient.index) : undefined;
       if (news === undefined) return recipient;
-      entry.story.push({ at, recipient: recipient.index, ...outcomeEntry(news.outcome) });
+      entry.story.push({ at, recipient: recipient.index, ...settledEntry(news) });
       return settledRecipient(recipient, news, at);
     });
     entry.message = { ...entry.message, recipients: after };
@@ -83,7 +84,7 @@ class MemoryStore implements QueueStore {
     const except = new Set(query.except);
     const due = [...this.#unclaimedWaiting()]
       .filter(({ nextAttempt, domain }) => nextAttempt <= query.now && !except.has(domain))
-      .sort((a, b) => a.nextAttempt - b.nextAttempt)
+      .sort((a, b) => b.priority - a.priority || a.nextAttempt - b.nextAttempt)
       .slice(0, query.limit);
     const byMessage = new Map<QueuedMessage, number[]>();
     for (const { message, place } of due) {
@@ -213,12 +214,19 @@ class MemoryStore implements QueueStore {
     return true;
   }
 
-  *#unclaimedWaiting(): Iterable<{ message: QueuedMessage; place: number; nextAttempt: Instant; domain: string }> {
+  *#unclaimedWaiting(): Iterable<{
+    message: QueuedMessage;
+    place: number;
+    nextAttempt: Instant;
+    domain: string;
+    priority: number;
+  }> {
     for (const { message } of this.#entries.values()) {
       if (message.held) continue;
       for (const { index, state, nextAttempt, mailbox } of message.recipients) {
         if (state !== "waiting" || this.#claims.has(message.id, index)) continue;
-        yield { message, place: index, nextAttempt, domain: mailbox.domain };
+        const priority = message.parameters.priority ?? 0;
+        yield { message, place: index, nextAttempt, domain: mailbox.domain, priority };
       }
     }
   }

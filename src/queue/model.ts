@@ -51,6 +51,8 @@ export interface Recipient extends NewRecipient {
   readonly nextAttempt: Instant;
   /** What the last attempt ended in. */
   readonly lastOutcome: Outcome | null;
+  /** Its sender was told that it is delayed (RFC 3461 §5.2.5); once is enough. */
+  readonly warned: boolean;
 }
 
 export interface QueuedMessage extends Omit<NewMessage, "recipients"> {
@@ -82,9 +84,23 @@ export interface DeliveryProblem {
   readonly status: string;
 }
 
+/** What the next hop promised that took a message on. */
+export interface Onward {
+  /** It reports by itself, as NOTIFY asked (RFC 3461 §5.2.1). */
+  readonly dsn: boolean;
+  /** It keeps to BY (RFC 2852 §4.1.4). */
+  readonly deliverBy: boolean;
+}
+
 /** What one attempt means for one recipient. */
 export type Outcome =
-  | { readonly kind: "delivered"; readonly reply: Reply | null; readonly hop: Hop }
+  | {
+      readonly kind: "delivered";
+      readonly reply: Reply | null;
+      readonly hop: Hop;
+      /** Absent where the way ends: in a mailbox, or at an LMTP server that answers for one. */
+      readonly onward?: Onward;
+    }
   | {
       readonly kind: "deferred" | "failed";
       readonly scope: Scope;

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { instant } from "../base/index.ts";
 import { nextAttempt, type RetryRule } from "./retry.ts";
 
-const rule: RetryRule = { first: 300, longest: 4000, spread: 0.1, giveUpAfter: 100_000 };
+const rule: RetryRule = { first: 300, longest: 4000, spread: 0.1, giveUpAfter: 100_000, warnAfter: 50_000 };
 const expiresAt = instant(1_000_000);
 
 test("waits double from the first to the longest", () => {

@@ -1,4 +1,4 @@
-import { DAY, type Duration, type Instant, instant, MINUTE, SECOND } from "../base/index.ts";
+import { DAY, type Duration, HOUR, type Instant, instant, MINUTE, SECOND } from "../base/index.ts";
 
 /** When to try again, and until when (RFC 5321 §4.5.4.1). */
 export interface RetryRule {
@@ -10,6 +10,8 @@ export interface RetryRule {
   readonly spread: number;
   /** Age at which a message is given up; whoever makes a message sets its `expiresAt` by it. */
   readonly giveUpAfter: Duration;
+  /** Age at which the sender is told that it is delayed (RFC 3461 §5.2.5). */
+  readonly warnAfter: Duration;
 }
 
 /**
@@ -21,6 +23,7 @@ export const defaultRetryRule: RetryRule = {
   longest: 4000 * SECOND,
   spread: 0.1,
   giveUpAfter: 5 * DAY,
+  warnAfter: 4 * HOUR,
 };
 
 export type NextStep = { readonly kind: "retryAt"; readonly at: Instant } | { readonly kind: "giveUp" };

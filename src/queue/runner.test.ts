@@ -48,15 +48,15 @@ class Bench {
   };
 
   readonly reporter: Reporter = {
-    report: async (message, _body, failed) => {
+    report: async (message, _body, items) => {
       if (this.reportFails) throw new Error("a bug in the reporter");
       this.reported.push(
-        ...failed.map(
-          ({ recipient, outcome }) =>
-            `${recipient.mailbox.localPart} ${outcome.kind === "failed" ? outcome.problem.status : ""}`,
-        ),
+        ...items.map(({ recipient, outcome, action }) => {
+          const said = action === "failed" && outcome.kind !== "delivered" ? outcome.problem.status : action;
+          return `${recipient.mailbox.localPart} ${said}`;
+        }),
       );
-      if (message.reversePath === null) return null;
+      assert.ok(message.reversePath !== null, "no report makes a report");
       const body = [encodeUtf8("report")];
       return {
         message: this.message(this.plain.nextId(), 6, [`${message.reversePath.localPart}@sender.test`], null),
@@ -79,10 +79,10 @@ class Bench {
     return newMessage(id, size, to, { receivedAt, expiresAt: later(receivedAt, 5 * HOUR), reversePath });
   }
 
-  async keep(to: readonly string[], claim = false) {
+  async keep(to: readonly string[], claim = false, changes: Partial<NewMessage> = {}) {
     await using draft = this.plain.createDraft();
     draft.append(encodeUtf8("body"));
-    return await draft.keep(this.message(draft.id, 4, to), { claim });
+    return await draft.keep({ ...this.message(draft.id, 4, to), ...changes }, { claim });
   }
 
   messages = async (): Promise<number> => (await this.plain.counts()).messages;
@@ -429,6 +429,96 @@ test("poke finds what an operator made due", async () => {
   runner.poke();
   await bench.time.run(0);
   assert.equal(bench.jobs.length, 2);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+const TIMED = { seconds: 3600, trace: false } as const;
+
+test("mail that waits too long is reported as delayed, once, at the time for it", async () => {
+  const bench = new Bench();
+  bench.answer = (job) => [job.destination === "sender.test" ? DELIVERED : deferred("recipient")];
+  const { message } = await bench.keep(["a@x.test"], false, {
+    recipients: [{ mailbox: mailbox("a@x.test"), parameters: {} }],
+  });
+  const runner = bench.runner({ rules: { warnAfter: 2 * HOUR } });
+  runner.start();
+  await bench.time.run(2 * HOUR - SECOND);
+  assert.deepEqual(bench.reported, []);
+  await bench.time.run(2 * SECOND);
+  assert.deepEqual(bench.reported, ["a delayed"]);
+  assert.equal((await bench.plain.get(message.id))?.recipients[0]?.warned, true);
+  await bench.time.run(2 * HOUR);
+  assert.deepEqual(bench.reported, ["a delayed"]);
+  await bench.time.run(HOUR);
+  assert.deepEqual(bench.reported, ["a delayed", "a 4.4.7"]);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("mail to be returned when it is late is not tried any more then (RFC 2852 §4.1.3)", async () => {
+  const bench = new Bench();
+  const tried: number[] = [];
+  bench.answer = (job) => {
+    if (job.destination === "x.test") tried.push(bench.time.clock.now() - job.message.receivedAt);
+    return [job.destination === "sender.test" ? DELIVERED : deferred("recipient")];
+  };
+  const expiresAt = later(bench.time.clock.now(), HOUR);
+  await bench.keep(["a@x.test"], false, { expiresAt, parameters: { by: { ...TIMED, mode: "R" } } });
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(HOUR + SECOND);
+  assert.ok(tried.length > 2 && tried.every((at) => at < HOUR), tried.join());
+  assert.deepEqual(bench.reported, ["a 5.4.7"]);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("mail for later is tried when it is released, whether it was offered or found (RFC 4865 §4.2)", async () => {
+  const bench = new Bench();
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(0);
+  const parameters = { hold: { for: 5400 } };
+  assert.equal(runner.offer(await bench.keep(["a@x.test"], true, { parameters })), false);
+  await bench.time.run(90 * MINUTE - SECOND);
+  assert.deepEqual(bench.jobs, []);
+  await bench.time.run(SECOND);
+  assert.deepEqual(bench.jobs, ["a@x.test"]);
+  assert.equal(await bench.messages(), 0);
+  await runner.stop(0);
+});
+
+test("urgent mail is delivered before the rest of what waits for a destination", async () => {
+  const bench = new Bench();
+  bench.answer = bench.slow;
+  for (const [name, priority] of [
+    ["plain", 0],
+    ["bulk", -5],
+    ["urgent", 7],
+  ] as const) {
+    await bench.keep([`${name}@x.test`], false, { parameters: { priority } });
+  }
+  const runner = bench.runner({ limits: { destinationStart: 1, destinationMost: 1 } });
+  runner.start();
+  await bench.time.run(MINUTE);
+  assert.deepEqual(bench.jobs, ["urgent@x.test", "plain@x.test", "bulk@x.test"]);
+  await runner.stop(0);
+});
+
+test("a success that was asked for is reported; its report is not waited for when it cannot be made", async () => {
+  const bench = new Bench();
+  const recipients = [{ mailbox: mailbox("a@x.test"), parameters: { notify: ["SUCCESS"] as const } }];
+  const runner = bench.runner();
+  runner.start();
+  runner.offer(await bench.keep(["a@x.test"], true, { recipients }));
+  await bench.time.run(0);
+  assert.deepEqual(bench.reported, ["a delivered"]);
+  assert.deepEqual(bench.jobs, ["a@x.test", "s@sender.test"]);
+  bench.reportFails = true;
+  runner.offer(await bench.keep(["a@x.test"], true, { recipients }));
+  await bench.time.run(0);
+  assert.deepEqual(bench.logged, ["queue.report.broke"]);
   assert.equal(await bench.messages(), 0);
   await runner.stop(0);
 });

@@ -11,7 +11,7 @@ import {
   type Timer,
 } from "../base/index.ts";
 import type { Mailbox } from "../smtp/index.ts";
-import { brokenOutcome, type Concluded, conclude, experienceOf, putOffOutcome } from "./conclusion.ts";
+import { brokenOutcome, type Concluded, conclude, experienceOf, expiredOutcome, putOffOutcome } from "./conclusion.ts";
 import type { Deliverer, Reporter } from "./deliverer.ts";
 import { events } from "./events.ts";
 import { type BodyShare, InHand, type Job } from "./in-hand.ts";
@@ -21,6 +21,7 @@ import { defaultRetryRule, type RetryRule } from "./retry.ts";
 import { Schedule, type ScheduleLimits } from "./schedule.ts";
 import { asError, Settler } from "./settler.ts";
 import type { AcceptedMessage, Body, QueueStore } from "./store.ts";
+import { isOverdue, releaseTime } from "./terms.ts";
 
 export interface RunnerLimits extends ScheduleLimits {
   /** Octets of bodies of just accepted mail that may wait in memory for their delivery. */
@@ -123,6 +124,7 @@ class QueueRunner implements Runner {
       log,
       settler: this.#settler,
       inHand: this.#inHand,
+      rule: this.#rule,
       window,
       domainWindow,
       take: (message, places) => this.#takeClaimed(message, places),
@@ -132,6 +134,11 @@ class QueueRunner implements Runner {
 
   offer({ message, body, inMemory }: AcceptedMessage): boolean {
     const { memory, window } = this.#limits;
+    const release = releaseTime(message);
+    if (release > this.#clock.now()) {
+      this.#track(this.#unclaim(message.id, message.recipients).then(() => this.#lookout.wakeAt(release)));
+      return false;
+    }
     const count = message.recipients.length;
     const fits = this.#inHand.recipients + count <= window;
     if (this.#started && fits && (inMemory === 0 || this.#inHand.octets + inMemory <= memory)) {
@@ -194,7 +201,7 @@ class QueueRunner implements Runner {
     for (const job of jobs) this.#inHand.take(job);
     for (const job of jobs) {
       const suspended = this.#schedule.suspendedUntil(job.destination, this.#clock.now());
-      if (suspended === null) this.#schedule.add(job.destination, job);
+      if (suspended === null) this.#schedule.add(job.destination, job, message.parameters.priority ?? 0);
       else this.#putOff(job, null, suspended);
     }
   }
@@ -246,6 +253,10 @@ class QueueRunner implements Runner {
 
   async #deliver(job: Job, signal: AbortSignal): Promise<readonly Outcome[]> {
     const { message, recipients, destination, body } = job;
+    const now = this.#clock.now();
+    if (isOverdue(message, now)) {
+      return recipients.map(({ lastOutcome }) => expiredOutcome(message, lastOutcome, now));
+    }
     try {
       const outcomes = await this.#deliverer.deliver({ message, recipients, destination, body }, signal);
       if (outcomes.length === recipients.length) return outcomes;

@@ -31,7 +31,7 @@ test("a higher priority goes first, at its destination and among destinations, a
   schedule.add("a", "a urgent too", 4);
   assert.equal(schedule.pending, 7);
   assert.deepEqual(started(schedule), ["b urgent", "a urgent", "a urgent too", "b1", "a1"]);
-  schedule.finished("a", "answered", null);
+  schedule.finished("a", "answered", instant(0));
   assert.deepEqual(started(schedule), ["a2", "a bulk"]);
   assert.equal(schedule.pending, 0);
 });
@@ -51,7 +51,7 @@ test("the total bounds all destinations together", () => {
   const schedule = new Schedule<string>({ ...limits, total: 3 });
   for (const name of ["a", "b", "c", "d"]) schedule.add(name, name);
   assert.deepEqual(started(schedule), ["a", "b", "c"]);
-  schedule.finished("b", "answered", null);
+  schedule.finished("b", "answered", instant(0));
   assert.deepEqual(started(schedule), ["d"]);
 });
 
@@ -61,7 +61,7 @@ test("concurrency grows with each answer up to the most", () => {
   assert.equal(started(schedule).length, 2);
   const running: number[] = [];
   for (let n = 0; n < 4; n++) {
-    schedule.finished("a", "answered", null);
+    schedule.finished("a", "answered", instant(0));
     started(schedule);
     running.push(schedule.running);
   }
@@ -85,13 +85,13 @@ test("host trouble suspends at once, only this destination, and one probe decide
   schedule.add("b", "b1");
   assert.deepEqual(started(schedule), ["a1", "b1", "a2"]);
   assert.deepEqual(schedule.finished("a", "hostTrouble", instant(100)), ["a3"]);
-  schedule.finished("a", "nothing", null);
+  schedule.finished("a", "nothing", instant(0));
   assert.equal(schedule.suspendedUntil("a", instant(99)), 100);
   assert.equal(schedule.suspendedUntil("b", instant(99)), null);
   assert.equal(schedule.suspendedUntil("a", instant(100)), null);
   for (const job of ["a4", "a5", "a6"]) schedule.add("a", job);
   assert.deepEqual(started(schedule), ["a4"]);
-  schedule.finished("a", "answered", null);
+  schedule.finished("a", "answered", instant(0));
   assert.deepEqual(started(schedule), ["a5", "a6"]);
 });
 
@@ -111,7 +111,7 @@ test("destinations without a job are forgotten", () => {
   for (let n = 0; n < 100; n++) {
     schedule.add(`d${n}`, "job");
     schedule.next();
-    schedule.finished(`d${n}`, "answered", null);
+    schedule.finished(`d${n}`, "answered", instant(0));
   }
   assert.equal(schedule.destinations, 0);
 });
@@ -122,7 +122,7 @@ test("a long queue of one destination keeps its order", () => {
   for (const job of jobs) schedule.add("a", job);
   const order = jobs.map(() => {
     const job = schedule.next()?.job;
-    schedule.finished("a", "answered", null);
+    schedule.finished("a", "answered", instant(0));
     return job;
   });
   assert.deepEqual(order, jobs);

@@ -38,7 +38,7 @@ export class Settler {
   async settle(message: QueuedMessage, body: Body, concluded: readonly Concluded[]): Promise<boolean | null> {
     const settlement = await this.#prepare(message, body, concluded);
     for (let wait = FIRST_WAIT; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
-      if (await this.#write(message, settlement)) return settlement.settlement.bounce !== null;
+      if (await this.#write(message, settlement)) return settlement.settlement.report !== null;
       if (this.#givenUp) return null;
       await this.#pause(wait);
       if (this.#givenUp) return null;
@@ -58,11 +58,13 @@ export class Settler {
 
   async #prepare(message: QueuedMessage, body: Body, concluded: readonly Concluded[]): Promise<Prepared> {
     const at = this.#options.clock.now();
-    const failed = concluded.filter(({ outcome }) => outcome.kind === "failed");
-    if (failed.length === 0) return { concluded, settlement: settlementOf(message, concluded, null, at) };
+    const items = concluded.flatMap(({ recipient, outcome, duty }) =>
+      duty === null ? [] : [{ recipient, outcome, action: duty }],
+    );
+    if (items.length === 0) return { concluded, settlement: settlementOf(message, concluded, null, at) };
     try {
-      const bounce = await this.#options.reporter.report(message, body, failed);
-      return { concluded, settlement: settlementOf(message, concluded, bounce, at) };
+      const report = await this.#options.reporter.report(message, body, items);
+      return { concluded, settlement: settlementOf(message, concluded, report, at) };
     } catch (error) {
       this.#options.log.error(events.reportBroke, { id: message.id, error: asError(error) });
       const putOff = concluded.map((each) => postponed(each, instant(at + this.#options.reportRetry)));
@@ -78,13 +80,13 @@ export class Settler {
       return false;
     }
     for (const each of concluded) this.#tell(message, each);
-    if (settlement.bounce !== null) {
-      this.#options.log.info(events.bounced, { id: message.id, report: settlement.bounce.message.id });
+    if (settlement.report !== null) {
+      this.#options.log.info(events.reported, { id: message.id, report: settlement.report.message.id });
     }
     return true;
   }
 
-  #tell(message: QueuedMessage, { recipient, outcome, nextAttempt }: Concluded): void {
+  #tell(message: QueuedMessage, { recipient, outcome, nextAttempt, duty }: Concluded): void {
     const { text } = outcomeEntry(outcome);
     const fields = {
       id: message.id,
@@ -99,6 +101,10 @@ export class Settler {
     } else {
       const next = nextAttempt === null ? undefined : new Date(nextAttempt).toISOString();
       log.warn(events[outcome.kind], { ...fields, status: outcome.problem.status, next });
+      if (outcome.kind === "failed" && duty === null) {
+        const reason = message.reversePath === null ? "null reverse-path" : "NOTIFY";
+        log.info(events.unreported, { id: message.id, recipient: fields.recipient, reason });
+      }
     }
   }
 
@@ -120,11 +126,14 @@ interface Prepared {
   readonly settlement: Settlement;
 }
 
-/** A failure whose report cannot be made yet stays in the queue: no failure is forgotten. */
+/**
+ * A failure whose report cannot be made yet stays in the queue: no failure is forgotten. A delay is told of later; a success is
+ * not undone for the want of its report.
+ */
 function postponed(concluded: Concluded, at: Instant): Concluded {
   const { recipient, outcome } = concluded;
-  if (outcome.kind !== "failed") return concluded;
-  return { recipient, outcome: { ...outcome, kind: "deferred" }, nextAttempt: at };
+  if (outcome.kind !== "failed") return { ...concluded, duty: null };
+  return { recipient, outcome: { ...outcome, kind: "deferred" }, nextAttempt: at, duty: null };
 }
 
 export function asError(error: unknown): Error {

@@ -136,6 +136,28 @@ const claiming: readonly ConformanceCase[] = [
     equal(await store.nextDue(), at(700), "next due");
     equal(await claimed(store, at(700)), ["a@x.test"], "due");
   }),
+  within("a higher priority is claimed first, whenever it came due", async (store) => {
+    const keep = (to: string, priority: number, due: number) =>
+      keepSample(store, [to], { changes: { receivedAt: at(due), parameters: { priority } } });
+    await keep("bulk@x.test", -4, 10);
+    await keep("late@x.test", 0, 30);
+    await keep("early@x.test", 0, 20);
+    await keep("urgent@x.test", 9, 40);
+    await keep("tomorrow@x.test", 3, 99);
+    equal(await store.nextDue(), at(10), "next due");
+    equal(await claimed(store, at(50), 2), ["urgent@x.test", "early@x.test"], "two");
+    equal(await store.nextDue(), at(10), "next due after two");
+    equal(await claimed(store, at(50)), ["late@x.test", "bulk@x.test"], "rest");
+    equal(await store.nextDue(), at(99), "next due after all");
+  }),
+  within("mail for later is due when it is released", async (store) => {
+    const parameters = { hold: { for: 60 } };
+    const { message } = await keepSample(store, ["a@x.test"], { changes: { parameters } });
+    equal(message.recipients[0]?.nextAttempt, at(60_000), "as accepted");
+    equal(await store.nextDue(), at(60_000), "next due");
+    equal(await claimed(store, at(59_999)), [], "early");
+    equal(await claimed(store, at(60_000)), ["a@x.test"], "released");
+  }),
   within("a message can be kept claimed, and unclaimed", async (store) => {
     const { message } = await keepSample(store, ["a@x.test", "b@x.test"], { claim: true });
     equal(await claimed(store, START), [], "claimed from the start");
@@ -201,18 +223,52 @@ const settling: readonly ConformanceCase[] = [
   within("a settlement written twice puts its report in once, also with a recipient left waiting", async (store) => {
     const { message } = await keepSample(store, ["a@x.test", "b@x.test"], { claim: true });
     const report = newMessage(store.nextId(), 1, ["sender@origin.test"], { reversePath: null });
-    const bounce = { message: report, body: [Uint8Array.of(65)] };
+    const told = { message: report, body: [Uint8Array.of(65)] };
     const outcomes: Parameters<typeof settlement>[1] = [
       [0, FAILED],
       [1, DEFERRED, at(5000)],
     ];
-    await store.settle(settlement(message.id, outcomes, bounce));
+    await store.settle(settlement(message.id, outcomes, told));
     equal(await claimed(store, START), ["sender@origin.test"], "report is due");
     await store.settle(settlement(report.id, [[0, DELIVERED]]));
-    await store.settle(settlement(message.id, outcomes, bounce));
+    await store.settle(settlement(message.id, outcomes, told));
     equal(
       (await store.list({ limit: 10 })).map(({ id }) => id),
       [message.id],
+      "queue",
+    );
+  }),
+  within("a delay is told once, by a report in the same settlement, and the recipient waits on", async (store) => {
+    const { message } = await keepSample(store, ["a@x.test", "b@x.test"], { claim: true });
+    const report = newMessage(store.nextId(), 1, ["sender@origin.test"], { reversePath: null });
+    const told = { message: report, body: [Uint8Array.of(65)] };
+    const delayed = settlement(message.id, [[0, DEFERRED, at(5000), true]], told);
+    await store.settle(delayed);
+    equal(await claimed(store, START), ["sender@origin.test"], "report is due");
+    await store.settle(settlement(report.id, [[0, DELIVERED]]));
+    await store.settle(delayed);
+    equal(
+      (await store.list({ limit: 10 })).map(({ id }) => id),
+      [message.id],
+      "queue",
+    );
+    await store.settle(settlement(message.id, [[0, DEFERRED, at(6000)]]));
+    equal(
+      (await store.get(message.id))?.recipients.map(({ warned }) => warned),
+      [true, false],
+      "warned",
+    );
+    equal(await store.nextDue(), at(6000), "next due");
+  }),
+  within("a success is told by a report in the same settlement, once", async (store) => {
+    const { message } = await keepSample(store, ["a@x.test", "b@x.test"], { claim: true });
+    const report = newMessage(store.nextId(), 1, ["sender@origin.test"], { reversePath: null });
+    const delivered = settlement(message.id, [[0, DELIVERED]], { message: report, body: [Uint8Array.of(65)] });
+    await store.settle(delivered);
+    await store.settle(delivered);
+    equal(
+      (await store.list({ limit: 10 })).map(({ id }) => id),
+      [message.id, report.id],
       "queue",
     );
   }),

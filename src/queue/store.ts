@@ -40,9 +40,14 @@ export interface Settlement {
     readonly outcome: Outcome;
     /** When to try again; only with a deferred outcome. */
     readonly nextAttempt: Instant | null;
+    /** The report tells of its delay, and no later one will. */
+    readonly warned: boolean;
   }[];
-  /** A report that goes into the queue by the same commit, so that no failure can be forgotten. */
-  readonly bounce: { readonly message: NewMessage; readonly body: readonly Uint8Array[] } | null;
+  /**
+   * What the sender is told of these recipients, which goes into the queue by the same commit: no failure is forgotten, no delay
+   * told twice. Written again after a commit whose success was not seen, it goes in once.
+   */
+  readonly report: { readonly message: NewMessage; readonly body: readonly Uint8Array[] } | null;
 }
 
 export interface DueQuery {
@@ -93,7 +98,10 @@ export interface QueueStore {
   createDraft(): Draft;
   /** Writes what an attempt led to; ends the claims of the recipients named. A message with no one waiting leaves the queue. */
   settle(settlement: Settlement): Promise<void>;
-  /** Claims recipients that are due, oldest due time first, and returns them grouped by message. Held messages are left out. */
+  /**
+   * Claims recipients that are due, highest priority first, then oldest due time, and returns them grouped by message. Held messages
+   * are left out.
+   */
   claimDue(query: DueQuery): Promise<readonly ClaimedMessage[]>;
   /** Ends claims without an outcome. */
   unclaim(id: QueueId, recipients: readonly number[]): Promise<void>;

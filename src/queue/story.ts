@@ -1,4 +1,5 @@
 import type { NewMessage, Outcome, StoryEntry } from "./model.ts";
+import type { Settlement } from "./store.ts";
 
 /**
  * The first line of every story. It is made from the message itself and never written, so that mail delivered at once costs
@@ -23,9 +24,17 @@ export function outcomeEntry(outcome: Outcome): { readonly event: StoryEntry["ev
     return { event: "delivered", text: `${hop.host}${said} (${proof})` };
   }
   const { problem, hop } = outcome;
-  const event = outcome.kind === "failed" && problem.status === EXPIRED_STATUS ? "expired" : outcome.kind;
+  const event = outcome.kind === "failed" && EXPIRED_STATUSES.has(problem.status) ? "expired" : outcome.kind;
   return { event, text: hop === null ? problem.text : `${hop.host}: ${problem.text}` };
 }
 
-/** Delivery time expired (RFC 3463 §3.5). */
+/** As `outcomeEntry`, and whether the sender was told of a delay. */
+export function settledEntry({ outcome, warned }: Settlement["recipients"][number]): ReturnType<typeof outcomeEntry> {
+  const entry = outcomeEntry(outcome);
+  return warned ? { event: entry.event, text: `${entry.text}; the sender was told of the delay` } : entry;
+}
+
+/** Delivery time expired (RFC 3463 §3.5): ours to give, and the sender's (RFC 2852 §4.1.3). */
 export const EXPIRED_STATUS = "4.4.7";
+export const OVERDUE_STATUS = "5.4.7";
+const EXPIRED_STATUSES: ReadonlySet<string> = new Set([EXPIRED_STATUS, OVERDUE_STATUS]);

@@ -1,7 +1,8 @@
-import type { NewMessage, QueuedMessage, Recipient } from "./model.ts";
+import type { NewMessage, Outcome, QueuedMessage, Recipient } from "./model.ts";
 import type { Settlement } from "./store.ts";
+import { releaseTime } from "./terms.ts";
 
-/** A message at the start of its life in the queue: all recipients are waiting and due at once. */
+/** A message at the start of its life in the queue: all recipients are waiting, and due as soon as it may go. */
 export function acceptedMessage(message: NewMessage): QueuedMessage {
   const recipients = message.recipients.map(
     ({ mailbox, parameters }, index): Recipient => ({
@@ -10,8 +11,9 @@ export function acceptedMessage(message: NewMessage): QueuedMessage {
       index,
       state: "waiting",
       attempts: 0,
-      nextAttempt: message.receivedAt,
+      nextAttempt: releaseTime(message),
       lastOutcome: null,
+      warned: false,
     }),
   );
   return { ...message, held: false, recipients };
@@ -30,5 +32,17 @@ export function settledRecipient(
     attempts: recipient.attempts + 1,
     nextAttempt: outcome.kind === "deferred" ? (nextAttempt ?? at) : recipient.nextAttempt,
     lastOutcome: outcome,
+    warned: recipient.warned || settled.warned,
   };
+}
+
+/**
+ * Whether something that a report tells of a recipient is not written yet. A commit whose success was not seen is written again,
+ * and its report is in the queue already; deferred ones, of whom it tells nothing, wait as before.
+ */
+export function isToldFirst(
+  settled: { readonly kind: Outcome["kind"]; readonly warned: boolean },
+  before: { readonly warned: boolean },
+): boolean {
+  return settled.kind !== "deferred" || (settled.warned && !before.warned);
 }

@@ -7,7 +7,7 @@ import type { Answers, Batch, DatabaseSettings, Request, Span, WorkerMessage } f
 
 interface Pending {
   readonly request: Request;
-  /** Where `request.octets` (or its bounce's) come from. */
+  /** Where `request.octets` (or its report's) come from. */
   readonly octets: readonly Uint8Array[];
   readonly resolve: (answer: never) => void;
   readonly reject: (error: StoreError) => void;
@@ -29,6 +29,7 @@ export class Channel {
   #flying: Pending[] | null = null;
   #scheduled = false;
   #broken: StoreError | null = null;
+  #closing = false;
 
   private constructor(worker: Worker, log: Log) {
     this.#worker = worker;
@@ -36,22 +37,34 @@ export class Channel {
   }
 
   /** Starts the thread. Rejects with a `StoreError` when the file cannot be opened or has another owner. */
-  static open(settings: DatabaseSettings, log: Log): Promise<{ channel: Channel; lastId: number }> {
+  static open(
+    settings: DatabaseSettings,
+    log: Log,
+    onDeath: (error: StoreError) => void,
+  ): Promise<{ channel: Channel; lastId: number }> {
     // The published package holds .js files, a checkout .ts ones that Node strips of their types.
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
     const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData: settings });
     const channel = new Channel(worker, log);
     return new Promise((resolve, reject) => {
+      let opened = false;
+      const die = (error: StoreError): void => {
+        const unexpected = opened && !channel.#closing && channel.#broken === null;
+        channel.#break(error);
+        reject(error);
+        if (unexpected) onDeath(error);
+      };
       worker.on("message", (message: WorkerMessage) => {
-        if (message.kind === "ready") resolve({ channel, lastId: message.lastId });
-        else if (message.kind === "refused") reject(storeError(message.failure));
+        if (message.kind === "ready") {
+          opened = true;
+          resolve({ channel, lastId: message.lastId });
+        } else if (message.kind === "refused") reject(storeError(message.failure));
         else channel.#receive(message);
       });
-      worker.on("error", (cause) => {
-        channel.#break(new StoreError("broken", "the queue's thread failed", { cause }));
-        reject(channel.#broken);
+      worker.on("error", (cause) => die(new StoreError("broken", "the queue's thread failed", { cause })));
+      worker.on("exit", () => {
+        die(new StoreError("broken", channel.#closing ? "the queue is closed" : "the queue's thread is gone"));
       });
-      worker.on("exit", () => channel.#break(new StoreError("broken", "the queue is closed")));
     });
   }
 
@@ -61,6 +74,7 @@ export class Channel {
     octets: readonly Uint8Array[] = [],
   ): Promise<Answers[Op]> {
     if (this.#broken !== null) return Promise.reject(this.#broken);
+    if (request.op === "close") this.#closing = true;
     return new Promise((resolve, reject) => {
       this.#queue.push({ request, octets, resolve, reject });
       if (this.#scheduled || this.#flying !== null) return;
@@ -141,8 +155,8 @@ function pack(
 
 function pointed(request: Request, span: Span): Request {
   if (request.op === "keep" || request.op === "append") return { ...request, octets: span };
-  if (request.op === "settle" && request.bounce !== null)
-    return { ...request, bounce: { ...request.bounce, octets: span } };
+  if (request.op === "settle" && request.report !== null)
+    return { ...request, report: { ...request.report, octets: span } };
   return request;
 }
 

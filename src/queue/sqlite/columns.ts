@@ -67,6 +67,7 @@ function recipientOf(row: Row): Recipient {
     attempts: integer(row, "attempts"),
     nextAttempt: time(row, "next_attempt"),
     lastOutcome: outcome === null ? null : (JSON.parse(outcome) as Outcome), // written by this store
+    warned: integer(row, "warned") !== 0,
   };
 }
 

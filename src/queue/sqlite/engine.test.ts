@@ -62,7 +62,18 @@ async function withEngine(body: (bench: Bench) => void): Promise<void> {
 function message(id: number): MessageColumns {
   const recipients = [{ localPart: "a", domain: "x.test", parameters: "{}" }];
   const sender = { senderLocal: null, senderDomain: null };
-  return { id, receivedAt: 5, expiresAt: 9, size: 100, ...sender, parameters: "{}", origin: "{}", recipients };
+  return {
+    id,
+    receivedAt: 5,
+    expiresAt: 9,
+    size: 100,
+    ...sender,
+    parameters: "{}",
+    origin: "{}",
+    priority: 0,
+    dueAt: 5,
+    recipients,
+  };
 }
 
 function keep(id: number): Request {

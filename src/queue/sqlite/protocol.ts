@@ -30,6 +30,8 @@ export interface MessageColumns {
   readonly senderDomain: string | null;
   readonly parameters: string;
   readonly origin: string;
+  readonly priority: number;
+  readonly dueAt: number;
   readonly recipients: readonly RecipientColumns[];
 }
 
@@ -38,6 +40,7 @@ export interface OutcomeColumns {
   readonly kind: "delivered" | "deferred" | "failed";
   readonly outcome: string;
   readonly nextAttempt: number | null;
+  readonly warned: boolean;
   readonly event: StoryEntry["event"];
   readonly text: string;
 }
@@ -53,7 +56,7 @@ export type WriteRequest =
       readonly id: number;
       readonly at: number;
       readonly recipients: readonly OutcomeColumns[];
-      readonly bounce: { readonly message: MessageColumns; readonly octets: Span } | null;
+      readonly report: { readonly message: MessageColumns; readonly octets: Span } | null;
     }
   | { readonly op: "hold" | "release" | "retry" | "remove"; readonly id: number; readonly at: number };
 

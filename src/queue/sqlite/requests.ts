@@ -1,7 +1,8 @@
 import type { NewMessage, Outcome } from "../model.ts";
 import { queueIdNumber } from "../queue-id.ts";
 import type { Settlement } from "../store.ts";
-import { outcomeEntry } from "../story.ts";
+import { settledEntry } from "../story.ts";
+import { releaseTime } from "../terms.ts";
 import type { MessageColumns, OutcomeColumns } from "./protocol.ts";
 
 /** A message as the worker writes it. */
@@ -16,6 +17,8 @@ export function messageColumns(message: NewMessage): MessageColumns {
     senderDomain: reversePath === null ? null : reversePath.domain,
     parameters: JSON.stringify(message.parameters),
     origin: JSON.stringify(message.origin),
+    priority: message.parameters.priority ?? 0,
+    dueAt: releaseTime(message),
     recipients: message.recipients.map(({ mailbox, parameters }) => ({
       localPart: mailbox.localPart,
       domain: mailbox.domain,
@@ -26,8 +29,8 @@ export function messageColumns(message: NewMessage): MessageColumns {
 
 /** What an attempt led to for one recipient, as the worker writes it. */
 export function outcomeColumns(settled: Settlement["recipients"][number]): OutcomeColumns {
-  const { index, outcome, nextAttempt } = settled;
-  return { index, kind: outcome.kind, outcome: outcomeJson(outcome), nextAttempt, ...outcomeEntry(outcome) };
+  const { index, outcome, nextAttempt, warned } = settled;
+  return { index, kind: outcome.kind, outcome: outcomeJson(outcome), nextAttempt, warned, ...settledEntry(settled) };
 }
 
 function outcomeJson(outcome: Outcome): string {

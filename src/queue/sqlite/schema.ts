@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { integer } from "./columns.ts";
 
 /** The layout this code reads and writes; docs/queue-format.md explains each table. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 /** "Pstn": tells `file` and us that the database is a Postern queue. */
 const APPLICATION_ID = 0x5073746e;
@@ -33,9 +33,11 @@ CREATE TABLE recipient (
   attempts INTEGER NOT NULL,
   next_attempt INTEGER NOT NULL,
   outcome TEXT,
+  priority INTEGER NOT NULL DEFAULT 0,
+  warned INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (message, place)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX recipient_due ON recipient (next_attempt, domain) WHERE state = 0;
+CREATE INDEX recipient_due ON recipient (priority, next_attempt, domain) WHERE state = 0;
 CREATE TABLE chunk (
   id INTEGER PRIMARY KEY,
   message INTEGER NOT NULL,
@@ -54,7 +56,18 @@ CREATE TABLE story (
 CREATE INDEX story_message ON story (message);
 `;
 
-/** Makes the tables in an empty file; refuses a file of another program or of a newer version. */
+/** What makes a file of the format before it one of the format named. */
+const MIGRATIONS: ReadonlyMap<number, string> = new Map([
+  [
+    2,
+    `ALTER TABLE recipient ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE recipient ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;
+     DROP INDEX recipient_due;
+     CREATE INDEX recipient_due ON recipient (priority, next_attempt, domain) WHERE state = 0;`,
+  ],
+]);
+
+/** Makes the tables in an empty file, and an older file a new one; refuses a file of another program or of a newer version. */
 export function prepareSchema(database: DatabaseSync): void {
   const version = pragma(database, "user_version");
   if (version === SCHEMA_VERSION && pragma(database, "application_id") === APPLICATION_ID) return;
@@ -63,6 +76,10 @@ export function prepareSchema(database: DatabaseSync): void {
       `the queue file has format ${version}; this version of Postern reads ${SCHEMA_VERSION}: upgrade Postern`,
     );
   }
+  if (version > 0 && pragma(database, "application_id") === APPLICATION_ID) {
+    for (let next = version + 1; next <= SCHEMA_VERSION; next++) migrate(database, next);
+    return;
+  }
   if (version !== 0 || pragma(database, "schema_version") !== 0) {
     throw new Error("the file is an SQLite database but not a Postern queue: choose another path");
   }
@@ -70,6 +87,16 @@ export function prepareSchema(database: DatabaseSync): void {
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
   database.exec(`BEGIN IMMEDIATE; ${SCHEMA}
     PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+}
+
+/** One format further, or not at all. */
+function migrate(database: DatabaseSync, version: number): void {
+  const changes = MIGRATIONS.get(version);
+  if (changes === undefined) throw new Error(`the queue file cannot be brought to format ${version}`);
+  database.exec("BEGIN IMMEDIATE");
+  // Another process may have been first.
+  if (pragma(database, "user_version") < version) database.exec(`${changes} PRAGMA user_version = ${version};`);
+  database.exec("COMMIT");
 }
 
 /** The value of a pragma that is one integer. */

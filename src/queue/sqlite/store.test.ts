@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import type { Worker } from "node:worker_threads";
 import { type Clock, instant } from "../../base/index.ts";
 import { FAILED, keepSample } from "../conformance-kit.ts";
 import { type AcceptedMessage, StoreError } from "../store.ts";
@@ -46,8 +47,10 @@ test("delivered, removed and discarded mail leaves no row in any table", () =>
     await store.settle({
       id: large.message.id,
       at: clock.now(),
-      recipients: [{ index: 0, nextAttempt: null, outcome: { kind: "delivered", reply: null, hop: HOP } }],
-      bounce: null,
+      recipients: [
+        { index: 0, nextAttempt: null, warned: false, outcome: { kind: "delivered", reply: null, hop: HOP } },
+      ],
+      report: null,
     });
     await store.close();
     for (const table of ["message", "recipient", "chunk", "draft", "story"]) assert.equal(rows(path, table), 0, table);
@@ -63,6 +66,23 @@ test("what the queue's files hold is for their owner alone", () =>
       assert.equal((await stat(path + suffix)).mode & 0o777, 0o600, suffix);
     }
     await store.close();
+  }));
+
+test("a thread that dies is told of once, and fails what is asked from then on", () =>
+  inFolder(async (path) => {
+    const threads: Worker[] = [];
+    const note = (worker: Worker) => void threads.push(worker);
+    process.on("worker", note);
+    const deaths: StoreError[] = [];
+    const store = await openSqliteStore({ path, clock, onDeath: (error) => void deaths.push(error) });
+    process.off("worker", note);
+    await keepSample(store, ["a@x.test"]);
+    await Promise.all(threads.map((thread) => thread.terminate()));
+    await assert.rejects(store.counts(), (error) => error instanceof StoreError && error.kind === "broken");
+    assert.equal(deaths.length, 1);
+    const next = await openSqliteStore({ path, clock, onDeath: () => assert.fail("closed in order") });
+    assert.equal((await next.counts()).messages, 1);
+    await next.close();
   }));
 
 test("half-received mail of a process that died is deleted by the next owner", () =>
@@ -134,9 +154,9 @@ test("a request that cannot be done fails none of its batch", () =>
     const bad = store.settle({
       id: failing.message.id,
       at: clock.now(),
-      recipients: [{ index: 0, nextAttempt: null, outcome: FAILED }],
+      recipients: [{ index: 0, nextAttempt: null, warned: false, outcome: FAILED }],
       // An id that is taken: the insert violates the primary key, after other statements of the batch were run.
-      bounce: { message: { ...twice.message, recipients: [] }, body: [new Uint8Array(10)] },
+      report: { message: { ...twice.message, recipients: [] }, body: [new Uint8Array(10)] },
     });
     const all = await Promise.allSettled([
       keepSample(store, ["a@x.test"], { text: "a".repeat(20) }),
@@ -152,6 +172,36 @@ test("a request that cannot be done fails none of its batch", () =>
       [5, 10, 20, 30],
     );
     await store.close();
+  }));
+
+/** The recipient table as format 1 had it. */
+const FORMAT_1 = `
+  DROP INDEX recipient_due;
+  ALTER TABLE recipient DROP COLUMN priority;
+  ALTER TABLE recipient DROP COLUMN warned;
+  CREATE INDEX recipient_due ON recipient (next_attempt, domain) WHERE state = 0;
+  PRAGMA user_version = 1;`;
+
+test("a file of the first format is brought to this one, with its mail", () =>
+  inFolder(async (path) => {
+    const before = await openSqliteStore({ path, clock });
+    const { message } = await keepSample(before, ["a@x.test"], { text: "body" });
+    await before.close();
+    const database = new DatabaseSync(path);
+    database.exec(FORMAT_1);
+    database.close();
+    const after = await openSqliteStore({ path, clock });
+    assert.deepEqual(await after.get(message.id), message);
+    const [due] = await after.claimDue({ now: clock.now(), limit: 9 });
+    assert.deepEqual(due?.recipients, [0]);
+    await after.close();
+    const again = new DatabaseSync(path, { readOnly: true });
+    assert.equal(again.prepare("PRAGMA user_version").get()?.user_version, 2);
+    assert.match(
+      String(again.prepare("SELECT sql FROM sqlite_schema WHERE name = 'recipient_due'").get()?.sql),
+      /priority/,
+    );
+    again.close();
   }));
 
 test("files that are no queue are refused with a reason", () =>

@@ -1,7 +1,7 @@
 import { type Clock, type Log, silentLog } from "../../base/index.ts";
 import { readAddressFilter } from "../address-filter.ts";
 import { formatQueueId, QueueIdSource, queueIdNumber } from "../queue-id.ts";
-import type { QueueStore } from "../store.ts";
+import type { QueueStore, StoreError } from "../store.ts";
 import { type Channel, GIVEN, Channel as SqliteChannel } from "./channel.ts";
 import { SqliteDraft } from "./draft.ts";
 import { messageColumns, outcomeColumns } from "./requests.ts";
@@ -24,6 +24,11 @@ export interface SqliteStoreOptions {
   readonly draftMemory?: number;
   /** Octets the queue file may grow to; beyond it `StoreError` "full". Default: as large as the disk allows. */
   readonly maxFileSize?: number;
+  /**
+   * The store's thread ended by itself (a bug, no memory). Nothing more can be taken or written, and what was in flight is due
+   * again for the next owner: end the process, and let it be started anew.
+   */
+  readonly onDeath?: (error: StoreError) => void;
 }
 
 /**
@@ -38,8 +43,9 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Queu
     role = "owner",
     draftMemory = DEFAULT_DRAFT_MEMORY,
     maxFileSize = null,
+    onDeath = () => {},
   } = options;
-  const { channel, lastId } = await SqliteChannel.open({ path, role, maxFileSize }, log);
+  const { channel, lastId } = await SqliteChannel.open({ path, role, maxFileSize }, log, onDeath);
   return sqliteStore(channel, new QueueIdSource(clock, lastId), draftMemory);
 }
 
@@ -50,16 +56,16 @@ function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number):
   return {
     nextId: () => ids.next(),
     createDraft: () => new SqliteDraft(formatQueueId(ids.nextNumber()), { channel, ids, memoryLimit }),
-    async settle({ id, at, recipients, bounce }) {
+    async settle({ id, at, recipients, report }) {
       await channel.ask(
         {
           op: "settle",
           id: queueIdNumber(id),
           at,
           recipients: recipients.map(outcomeColumns),
-          bounce: bounce === null ? null : { message: messageColumns(bounce.message), octets: GIVEN },
+          report: report === null ? null : { message: messageColumns(report.message), octets: GIVEN },
         },
-        bounce === null ? [] : bounce.body,
+        report === null ? [] : report.body,
       );
     },
     claimDue: ({ now, limit, except = [] }) => channel.ask({ op: "claimDue", now, limit, except }),

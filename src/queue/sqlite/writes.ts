@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Claims } from "../claims.ts";
+import { isToldFirst } from "../transitions.ts";
 import { integer, STATE } from "./columns.ts";
 import type { Answer, MessageColumns, OutcomeColumns, Span, WriteRequest } from "./protocol.ts";
 
@@ -100,7 +101,7 @@ export class Writes {
 
   #add(message: MessageColumns, span: Span | null, octets: Uint8Array): void {
     const { addMessage, addRecipient, addChunk } = this.#statements;
-    const { id, receivedAt, recipients } = message;
+    const { id, receivedAt, recipients, priority, dueAt } = message;
     addMessage.run(
       id,
       receivedAt,
@@ -112,7 +113,7 @@ export class Writes {
       message.origin,
     );
     for (const [place, recipient] of recipients.entries()) {
-      addRecipient.run(id, place, recipient.localPart, recipient.domain, recipient.parameters, receivedAt);
+      addRecipient.run(id, place, recipient.localPart, recipient.domain, recipient.parameters, dueAt, priority);
     }
     if (span !== null) addChunk.run(id, id, part(octets, span));
   }
@@ -128,7 +129,7 @@ export class Writes {
   }
 
   #settle(request: Settle, octets: Uint8Array, after: AfterCommit): null {
-    const { id, at, recipients, bounce } = request;
+    const { id, at, recipients, report } = request;
     after.push(() => {
       for (const { index } of recipients) this.#claims.remove(id, index);
     });
@@ -136,28 +137,32 @@ export class Writes {
     const news = recipients.filter(({ index }) => waiting.has(index));
     // All of it was written before, by a commit whose success was not seen: the report, too, is in the queue already.
     if (news.length === 0) return null;
+    const reportIsNews = news.some((each) => isToldFirst(each, { warned: waiting.get(each.index) === true }));
     for (const { index, kind } of news) if (kind !== "deferred") waiting.delete(index);
     // First what makes room, then what takes it: in a full file the report takes the place of its message.
     if (waiting.size === 0) this.#dropAll(id);
     else for (const recipient of news) this.#record(id, at, recipient);
-    // No failure that is news: an unseen commit has put the report into the queue, only the deferred ones are told twice.
-    if (bounce !== null && news.some(({ kind }) => kind === "failed")) this.#add(bounce.message, bounce.octets, octets);
+    if (report !== null && reportIsNews) this.#add(report.message, report.octets, octets);
     return null;
   }
 
-  #waiting(id: number): Set<number> {
-    const waiting = new Set<number>();
+  /** Who waits, and whether the sender knows of the delay. */
+  #waiting(id: number): Map<number, boolean> {
+    const waiting = new Map<number, boolean>();
     for (const row of this.#statements.states.all(id)) {
       const state = integer(row, "state");
-      if (state === STATE.waiting || state === STATE.held) waiting.add(integer(row, "place"));
+      if (state === STATE.waiting || state === STATE.held) {
+        waiting.set(integer(row, "place"), integer(row, "warned") !== 0);
+      }
     }
     return waiting;
   }
 
   #record(id: number, at: number, recipient: OutcomeColumns): void {
-    const { index, kind, outcome, nextAttempt, event, text } = recipient;
+    const { index, kind, outcome, nextAttempt, warned, event, text } = recipient;
     const state = kind === "deferred" ? null : STATE_AFTER[kind];
-    this.#statements.record.run(state, kind === "deferred" ? (nextAttempt ?? at) : null, outcome, id, index);
+    const next = kind === "deferred" ? (nextAttempt ?? at) : null;
+    this.#statements.record.run(state, next, outcome, warned ? 1 : 0, id, index);
     this.#statements.tell.run(id, at, index, event, text);
   }
 
@@ -189,8 +194,8 @@ export class Writes {
 const SQL = {
   addMessage: `INSERT INTO message (id, received_at, expires_at, size, held, sender_local, sender_domain, parameters, origin)
     VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)`,
-  addRecipient: `INSERT INTO recipient (message, place, local_part, domain, parameters, state, attempts, next_attempt)
-    VALUES (?, ?, ?, ?, ?, 0, 0, ?)`,
+  addRecipient: `INSERT INTO recipient (message, place, local_part, domain, parameters, state, attempts, next_attempt, priority)
+    VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?)`,
   addChunk: "INSERT INTO chunk (id, message, octets) VALUES (?, ?, ?)",
   addDraft: "INSERT INTO draft (id) VALUES (?)",
   dropDraft: "DELETE FROM draft WHERE id = ?",
@@ -200,10 +205,10 @@ const SQL = {
   dropFurtherChunks: "DELETE FROM chunk WHERE message = ? AND id <> message",
   dropStory: "DELETE FROM story WHERE message = ?",
   drafts: "SELECT id FROM draft",
-  states: "SELECT place, state FROM recipient WHERE message = ?",
+  states: "SELECT place, state, warned FROM recipient WHERE message = ?",
   message: "SELECT held FROM message WHERE id = ?",
   record: `UPDATE recipient SET state = coalesce(?, state), next_attempt = coalesce(?, next_attempt),
-    attempts = attempts + 1, outcome = ? WHERE message = ? AND place = ?`,
+    attempts = attempts + 1, outcome = ?, warned = max(warned, ?) WHERE message = ? AND place = ?`,
   tell: "INSERT INTO story (message, at, recipient, event, text) VALUES (?, ?, ?, ?, ?)",
   setHeld: "UPDATE message SET held = ? WHERE id = ?",
   setState: "UPDATE recipient SET state = ? WHERE message = ? AND state = ?",
