@@ -490,3 +490,15 @@ test("what is no yes is none: a misspelt verdict, and an object without any such
     assert.deepEqual(caller.codes.slice(-2), ["250", "451"]);
   }
 });
+
+test("those who are turned away cannot pile up: past the limit of connections they are cut without a word", async () => {
+  const { call, server } = setUp({}, { limits: { connections: 2, connectionsPerAddress: 1 } });
+  const callers = Array.from({ length: 6 }, () => call());
+  assert.equal(server.connections, 1);
+  await turns(3);
+  assert.deepEqual(
+    callers.map(({ codes }) => codes.join(" ")),
+    ["220", "421", "421", "", "", ""],
+  );
+  assert.ok(callers.slice(3).every(({ ended }) => ended));
+});

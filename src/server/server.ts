@@ -118,6 +118,8 @@ class SmtpServer implements Server {
   readonly #connections = new Set<Connection>();
   /** Connections of proxies whose header has not come. */
   readonly #headers = new Set<ClearStream>();
+  /** Connections that were refused and have not gone yet. */
+  #leaving = 0;
   #listeners: Listener[] = [];
   #stopping: Promise<void> | null = null;
   #emptied: (() => void) | null = null;
@@ -250,14 +252,22 @@ class SmtpServer implements Server {
     this.#turnAway(stream, service, replies.tooManyConnections);
   }
 
-  /** The cheapest refusal there is: no session, no policy. In implicit TLS even a reply would cost a handshake. */
+  /**
+   * The cheapest refusal there is: no session, no policy. In implicit TLS even a reply would cost a handshake. As many as may be
+   * served may be leaving; a flood beyond that gets no reply, or it would use up the file descriptors.
+   */
   #turnAway(stream: ClearStream, service: Service, reply: typeof replies.tooManyConnections): void {
-    if (service.tls === "implicit") {
+    if (service.tls === "implicit" || this.#leaving >= this.#limits.connections) {
       stream.destroy();
       return;
     }
+    this.#leaving++;
     const linger = this.#clock.after(this.#limits.linger, () => stream.destroy());
-    stream.attach({ data() {}, drained() {}, ended() {}, closed: () => linger.cancel() });
+    const closed = (): void => {
+      this.#leaving--;
+      linger.cancel();
+    };
+    stream.attach({ data() {}, drained() {}, ended() {}, closed });
     stream.write(formatReply(reply));
     stream.end();
   }
