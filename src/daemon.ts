@@ -48,7 +48,11 @@ const HEADER_LIMIT = 256 * 1024;
 /** Starts everything, or nothing: on a failure what was opened is closed again, and each problem is one plain line. */
 export async function startDaemon(
   config: Config,
-  options: { readonly log: Log },
+  options: {
+    readonly log: Log;
+    /** The queue's thread died: nothing more can be taken or recorded. End the process, nothing acknowledged is lost. */
+    readonly onDeath?: (error: Error) => void;
+  },
 ): Promise<Result<Daemon, readonly string[]>> {
   const { log } = options;
   await using resources = new AsyncDisposableStack();
@@ -56,7 +60,7 @@ export async function startDaemon(
   if (problem !== null) return err([problem]);
   const tls = loadTls(config);
   if (!tls.ok) return tls;
-  const store = await openQueue(config, log);
+  const store = await openQueue(config, log, options.onDeath);
   if (!store.ok) return err([store.error]);
   resources.defer(() => store.value.close());
 
@@ -102,9 +106,13 @@ export async function startDaemon(
   });
 }
 
-async function openQueue(config: Config, log: Log): Promise<Result<QueueStore, string>> {
+async function openQueue(
+  config: Config,
+  log: Log,
+  onDeath: (error: Error) => void = () => {},
+): Promise<Result<QueueStore, string>> {
   try {
-    return ok(await openSqliteStore({ path: queueFile(config), clock: systemClock, log }));
+    return ok(await openSqliteStore({ path: queueFile(config), clock: systemClock, log, onDeath }));
   } catch (cause) {
     if (!(cause instanceof StoreError)) throw cause;
     if (cause.kind === "busy") return err(`another Postern is running on ${config.dataDir}; stop it first`);

@@ -17,7 +17,7 @@ interface ServingOptions {
 export async function serve({ config, log, ready }: ServingOptions): Promise<number> {
   // Caught from the first moment, so that a signal during the start ends in a stop as well.
   const told = stopSignal();
-  const started = await startDaemon(config, { log });
+  const started = await startDaemon(config, { log, onDeath: (error) => die(error, log) });
   if (!started.ok) {
     for (const line of started.error) complain(line);
     return EXIT.failed;
@@ -30,6 +30,16 @@ export async function serve({ config, log, ready }: ServingOptions): Promise<num
   await daemon.stop();
   process.off("SIGHUP", onHangup);
   return EXIT.done;
+}
+
+/**
+ * Without its queue the daemon could only refuse. Whoever supervises it starts a new one, which finds all that was acknowledged
+ * and tries again what was in flight. At once: a graceful stop would wait for outcomes that nobody can write.
+ */
+function die(error: Error, log: Log): never {
+  log.error("daemon.queue.died", { error });
+  complain(`the queue cannot go on: ${error.message}; ending, so that a new start can`);
+  process.exit(EXIT.failed);
 }
 
 /** Signals this close together are one, milliseconds: a terminal and `npm start` both pass a Ctrl-C on. */

@@ -144,7 +144,10 @@ export class Connection {
     this.disarm();
     if (this.#state !== "open") return;
     this.#stage = stage;
-    this.#timer = this.#clock.after(this.#timeouts[STAGE_TIMEOUT[stage]], () => this.fail({ kind: "timeout", stage }));
+    const allowed = this.#timeouts[STAGE_TIMEOUT[stage]];
+    // Nothing depends on the answer to QUIT: a peer that owes it keeps no program from ending.
+    const time = stage === "quit" ? Math.min(allowed, LINGER) : allowed;
+    this.#timer = this.#clock.after(time, () => this.fail({ kind: "timeout", stage }));
   }
 
   /** Back to the deadline of the reply that is due, after `arm`; without one, to none. */

@@ -575,3 +575,18 @@ test("a newline in an address is a bug of the caller and never reaches the wire"
   await turn();
   assert.equal(server.trouble(), null);
 });
+
+test("a peer that never answers QUIT is left after seconds, not after the minutes of a command", async () => {
+  const time = fakeClock();
+  const server = peer("S: 220 mx.test\nC: EHLO client.test\nS: 250 mx.test\nC: QUIT", whole, { clock: time.clock });
+  const session = unwrap(await openSession(server.options));
+  let left = false;
+  const quit = session.quit().then(() => {
+    left = true;
+  });
+  await time.run(4_000);
+  assert.equal(left, false);
+  await time.run(2_000);
+  assert.equal(left, true);
+  await quit;
+});
