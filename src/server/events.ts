@@ -2,6 +2,8 @@
 export const events = {
   /** A connection was taken. */
   opened: "session.opened",
+  /** The system could not give us a connection: no file descriptors are left. */
+  notTaken: "session.not-taken",
   /** A connection beyond a limit was turned away. */
   turnedAway: "session.turned-away",
   /** No PROXY header, or a broken one, came from a peer that owes one. */

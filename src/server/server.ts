@@ -152,7 +152,8 @@ class SmtpServer implements Server {
     for (const listener of this.#options.listeners) {
       const { address, port, reusePort = false } = listener;
       const onStream = (stream: ClearStream) => this.serve(stream, listener);
-      const listening = await listen({ address, port, reusePort, onStream });
+      const onProblem = ({ kind, detail }: NetProblem) => this.#log.error(events.notTaken, { address, kind, detail });
+      const listening = await listen({ address, port, reusePort, onStream, onProblem });
       if (!listening.ok) {
         await Promise.all(opened.map((other) => other.close()));
         return { ok: false, error: { listener, problem: listening.error } };
