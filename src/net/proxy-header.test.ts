@@ -30,6 +30,7 @@ function decode(wire: Uint8Array): ProxyHeader | ProxyHeaderProblem | null {
   for (let at = 0; at <= wire.length; at++) {
     assert.deepEqual(run([wire.subarray(0, at), wire.subarray(at)]), whole, `cut at ${at}`);
   }
+  assert.deepEqual(run([Buffer.from(wire)]), whole, "as a socket gives it");
   if (!whole.ok) return whole.error;
   if (whole.value === null) return null;
   assert.equal(whole.value.rest, "", "nothing stands behind the header");

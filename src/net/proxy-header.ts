@@ -171,7 +171,8 @@ function checkExtensions(header: Uint8Array, from: number): "syntax" | "checksum
 }
 
 function hasOwnChecksum(header: Uint8Array, at: number): boolean {
-  const blank = header.slice();
+  // Not by `slice`: a socket gives Buffers, whose slices share their memory.
+  const blank = new Uint8Array(header);
   blank.fill(0, at, at + 4);
   return crc32c(blank) === ((number16(header, at) << 16) | number16(header, at + 2)) >>> 0;
 }

@@ -22,6 +22,7 @@ const PROBES: Record<string, readonly string[]> = {
   swaks: ["--version"],
   msmtp: ["--version"],
   python3: ["--version"],
+  haproxy: ["-v"],
 };
 
 /**
@@ -29,7 +30,7 @@ const PROBES: Record<string, readonly string[]> = {
  * set (in CI) nothing is left out, so that a missing peer fails.
  */
 export async function needs(
-  peer: "swaks" | "msmtp" | "python3" | "postfix",
+  peer: "swaks" | "msmtp" | "python3" | "haproxy" | "postfix",
 ): Promise<{ readonly skip: string | false }> {
   if (process.env.POSTERN_INTEROP === "required") return { skip: false };
   const there =

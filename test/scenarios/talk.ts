@@ -16,9 +16,17 @@ export class Talk {
     this.#listen();
   }
 
-  /** Connects and waits for the greeting, which `replies` begins with. */
-  static async open(port: number): Promise<Talk> {
-    const talk = new Talk(createConnection({ host: "127.0.0.1", port, noDelay: true }));
+  /** Connects and waits for the greeting, which `replies` begins with. `from` is an address of this machine, 127.0.0.1 by default. */
+  static async open(port: number, from = "127.0.0.1"): Promise<Talk> {
+    const talk = new Talk(createConnection({ host: "127.0.0.1", port, localAddress: from, noDelay: true }));
+    await talk.reply();
+    return talk;
+  }
+
+  /** The same inside TLS from the first octet; the certificate is not checked. */
+  static async openSecure(port: number, from = "127.0.0.1"): Promise<Talk> {
+    const socket = createConnection({ host: "127.0.0.1", port, localAddress: from, noDelay: true });
+    const talk = new Talk(connectTls({ socket, rejectUnauthorized: false }));
     await talk.reply();
     return talk;
   }
