@@ -199,11 +199,12 @@ function createPolicies({ config, store, runner, credentials, log }: PolicyParts
   });
   const authenticator = createAuthenticator({ credentials, clock: systemClock, log });
   const knows = recipientTest(config.domains);
+  const { vrfy } = config.smtp;
   const { messageSize, recipients } = config.limits;
   const limits = { messageSize, recipients };
   return {
-    mx: createRelayPolicy({ home, mayRelay: inNetworks(config.relay.networks), receive, knows, limits, log }),
-    submission: createSubmissionPolicy({ authenticator, receive, home, knows, limits, log }),
+    mx: createRelayPolicy({ home, mayRelay: inNetworks(config.relay.networks), receive, knows, vrfy, limits, log }),
+    submission: createSubmissionPolicy({ authenticator, receive, home, knows, vrfy, limits, log }),
   };
 }
 
@@ -226,6 +227,7 @@ function serverLimits({ limits, timeouts }: Config): Partial<ServerLimits> {
     connections: limits.connections,
     connectionsPerAddress: limits.connectionsPerAddress,
     errors: limits.errors,
+    transactions: limits.transactions,
     command: timeouts.command,
     bodyBlock: timeouts.data,
     handshake: timeouts.handshake,

@@ -74,6 +74,7 @@ function configOf(given: Settings, file: string): Config {
     listeners: given.listener,
     tls: given.tls === undefined ? null : { keyPairs: [pair(given.tls), ...given.tls.additional.map(pair)] },
     domains: given.domain.map((domain) => ({ ...domain, deliver: inFolder(domain.deliver, folder) })),
+    smtp: given.smtp,
     relay: given.relay,
     routes: given.route,
     delivery: given.delivery,
@@ -81,6 +82,7 @@ function configOf(given: Settings, file: string): Config {
     limits: {
       messageSize: given.limits.message_size,
       recipients: given.limits.recipients,
+      transactions: given.limits.transactions,
       connections: given.limits.connections,
       connectionsPerAddress: given.limits.connections_per_address,
       errors: given.limits.errors,

@@ -36,6 +36,8 @@ export interface KeyPairFiles {
 export interface LimitsConfig {
   readonly messageSize: number;
   readonly recipients: number;
+  /** MAIL commands of one inbound connection (RFC 9422, MAILMAX). */
+  readonly transactions: number;
   /** Inbound connections at once, over all listeners. */
   readonly connections: number;
   readonly connectionsPerAddress: number;
@@ -45,6 +47,12 @@ export interface LimitsConfig {
   readonly hops: number;
   /** Bodies kept in memory between acceptance and delivery. */
   readonly memory: number;
+}
+
+/** What inbound sessions answer. */
+export interface SmtpConfig {
+  /** VRFY gets 252, else 502. */
+  readonly vrfy: boolean;
 }
 
 export interface TimeoutsConfig {
@@ -97,6 +105,7 @@ export interface Config {
     /** Local parts that have a mailbox; `*` for every one. */
     readonly recipients: readonly string[];
   }[];
+  readonly smtp: SmtpConfig;
   /** CIDR networks, each with its prefix length. */
   readonly relay: { readonly networks: readonly string[] };
   readonly routes: readonly { readonly match: string; readonly via: Via; readonly tls: TlsLevel }[];

@@ -98,6 +98,17 @@ const localDomain = z
   })
   .describe("Mail that ends here.");
 
+const smtp = z
+  .strictObject({
+    vrfy: z
+      .boolean()
+      .prefault(true)
+      .describe(
+        "Answer VRFY with 252, which tells nothing about the address (RFC 5321 §3.5.3). `false`: 502, not served.",
+      ),
+  })
+  .describe("What clients of the listeners are answered.");
+
 const relay = z
   .strictObject({
     networks: z
@@ -146,7 +157,12 @@ const dns = z
 const limits = z
   .strictObject({
     message_size: byteSize().prefault("50 MiB").describe("The largest message taken; announced as SIZE (RFC 1870)."),
-    recipients: count(100_000).prefault(1000).describe("Recipients of one message."),
+    recipients: count(100_000).prefault(1000).describe("Recipients of one message; announced as RCPTMAX (RFC 9422)."),
+    transactions: count(1_000_000)
+      .prefault(10_000)
+      .describe(
+        "Messages offered in one inbound connection; announced as MAILMAX (RFC 9422). Then the client is told 421.",
+      ),
     connections: count(100_000).prefault(1000).describe("Inbound connections at once, in all."),
     connections_per_address: count(100_000).prefault(50).describe("Inbound connections at once from one address."),
     errors: count(1000).prefault(20).describe("Refused commands after which a connection is closed."),
@@ -199,6 +215,7 @@ export const settings = z
     listener: z.array(listener).min(1).meta({ accepted: "at least one [[listener]]" }),
     tls: tls.optional(),
     domain: z.array(localDomain).prefault([]),
+    smtp: smtp.prefault({}),
     relay: relay.prefault({}),
     route: z.array(route).prefault([]),
     delivery: delivery.prefault({}),

@@ -10,6 +10,7 @@ import { fakeClock } from "../testing/index.ts";
 import { freeSpaceOf } from "./free-space.ts";
 import { createHome } from "./home.ts";
 import { createRelayPolicy } from "./relay.ts";
+import { REPLIES } from "./replies.ts";
 
 const mailbox = (text: string): Mailbox => unwrap(parseMailbox(text));
 const domain = (text: string) => unwrap(parseDomain(text));
@@ -124,4 +125,17 @@ test("free space is asked once a second, and a file system that does not tell is
   assert.ok(Number.isFinite(free()), "still known");
   advance(SECOND);
   assert.equal(free(), Number.POSITIVE_INFINITY);
+});
+
+test("VRFY is the engine's 252, or 502 where the operator wants none", () => {
+  const options = {
+    home: HOME,
+    mayRelay: () => false,
+    receive: () => ({ kind: "refuse", reply: reply(452, "4.3.1", "x") }) as const,
+    limits: { messageSize: 1000, recipients: 10 },
+    log: silentLog,
+  };
+  assert.equal(createRelayPolicy(options).begin(client(STRANGER)).verify, undefined);
+  const silent = createRelayPolicy({ ...options, vrfy: false }).begin(client(STRANGER));
+  assert.deepEqual(silent.verify?.("postmaster"), REPLIES.vrfyOff);
 });

@@ -3,6 +3,7 @@ import type { Client, Conversation, Offer, Policy, RecipientRequest, Verdict } f
 import { formatMailbox, type Mailbox } from "../smtp/index.ts";
 import { events } from "./events.ts";
 import { type Home, isPostmaster } from "./home.ts";
+import { offeredExtensions, verifier } from "./offered.ts";
 import type { Receiver } from "./receive.ts";
 import { REPLIES } from "./replies.ts";
 
@@ -14,6 +15,8 @@ export interface RelayPolicyOptions {
   readonly receive: Receiver;
   /** Whether a mailbox of ours exists; without it every one does. */
   readonly knows?: (mailbox: Mailbox) => boolean | Promise<boolean>;
+  /** VRFY is answered 252, which tells nothing (the default); else 502. */
+  readonly vrfy?: boolean;
   readonly limits: { readonly messageSize: number; readonly recipients: number };
   readonly log: Log;
 }
@@ -32,14 +35,16 @@ export function createRelayPolicy(options: RelayPolicyOptions): Policy {
     recipients: options.limits.recipients,
     requireTls: false,
     requireAuth: false,
-    extensions: [],
+    extensions: offeredExtensions,
   };
+  const verify = verifier(options.vrfy ?? true);
   return {
     connect: () => ACCEPT,
     begin(client): Conversation {
       const relays = options.mayRelay(client.peer.address);
       return {
         offer: () => offer,
+        ...verify,
         recipient: (request) => judgeRecipient(options, client, relays, request),
         body: (transaction) => options.receive(client, transaction, "mx"),
       };

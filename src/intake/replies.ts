@@ -7,6 +7,8 @@ export const REPLIES = {
   senderDenied: reply(550, "5.7.1", "This sender address is not yours to use"),
   /** RFC 6409 §4.2 names the code. */
   notQualified: reply(554, "5.1.0", "The domain of this address is not fully qualified"),
+  /** Deviation: RFC 5321 §7.3 wants 252 where VRFY is off; an operator who sets it so wants no such command. */
+  vrfyOff: reply(502, "5.5.1", "VRFY is not served here"),
   loop: reply(554, "5.4.6", "Mail loop: too many Received fields"),
   headerTooLarge: reply(552, "5.3.4", "Header section too large"),
   diskLow: reply(452, "4.3.1", "Insufficient system storage, try again later"),

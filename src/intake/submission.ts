@@ -4,6 +4,7 @@ import { formatMailbox, formatPath, type Mailbox, type ReversePath, SASL_MECHANI
 import type { Authenticator } from "./authenticator.ts";
 import { events } from "./events.ts";
 import type { Home } from "./home.ts";
+import { offeredExtensions, verifier } from "./offered.ts";
 import type { Receiver } from "./receive.ts";
 import { REPLIES } from "./replies.ts";
 
@@ -16,6 +17,8 @@ export interface SubmissionPolicyOptions {
   readonly maySend?: (identity: string, reversePath: ReversePath) => boolean | Promise<boolean>;
   /** Whether a mailbox of ours exists; without it every one does. */
   readonly knows?: (mailbox: Mailbox) => boolean;
+  /** VRFY is answered 252, which tells nothing (the default); else 502. */
+  readonly vrfy?: boolean;
   readonly limits: { readonly messageSize: number; readonly recipients: number };
   readonly log: Log;
 }
@@ -35,14 +38,16 @@ export function createSubmissionPolicy(options: SubmissionPolicyOptions): Policy
     recipients: options.limits.recipients,
     requireTls: true,
     requireAuth: true,
-    extensions: [],
+    extensions: offeredExtensions,
   };
+  const verify = verifier(options.vrfy ?? true);
   return {
     connect: () => ACCEPT,
     begin(client): Conversation {
       const authentication = options.authenticator.begin(client);
       return {
         offer: () => offer,
+        ...verify,
         sasl: (mechanism, response, first) => authentication.step(mechanism, response, first),
         mail: ({ identity, reversePath }) =>
           reversePath !== null && !isQualified(options.home, reversePath)

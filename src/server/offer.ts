@@ -21,6 +21,9 @@ const engine: readonly (readonly [keyword: string, offered: OfferedAs])[] = [
   ["AUTH", (settings, offer) => (settings.secure && offer.mechanisms.length > 0 ? offer.mechanisms : null)],
 ];
 
+/** What a policy may offer within TLS alone: REQUIRETLS by RFC 8689 §2 (4). */
+const withinTls: ReadonlySet<string> = new Set(["REQUIRETLS"]);
+
 /** RFC 9422: what a client may do before it is told 421 (MAIL) or 452 (RCPT). */
 function limits({ limits: { transactions } }: SessionSettings, { recipients }: Offer): readonly string[] {
   const mailMax = Number.isFinite(transactions) ? [`MAILMAX=${transactions}`] : [];
@@ -36,7 +39,8 @@ export function extensionsFor(settings: SessionSettings, offer: Offer): Extensio
   }
   for (const [keyword, ...parameters] of offer.extensions) {
     const upper = keyword.toUpperCase();
-    if (!engine.some(([known]) => known === upper)) extensions.set(upper, parameters);
+    if (engine.some(([known]) => known === upper) || (withinTls.has(upper) && !settings.secure)) continue;
+    extensions.set(upper, parameters);
   }
   return extensions;
 }

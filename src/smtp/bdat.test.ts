@@ -12,7 +12,7 @@ const repair: DataOptions = { bareNewlines: "repair", maxLine: 20 };
 function decode(text: DataOptions | null, chunks: readonly Uint8Array[], size: number, behind = "") {
   const decoder = new ChunkDecoder(text);
   const body: Uint8Array[] = [];
-  let rest = new Uint8Array(0);
+  let rest: Uint8Array = new Uint8Array(0);
   for (const [at, chunk] of chunks.entries()) {
     decoder.begin(chunk.length);
     const octets = concatBytes([chunk, encodeUtf8(at === chunks.length - 1 ? behind : "BDAT 3\r\n")]);

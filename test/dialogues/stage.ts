@@ -52,7 +52,7 @@ export function setStage(dialogue: Dialogue, tls: ServerTls, mode: Service["tls"
 }
 
 /**
- * The addresses say what becomes of them: `unknown@` 550 5.1.1, `later@` 451 4.7.1, `throws@` an exception, `leave@` a refusal that
+ * The addresses say what becomes of them: `unknown@` 550 5.1.1, `nomail@` 556 5.1.10, `later@` 451 4.7.1, `throws@` an exception, `leave@` a refusal that
  * closes; `refused@` as a sender is refused at DATA, `unstored@` when the body is whole. Over LMTP `full@` is 452 4.2.2 then.
  */
 function scriptedPolicy(settings: ReadonlyMap<string, string>, messages: Uint8Array[], slow: boolean): Policy {
@@ -61,18 +61,19 @@ function scriptedPolicy(settings: ReadonlyMap<string, string>, messages: Uint8Ar
     slow ? new Promise((resolve) => setImmediate(() => resolve(value))) : value;
   return definePolicy({
     connect: () =>
-      settings.has("unwelcome") ? { kind: "refuse", reply: reply(554, "5.7.1", "Not you") } : wait({ kind: "accept" }),
+      settings.has("unwelcome") ? { kind: "refuse", reply: unwelcome(settings) } : wait({ kind: "accept" }),
     offer: {
       mechanisms,
       messageSize: Number(settings.get("size") ?? 10_000),
       recipients: Number(settings.get("recipients") ?? 5),
       requireTls: settings.has("require-tls"),
       requireAuth: settings.has("require-auth"),
-      extensions: settings.has("dsn") ? [["DSN"]] : [],
+      extensions: (["dsn", "requiretls"] as const).filter((name) => settings.has(name)).map((name) => [name]),
     },
     hello: ({ name }) =>
       wait(name === "bad.test" ? { kind: "refuse", reply: reply(550, "5.7.1", "No") } : { kind: "accept" }),
     sasl: (mechanism, response) => wait(scriptedSasl(mechanism, response)),
+    ...(settings.has("no-vrfy") && { verify: () => wait(reply(502, "5.5.1", "Not served")) }),
     mail: ({ reversePath }) => wait(judge(reversePath)),
     recipient: ({ recipient }) => wait(judge(recipient)),
     body: ({ reversePath, recipients }) => {
@@ -94,6 +95,12 @@ function scriptedPolicy(settings: ReadonlyMap<string, string>, messages: Uint8Ar
   });
 }
 
+/** 521 is a host that never takes mail (RFC 7504 §3); 554 one that does not take it from this client. */
+function unwelcome(settings: ReadonlyMap<string, string>): Reply {
+  if (settings.get("unwelcome") === "521") return reply(521, "5.3.2", "Server does not accept mail");
+  return reply(554, "5.7.1", "Not you");
+}
+
 /** What LMTP says of each recipient. */
 function stored({ recipient }: RecipientRequest): Reply {
   if (recipient.localPart === "full") return reply(452, "4.2.2", "Mailbox full");
@@ -104,6 +111,8 @@ function judge(mailbox: Mailbox | null): Verdict {
   switch (mailbox?.localPart) {
     case "unknown":
       return { kind: "refuse", reply: reply(550, "5.1.1", "No such user") };
+    case "nomail":
+      return { kind: "refuse", reply: reply(556, "5.1.10", "Domain does not accept mail") };
     case "later":
       return { kind: "refuse", reply: reply(451, "4.7.1", "Come again") };
     case "leave":
