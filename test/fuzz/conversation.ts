@@ -13,6 +13,8 @@ export interface Conversation {
   readonly bareNewlines: "refuse" | "repair";
   /** Octets of a command with its CRLF: a longer line is none, and so announces no chunk. */
   readonly commandLine: number;
+  /** In LMTP the end of a body has a reply for each recipient that was taken (RFC 2033 §4.2). */
+  readonly protocol: "smtp" | "lmtp";
 }
 
 /** `BDAT size [LAST]` (RFC 3030 §2) as far as a size that may be waited for. */
@@ -25,13 +27,14 @@ const CHUNK = /^bdat +([0-9]{1,15})( +last)?[ \t]*$/i;
  * one would be one too many.
  */
 export function checkConversation(conversation: Conversation): void {
-  const { said, replies, closed, messages, bareNewlines, commandLine } = conversation;
+  const { said, replies, closed, messages, bareNewlines, commandLine, protocol } = conversation;
   const taken: string[] = [];
   const [greeting, ...rest] = replies;
   assert.equal(greeting?.code, 220);
   let at = 0;
   let chunks = "";
   let binary = false;
+  let recipients = 0;
   let index = 0;
   for (; index < rest.length; index++) {
     const reply = rest[index];
@@ -67,6 +70,8 @@ export function checkConversation(conversation: Conversation): void {
       continue;
     }
     if (reply.code !== 354) {
+      if (/^rcpt/i.test(line) && reply.code === 250) recipients++;
+      if (/^mail/i.test(line) && reply.code === 250) recipients = 0;
       if (/^mail/i.test(line) && reply.code === 250) binary = /body=binarymime/i.test(line);
       if (/^(?:rset|ehlo|helo|lhlo)/i.test(line) && reply.code === 250) chunks = "";
       continue;
@@ -84,6 +89,11 @@ export function checkConversation(conversation: Conversation): void {
       break;
     }
     at += body.content.length + 3;
+    if (protocol === "lmtp") {
+      const more = rest.slice(index + 1, index + recipients).map(({ code }) => code);
+      assert.deepEqual(more, Array<number>(recipients - 1).fill(verdict.code), "a reply for each recipient");
+      index += more.length;
+    }
     if (verdict.code !== 250) continue;
     taken.push(textOf(withoutStuffing(body.content), bareNewlines));
   }

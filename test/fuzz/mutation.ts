@@ -67,15 +67,20 @@ export function inputsFor(target: Target, corpus: readonly Uint8Array[]): fc.Arb
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 8 }) },
     { weight: 1, arbitrary: long },
   );
-  const made = fc.array(piece, { maxLength: 24 }).map(concatBytes);
+  const opening = fc.constantFrom(new Uint8Array(0), ...(target.openings ?? []).map(octetsOf));
+  const made = fc
+    .tuple(
+      opening,
+      fc.array(fc.oneof({ weight: 8, arbitrary: piece }, { weight: 1, arbitrary: opening }), { maxLength: 20 }),
+    )
+    .map(([first, pieces]) => concatBytes([first, ...pieces]));
   const base = fc.oneof(
     { weight: 6, arbitrary: made },
     { weight: 3, arbitrary: fc.constantFrom(new Uint8Array(0), ...corpus) },
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 200 }) },
   );
-  return fc
-    .tuple(base, fc.array(mutation, { maxLength: 5 }))
-    .map(([octets, mutations]) => mutations.reduce(mutate, octets));
+  const damage = fc.oneof(fc.constant([]), fc.array(mutation, { maxLength: 5 }));
+  return fc.tuple(base, damage).map(([octets, mutations]) => mutations.reduce(mutate, octets));
 }
 
 function mutate(octets: Uint8Array, { kind, at: place, what }: Mutation): Uint8Array {

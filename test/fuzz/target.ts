@@ -3,6 +3,8 @@ export interface Target {
   readonly name: string;
   /** Words of its language, one octet a character, of which inputs are put together before they are damaged. */
   readonly words: readonly string[];
+  /** What goes well: most inputs begin with one of these, or have one among their words. */
+  readonly openings?: readonly string[];
   /** Throws where an invariant does not hold. How the octets are cut and what else varies follows from the octets. */
   check(octets: Uint8Array): void | Promise<void>;
 }

@@ -22,8 +22,16 @@ const message: OutgoingMessage = {
     mailbox: unwrap(parseMailbox(text)),
     parameters: {},
   })),
-  body: { size: BODY.length, chunks: () => [octetsOf(BODY.slice(0, 30)), octetsOf(BODY.slice(30))] },
+  body: { size: BODY.length, chunks: slowly },
 };
+
+/** The body in pieces with a turn of the event loop between them, so that a server can talk into it. */
+async function* slowly(): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < BODY.length; at += 25) {
+    await new Promise((resolve) => setImmediate(resolve));
+    yield octetsOf(BODY.slice(at, at + 25));
+  }
+}
 
 const EHLO = "250-mx.test\r\n250-PIPELINING\r\n250 SIZE 10000\r\n";
 
@@ -57,6 +65,14 @@ export const client: Target = {
       "250-mx.test\r\n250 SIZE 10\r\n",
       "250-mx.test\r\n250 LIMITS RCPTMAX=1 MAILMAX=1\r\n",
     ],
+  ],
+  openings: [
+    `220 mx.test ESMTP\r\n${EHLO}`,
+    `220 mx.test\r\n${EHLO}250 Ok\r\n250 Ok\r\n250 Ok\r\n250 Ok\r\n`,
+    `220 mx.test\r\n${EHLO}250 Ok\r\n250 Ok\r\n250 Ok\r\n250 Ok\r\n354 go\r\n`,
+    `220 mx.test\r\n${EHLO}250 Ok\r\n250 Ok\r\n550 no\r\n250 Ok\r\n354 go\r\n250 Ok\r\n250 Ok\r\n`,
+    "220 mx.test\r\n250-mx.test\r\n250-PIPELINING\r\n250 CHUNKING\r\n250 Ok\r\n250 Ok\r\n250 Ok\r\n250 Ok\r\n",
+    "220 mx.test\r\n250 mx.test\r\n250 Ok\r\n250 Ok\r\n250 Ok\r\n250 Ok\r\n354 go\r\n",
   ],
   async check(octets) {
     const random = randomOf(octets);
@@ -93,13 +109,16 @@ async function play(octets: Uint8Array, { protocol, pieces, auth }: Setting): Pr
     over = true;
   };
   const done = talk();
+  const random = randomOf(octets);
   for (const reply of repliesOf(octets)) {
+    // At times the whole of a body goes out before the next reply, at times the reply comes into it.
+    for (let turns = random.next() * 10; turns > 1; turns--) await clock.run(0);
     for (const piece of pieces ? piecesOf(reply, randomOf(reply)) : [reply]) {
       server.write(piece);
       await clock.run(0);
     }
   }
-  await clock.run(0);
+  for (let turn = 0; turn < 10; turn++) await clock.run(0);
   server.end();
   for (let turn = 0; turn < 30 && !over; turn++) await clock.run(60_000);
   assert.ok(over, "the client is never left waiting");
@@ -126,7 +145,8 @@ function checkWords(said: string, heard: string, results: readonly (readonly Rec
   const whole = /\r\nend\r\n\.\r\n|^BDAT \d+ LAST\r$/im.test(said);
   assert.ok(accepted === 0 || whole, "nothing is delivered that was not sent");
   if (/^BDAT /im.test(said)) return;
-  assert.ok(!BARE_NEWLINE.test(said), "no stray newline leaves");
+  // A connection may end between the CR and the LF of a line.
+  assert.ok(!BARE_NEWLINE.test(said.replace(/\r$/, "")), "no stray newline leaves");
   const data = said.indexOf("\r\nDATA\r\n");
   if (!said.includes("MARK")) return;
   assert.ok(data !== -1 && /(?:^|\n)354/.test(heard), "a body only behind DATA and its 354");

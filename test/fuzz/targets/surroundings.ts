@@ -16,6 +16,7 @@ import {
   readTlsa,
   readTxt,
 } from "../../../src/net/dns-message.ts";
+import { ProxyHeaderDecoder } from "../../../src/net/proxy-header.ts";
 import {
   createSaslClient,
   createSaslServer,
@@ -286,4 +287,65 @@ function resolved(step: SaslServerStep): SaslServerStep {
   return step.kind === "lookup" ? step.supply(step.authcid === "user" ? keys : null) : step;
 }
 
-export const surroundings: readonly Target[] = [header, dns, config, control, sasl];
+/** Version 1 of the PROXY protocol in one expression; what it takes, the decoder may take. */
+const PROXY_LINE = /^PROXY (?:UNKNOWN(?: [^\r\n]*)?|TCP[46] [0-9a-f.:]+ [0-9a-f.:]+ \d{1,5} \d{1,5})\r\n/i;
+
+/** A header, the octets behind it untouched, or a problem; the same however it is cut. */
+export const proxy: Target = {
+  name: "proxy",
+  words: [
+    ...[
+      "PROXY ",
+      "TCP4 ",
+      "TCP6 ",
+      "UNKNOWN",
+      "192.0.2.1 ",
+      "192.0.2.2 ",
+      "2001:db8::1 ",
+      "::ffff:192.0.2.1 ",
+      "40000 25",
+    ],
+    ...[
+      "\r\n",
+      "\r",
+      "\n",
+      "EHLO a\r\n",
+      "\r\n\r\n\0\r\nQUIT\n",
+      "\x21",
+      "\x20",
+      "\x11",
+      "\x00",
+      "\x0c",
+      "\0\x0c",
+      "\x24",
+    ],
+    ...["\xc0\0\x02\x01\xc0\0\x02\x02\x9c\x40\0\x19", "\x03\0\x04abcd", "\xff\xff", "65536", "0", " "],
+  ],
+  openings: [
+    "PROXY TCP4 192.0.2.1 192.0.2.2 40000 25\r\n",
+    "PROXY TCP6 2001:db8::1 2001:db8::2 40000 25\r\nEHLO a\r\n",
+    "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x9c\x40\0\x19",
+    "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0EHLO a\r\n",
+  ],
+  check(octets) {
+    const outcomes = cutsOf(octets).map((cut) => {
+      const decoder = new ProxyHeaderDecoder();
+      let came = 0;
+      for (const piece of cut) {
+        came += piece.length;
+        const pushed = decoder.push(piece);
+        if (!pushed.ok) return pushed.error;
+        if (pushed.value === null) continue;
+        const length = came - pushed.value.rest.length;
+        assert.deepEqual(latin1(pushed.value.rest), latin1(octets.subarray(length, came)), "what follows is untouched");
+        if (octets[0] !== 0x0d) assert.match(latin1(octets.subarray(0, length)), PROXY_LINE);
+        return { header: pushed.value.header, length };
+      }
+      assert.ok(came <= 16 + 4096, "no header is longer");
+      return null;
+    });
+    for (const other of outcomes) assert.deepEqual(other, outcomes[0]);
+  },
+};
+
+export const surroundings: readonly Target[] = [proxy, header, dns, config, control, sasl];
