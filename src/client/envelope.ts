@@ -34,10 +34,27 @@ export function unsupported(message: OutgoingMessage, extensions: Extensions): R
   if (parameters.body === "BINARYMIME" && !(extensions.has("BINARYMIME") && extensions.has("CHUNKING"))) {
     return reply(554, "5.6.3", "The next server does not take binary content");
   }
+  // RFC 4865 §4.1: it would be sent at once.
+  if (parameters.hold !== undefined && !extensions.has("FUTURERELEASE")) {
+    return reply(554, "5.3.3", "The next server does not support FUTURERELEASE");
+  }
+  if (parameters.by?.mode === "R") {
+    const refusal = tooLate(parameters.by.seconds, extensions);
+    if (refusal !== null) return refusal;
+  }
   if (parameters.body === "8BITMIME" && !extensions.has("8BITMIME")) {
     return reply(554, "5.6.3", "The next server does not support 8BITMIME");
   }
   return null;
+}
+
+/** RFC 2852 §4.1.4.1: what is to come back when it is late goes only where that is done, and done in time. */
+function tooLate(seconds: number, extensions: Extensions): Reply | null {
+  const announced = extensions.get("DELIVERBY");
+  if (announced === undefined) return reply(554, "5.3.3", "The next server does not support DELIVERBY");
+  const least = /^[0-9]{1,9}/.exec(announced[0] ?? "")?.[0];
+  if (seconds > 0 && (least === undefined || seconds >= Number(least))) return null;
+  return reply(554, "5.4.7", `The next server cannot deliver it within ${seconds} seconds`);
 }
 
 function asksForSmtpUtf8(message: OutgoingMessage): boolean {
@@ -48,7 +65,18 @@ function asksForSmtpUtf8(message: OutgoingMessage): boolean {
 
 /** The MAIL line, with the parameters whose extension the server offers (RFC 5321 §4.1.1.11). */
 export function mailCommand(message: OutgoingMessage, extensions: Extensions): string {
-  const { size: _declared, body, smtputf8: _asked, auth, ret, envid, requireTls } = message.parameters;
+  const {
+    size: _declared,
+    body,
+    smtputf8: _asked,
+    auth,
+    ret,
+    envid,
+    requireTls,
+    by,
+    hold,
+    priority,
+  } = message.parameters;
   const dsn = extensions.has("DSN");
   const spoken: MailParameters = {
     // What the body is now, not what an earlier client declared.
@@ -59,6 +87,9 @@ export function mailCommand(message: OutgoingMessage, extensions: Extensions): s
     ...(ret !== undefined && dsn && { ret }),
     ...(envid !== undefined && dsn && { envid }),
     ...(requireTls === true && extensions.has("REQUIRETLS") && { requireTls }),
+    ...(by !== undefined && extensions.has("DELIVERBY") && { by }),
+    ...(hold !== undefined && extensions.has("FUTURERELEASE") && { hold }),
+    ...(priority !== undefined && extensions.has("MT-PRIORITY") && { priority }),
   };
   return `MAIL FROM:${formatPath(message.reversePath)}${formatMailParameters(spoken)}`;
 }

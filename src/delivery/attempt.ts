@@ -4,14 +4,13 @@ import {
   type ClientSession,
   type ClientTimeouts,
   type ClientTls,
-  type OutgoingMessage,
   openSession,
   type Pool,
   type RecipientResult,
   wasDead,
 } from "../client/index.ts";
 import { connect } from "../net/index.ts";
-import type { Hop, Recipient } from "../queue/index.ts";
+import type { Hop } from "../queue/index.ts";
 import { events } from "./events.ts";
 import {
   type Finding,
@@ -23,6 +22,7 @@ import {
   withoutRequireTls,
 } from "./outcome.ts";
 import { type PlannedAttempt, sessionKey } from "./plan.ts";
+import { type Load, onwardOf, spokenLoad } from "./spoken-load.ts";
 
 /** RFC 5321 §4.5.3.1.8: at least so many recipients every server takes in one transaction. */
 const RECIPIENTS_AT_ONCE = 100;
@@ -43,11 +43,6 @@ export interface Dialling {
   readonly peers: WeakMap<ClientSession, string>;
   /** CAs in PEM that `verified` connections are checked against; null: the system's. */
   readonly ca: readonly string[] | null;
-}
-
-/** What is to be sent, and to whom. */
-export interface Load extends Omit<OutgoingMessage, "recipients"> {
-  readonly recipients: readonly Recipient[];
 }
 
 /** What one host led to. */
@@ -103,21 +98,19 @@ async function onOneSession(
       const finding = withoutRequireTls(hop);
       return { findings: load.recipients.map(() => finding), problem: null, stale: false };
     }
-    const results = await transactions(session, spokenLoad(load, session), context);
+    const now = context.dialling.clock.now();
+    const spoken = spokenLoad(load, { protocol: attempt.protocol, extensions: session.extensions }, now);
+    const results = await transactions(session, spoken, context);
     const told = results.filter((result) => result !== "unreadable");
     const stale = lease.reused && told.length === results.length && wasDead(told);
-    const findings = results.map((each) => (each === "unreadable" ? unreadableBody(hop) : fromResult(each, hop)));
+    const onward = onwardOf(attempt.protocol, session.extensions);
+    const findings = results.map((each) =>
+      each === "unreadable" ? unreadableBody(hop) : fromResult(each, hop, onward),
+    );
     return { findings, problem: null, stale };
   } finally {
     lease.release();
   }
-}
-
-/** RFC 8689 §5: a report that should be protected goes on all the same where the next hop cannot promise it. */
-function spokenLoad(load: Load, session: ClientSession): Load {
-  const { requireTls, ...parameters } = load.parameters;
-  const drop = requireTls === true && load.reversePath === null && !session.extensions.has("REQUIRETLS");
-  return drop ? { ...load, parameters } : load;
 }
 
 async function open(

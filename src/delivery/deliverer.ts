@@ -184,14 +184,14 @@ class RoutingDeliverer implements Deliverer {
     reason: string,
     shape: { readonly port: number; readonly protocol: "smtp" | "lmtp"; readonly implicit: boolean },
   ) {
-    const { reversePath, parameters } = job.message;
+    const { reversePath, parameters, receivedAt } = job.message;
     return {
       ...shape,
       level,
       reason,
       // RFC 8689 §4.2.1, §5: a report is not lost for want of what its message demanded.
       requireTls: parameters.requireTls === true && reversePath !== null,
-      load: { reversePath, parameters, recipients, body: job.body },
+      load: { reversePath, parameters, receivedAt, recipients, body: job.body },
       clearTextAfterTlsFailure: this.#options.clearTextAfterTlsFailure ?? false,
       budget: this.#options.budget ?? 10 * MINUTE,
     };

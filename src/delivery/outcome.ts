@@ -1,7 +1,7 @@
 import { printable } from "../base/index.ts";
 import type { ClientProblem, RecipientResult, Stage } from "../client/index.ts";
 import type { NetProblem } from "../net/index.ts";
-import type { DeliveryProblem, Hop, Outcome, Scope } from "../queue/index.ts";
+import type { DeliveryProblem, Hop, Onward, Outcome, Scope } from "../queue/index.ts";
 import { describeReply, formatStatus, type Reply, severity } from "../smtp/index.ts";
 
 /** What one host led to for one recipient, and whether it is right to ask the next host. */
@@ -11,11 +11,14 @@ export interface Finding {
   readonly tryNext: boolean;
 }
 
-/** The meaning of one recipient's result in a transaction. */
-export function fromResult(result: RecipientResult, hop: Hop): Finding {
+/** The meaning of one recipient's result in a transaction; `onward` is for what was taken (see `Outcome`). */
+export function fromResult(result: RecipientResult, hop: Hop, onward?: Onward): Finding {
   switch (result.kind) {
-    case "accepted":
-      return { outcome: { kind: "delivered", reply: result.reply, hop }, tryNext: false };
+    case "accepted": {
+      const { reply } = result;
+      const further = onward === undefined ? {} : { onward };
+      return { outcome: { kind: "delivered", reply, hop, ...further }, tryNext: false };
+    }
     case "refused":
       return fromRefusal(result.stage, result.reply, hop, result.local === true);
     case "broken":

@@ -1,9 +1,10 @@
 import { later } from "../base/index.ts";
 import type { Outcome } from "../queue/index.ts";
-import { type AttemptContext, attemptHost, type Load } from "./attempt.ts";
+import { type AttemptContext, attemptHost } from "./attempt.ts";
 import type { HostLookup } from "./mx.ts";
 import { aborted, combine, isHandshakeFailure, outOfTime } from "./outcome.ts";
 import { clearTextRound, type Plan, type PlannedAttempt, type PlanRequest, planAttempts } from "./plan.ts";
+import type { Load } from "./spoken-load.ts";
 
 /** What a delivery to hosts needs to know, beyond what DNS says. */
 export interface RemoteRequest extends Omit<PlanRequest, "hosts" | "secureName"> {
