@@ -54,6 +54,10 @@ test("a held message says so, a due one is due now", () => {
   assert.match(queueLines([due], NOW)[1] ?? "", / now$/);
 });
 
+test("a message's detail names the status of the last outcome", () => {
+  assert.ok(messageLines(message({})).some((line) => line.startsWith("  deferred 4.4.1: ")));
+});
+
 test("no text of a peer reaches the terminal unescaped", () => {
   for (const line of [...queueLines([message({})], NOW), ...messageLines(message({}))]) {
     assert.doesNotMatch(line, /[\u0000-\u001f\u007f]/);

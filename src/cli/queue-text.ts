@@ -49,7 +49,7 @@ function recipientLines({ address, state, attempts, nextAttempt, last }: Recipie
   const tries = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
   const lines = [`${address}: ${state}, ${tries}${nextAttempt === null ? "" : `, next ${nextAttempt}`}`];
   if (last !== null) {
-    lines.push(`  ${last.kind}: ${last.text}`);
+    lines.push(`  ${last.kind}${last.status === null ? "" : ` ${last.status}`}: ${last.text}`);
     if (last.host !== null) lines.push(`  by ${last.host}, ${last.tls ?? "clear text"}; rule: ${last.rule ?? "none"}`);
   }
   return lines.map((line) => printable(line));

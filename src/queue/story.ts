@@ -25,7 +25,10 @@ export function outcomeEntry(outcome: Outcome): { readonly event: StoryEntry["ev
   }
   const { problem, hop } = outcome;
   const event = outcome.kind === "failed" && EXPIRED_STATUSES.has(problem.status) ? "expired" : outcome.kind;
-  return { event, text: hop === null ? problem.text : `${hop.host}: ${problem.text}` };
+  return {
+    event,
+    text: hop === null || problem.text.includes(hop.host) ? problem.text : `${hop.host}: ${problem.text}`,
+  };
 }
 
 /** As `outcomeEntry`, and whether the sender was told of a delay. */

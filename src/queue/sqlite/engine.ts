@@ -179,13 +179,14 @@ export class Engine {
     this.#onReopen(failureOf(error));
   }
 
+  /** The page cache is small: one large message would fill it with pages that nobody reads again. The system keeps files, too. */
   #open(): Handle {
     if (this.#handle !== null) return this.#handle;
     const database = this.#openDatabase(this.#settings.path);
     try {
       prepareSchema(database);
       database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
-        PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864`);
+        PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864`);
       const { maxFileSize } = this.#settings;
       if (maxFileSize !== null) {
         database.exec(`PRAGMA max_page_count = ${Math.ceil(maxFileSize / pragma(database, "page_size"))}`);
