@@ -1,10 +1,11 @@
 import { ok, type Result } from "../base/index.ts";
 import type { TlsInfo } from "../net/index.ts";
 import { type Extensions, formatMailbox, type Reply } from "../smtp/index.ts";
+import { mayBegin, takeBatch } from "./batch.ts";
 import { type ClientOptions, dial } from "./dial.ts";
 import { type Mail, type MailProblem, outgoingMessage } from "./mail.ts";
 import { createPool, type Lease, type Pool, wasDead } from "./pool.ts";
-import type { ClientProblem, OutgoingMessage, RecipientResult } from "./types.ts";
+import type { ClientProblem, ClientSession, OutgoingMessage, RecipientResult } from "./types.ts";
 
 /** What the connection turned out to be. */
 export interface SessionFacts {
@@ -52,6 +53,32 @@ const DEFAULT_MAX_CONNECTIONS = 5;
 export function createClient(options: ClientOptions): Client {
   return new PooledClient(options);
 }
+
+/**
+ * As many transactions as the server's LIMITS ask for (RFC 9422). A source that can be read only once goes in one: what is too
+ * much is then refused by the server.
+ */
+async function sendInBatches(
+  session: ClientSession,
+  message: OutgoingMessage,
+  signal: AbortSignal | undefined,
+): Promise<readonly RecipientResult[]> {
+  const results = new Map<OutgoingMessage["recipients"][number], RecipientResult>();
+  let rest = message.recipients;
+  do {
+    const { now, later } = message.body.size === null ? { now: rest, later: [] } : takeBatch(rest, session.extensions);
+    const answers = await session.send({ ...message, recipients: now }, signal);
+    for (const [index, answer] of answers.entries()) {
+      const recipient = now[index];
+      if (recipient !== undefined) results.set(recipient, answer);
+    }
+    rest = later;
+  } while (rest.length > 0 && session.usable && mayBegin(session));
+  return message.recipients.map((recipient) => results.get(recipient) ?? NOT_BEGUN);
+}
+
+/** The session ended, or may not carry more, before this recipient's turn. */
+const NOT_BEGUN: RecipientResult = { kind: "broken", problem: { kind: "closed", stage: "mail" }, uncertain: false };
 
 /** One key: all connections of a client are alike. */
 const KEY = "";
@@ -110,7 +137,7 @@ class PooledClient implements Client {
     if (!leased.ok) return leased;
     const { session, reused } = leased.value;
     try {
-      const results = await session.send(message, signal);
+      const results = await sendInBatches(session, message, signal);
       const recipients = message.recipients.flatMap(({ mailbox }, index) => {
         const result = results[index];
         return result === undefined ? [] : [{ address: formatMailbox(mailbox), result }];

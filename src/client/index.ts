@@ -4,6 +4,7 @@
  * are values only; `connection.ts` drives them over a stream.
  */
 
+export { type Batch, mayBegin, takeBatch } from "./batch.ts";
 export * from "./client.ts";
 export type { ClientOptions } from "./dial.ts";
 export { unsupported } from "./envelope.ts";

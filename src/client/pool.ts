@@ -1,5 +1,6 @@
 import { assert, type Clock, ok, type Result, SECOND, type Timer } from "../base/index.ts";
 import { systemClock } from "../net/index.ts";
+import { mayBegin } from "./batch.ts";
 import type { ClientProblem, ClientSession, RecipientResult } from "./types.ts";
 
 export interface PoolOptions {
@@ -143,7 +144,7 @@ class SessionPool implements Pool {
       return;
     }
     const peers = this.#byKey.get(key);
-    const worn = session.transactions >= this.#maxTransactions;
+    const worn = session.transactions >= this.#maxTransactions || !mayBegin(session);
     if (this.#closed || worn || (peers?.length ?? 0) >= this.#maxIdlePerKey) {
       void session.quit();
       return;

@@ -1,5 +1,6 @@
 import type { TlsInfo } from "../net/index.ts";
 import type { Extensions, Reply } from "../smtp/index.ts";
+import { withALabels } from "./a-labels.ts";
 import { type BodyEncoder, BodySender } from "./body-sender.ts";
 import { ChunkEncoder, StuffedEncoder, WHOLE_CHUNK, wholeChunk } from "./chunks.ts";
 import type { Connection, Exchange } from "./connection.ts";
@@ -49,7 +50,8 @@ export class OpenSession implements ClientSession {
     return this.#transactions;
   }
 
-  send(message: OutgoingMessage, signal?: AbortSignal): Promise<readonly RecipientResult[]> {
+  send(given: OutgoingMessage, signal?: AbortSignal): Promise<readonly RecipientResult[]> {
+    const message = this.extensions.has("SMTPUTF8") ? given : withALabels(given);
     return new Promise((resolve, reject) => {
       const refusal = unsupported(message, this.extensions);
       if (refusal !== null) {

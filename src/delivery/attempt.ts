@@ -4,14 +4,17 @@ import {
   type ClientSession,
   type ClientTimeouts,
   type ClientTls,
+  mayBegin,
   openSession,
   type Pool,
   type RecipientResult,
+  takeBatch,
   wasDead,
 } from "../client/index.ts";
 import { connect } from "../net/index.ts";
-import type { Hop } from "../queue/index.ts";
+import type { Hop, Recipient } from "../queue/index.ts";
 import { events } from "./events.ts";
+import { type EightBit, fitMessage, fits } from "./fit.ts";
 import {
   type Finding,
   fromProblem,
@@ -23,9 +26,6 @@ import {
 } from "./outcome.ts";
 import { type PlannedAttempt, sessionKey } from "./plan.ts";
 import { type Load, onwardOf, spokenLoad } from "./spoken-load.ts";
-
-/** RFC 5321 §4.5.3.1.8: at least so many recipients every server takes in one transaction. */
-const RECIPIENTS_AT_ONCE = 100;
 
 /** How connections are made; the same for every attempt of a deliverer. */
 export interface Dialling {
@@ -43,6 +43,8 @@ export interface Dialling {
   readonly peers: WeakMap<ClientSession, string>;
   /** CAs in PEM that `verified` connections are checked against; null: the system's. */
   readonly ca: readonly string[] | null;
+  readonly eightBit: EightBit;
+  readonly chunking: "auto" | "never";
 }
 
 /** What one host led to. */
@@ -62,18 +64,41 @@ export interface AttemptContext {
 
 /**
  * Tries one host: on an idle session where one fits, else on a new connection. An idle session that proves dead before it
- * answered MAIL says nothing of the host, so the host is asked again at once on a new one.
+ * answered MAIL says nothing of the host, so the host is asked again at once on a new one. Where the host takes so many
+ * transactions in one session and no more (RFC 9422 §4.1), the rest goes by the next.
  */
 export async function attemptHost(
   attempt: PlannedAttempt,
   load: Load,
   context: AttemptContext,
 ): Promise<AttemptResult> {
-  const first = await onOneSession(attempt, load, context, false);
-  const again = first.stale && !context.signal.aborted;
-  const result = again ? await onOneSession(attempt, load, context, true) : first;
-  logResult(attempt, result, context.log);
-  return result;
+  const findings: Finding[] = [];
+  let problem: ClientProblem | null = null;
+  let rest = load.recipients.map((recipient, place) => ({ recipient, place }));
+  let fresh = false;
+  while (rest.length > 0) {
+    const now = { ...load, recipients: rest.map(({ recipient }) => recipient) };
+    const result = await onOneSession(attempt, now, context, fresh);
+    fresh = result.stale && !fresh && !context.signal.aborted;
+    if (fresh) continue;
+    problem = result.problem;
+    for (const [i, { place }] of rest.entries()) {
+      const finding = result.findings[i] ?? null;
+      if (finding !== null) findings[place] = finding;
+    }
+    rest = rest.filter((_, i) => result.findings[i] === null);
+  }
+  logResult(attempt, { findings, problem }, context.log);
+  return { findings, problem };
+}
+
+/** What one session led to. */
+interface SessionResult {
+  /** Null: this recipient's turn did not come, because the session may carry no more. */
+  readonly findings: readonly (Finding | null)[];
+  readonly problem: ClientProblem | null;
+  /** The session had been idle and proved dead. */
+  readonly stale: boolean;
 }
 
 async function onOneSession(
@@ -81,7 +106,7 @@ async function onOneSession(
   load: Load,
   context: AttemptContext,
   fresh: boolean,
-): Promise<AttemptResult & { readonly stale: boolean }> {
+): Promise<SessionResult> {
   const { pool } = context.dialling;
   const leased = await pool.lease(sessionKey(attempt), () => open(attempt, context), { fresh });
   if (!leased.ok) {
@@ -101,12 +126,13 @@ async function onOneSession(
     const now = context.dialling.clock.now();
     const spoken = spokenLoad(load, { protocol: attempt.protocol, extensions: session.extensions }, now);
     const results = await transactions(session, spoken, context);
-    const told = results.filter((result) => result !== "unreadable");
+    const told = results.filter((result) => typeof result === "object");
     const stale = lease.reused && told.length === results.length && wasDead(told);
     const onward = onwardOf(attempt.protocol, session.extensions);
-    const findings = results.map((each) =>
-      each === "unreadable" ? unreadableBody(hop) : fromResult(each, hop, onward),
-    );
+    const findings = results.map((each) => {
+      if (each === "notBegun") return null;
+      return each === "unreadable" ? unreadableBody(hop) : fromResult(each, hop, onward);
+    });
     return { findings, problem: null, stale };
   } finally {
     lease.release();
@@ -135,6 +161,7 @@ async function open(
     protocol: attempt.protocol,
     tls: clientTls(attempt, dialling),
     timeouts: dialling.timeouts,
+    chunking: dialling.chunking,
     clock: dialling.clock,
     signal,
     log,
@@ -160,13 +187,17 @@ function serverName(host: string): string | null {
   return host.startsWith("[") || /^[0-9.]+$/.test(host) || host.includes(":") ? null : host;
 }
 
-/** "unreadable": the stored body could not be read, so the transaction never came to its end. */
-type TransactionResult = RecipientResult | "unreadable";
+/**
+ * "unreadable": the stored body could not be read, so the transaction never came to its end. "notBegun": the session may carry no
+ * more transactions.
+ */
+type TransactionResult = RecipientResult | "unreadable" | "notBegun";
+
+type Entry = Recipient & { readonly place: number };
 
 /**
  * Sends to all recipients in as few transactions as the host takes: those it has no room for in one follow in the next
- * (RFC 5321 §4.5.3.1.10), as long as each takes some. A body that breaks
- * takes nothing away from those who have it already.
+ * (RFC 5321 §4.5.3.1.10), as long as each takes some. A body that breaks takes nothing away from those who have it already.
  */
 async function transactions(
   session: ClientSession,
@@ -174,39 +205,47 @@ async function transactions(
   context: AttemptContext,
 ): Promise<readonly TransactionResult[]> {
   const results: TransactionResult[] = [];
-  let rest = load.recipients.map((recipient, place) => ({ recipient, place }));
+  let rest: readonly Entry[] = load.recipients.map((recipient, place) => ({ ...recipient, place }));
+  const { extensions } = session;
+  const fitted = fits(load.parameters, extensions)
+    ? load
+    : await unlessUnreadable(() => fitMessage(load, extensions, context.dialling.eightBit), context);
+  if (fitted === "unreadable") return rest.map(() => fitted);
   while (rest.length > 0) {
-    const now = rest.slice(0, RECIPIENTS_AT_ONCE);
-    const answers = await sendOnce(session, { ...load, recipients: now.map(({ recipient }) => recipient) }, context);
+    const { now, later } = takeBatch(rest, extensions);
+    const answers = await unlessUnreadable(
+      () => session.send({ ...load, ...fitted, recipients: now }, context.signal),
+      context,
+    );
     if (answers === "unreadable") {
       for (const { place } of rest) results[place] = answers;
       break;
     }
     const progress = answers.some(({ kind }) => kind === "accepted");
-    const again: typeof rest = [];
+    const again: Entry[] = [];
     for (const [i, entry] of now.entries()) {
       const answer = answers[i];
       if (answer === undefined) throw new Error("a transaction gave fewer results than it had recipients");
       results[entry.place] = answer;
       if (progress && session.usable && isTooManyRecipients(answer)) again.push(entry);
     }
-    rest = [...again, ...rest.slice(RECIPIENTS_AT_ONCE)];
+    rest = [...again, ...later];
     if (rest.length > 0 && !session.usable) {
       const problem = { kind: "closed", stage: "mail" } as const;
       for (const { place } of rest) results[place] ??= { kind: "broken", problem, uncertain: false };
+      break;
+    }
+    if (!mayBegin(session)) {
+      for (const { place } of rest) results[place] = "notBegun";
       break;
     }
   }
   return results;
 }
 
-async function sendOnce(
-  session: ClientSession,
-  load: Load,
-  { signal, log }: AttemptContext,
-): Promise<readonly RecipientResult[] | "unreadable"> {
+async function unlessUnreadable<T>(action: () => Promise<T>, { log }: AttemptContext): Promise<T | "unreadable"> {
   try {
-    return await session.send(load, signal);
+    return await action();
   } catch (error) {
     log.error(events.bodyBroke, { error: error instanceof Error ? error : new Error(String(error)) });
     return "unreadable";

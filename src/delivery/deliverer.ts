@@ -4,6 +4,7 @@ import type { Resolver } from "../net/index.ts";
 import type { Deliverer, DeliveryJob, Outcome, Recipient } from "../queue/index.ts";
 import { formatMailbox } from "../smtp/index.ts";
 import type { AttemptContext, Dialling } from "./attempt.ts";
+import type { EightBit } from "./fit.ts";
 import { deliverToMaildir, discard } from "./local/local-delivery.ts";
 import { Maildir } from "./local/maildir.ts";
 import { type HostLookupContext, lookUpExchangers, lookUpHost } from "./mx.ts";
@@ -37,6 +38,10 @@ export interface DelivererOptions {
   readonly ca?: readonly string[];
   /** Clear text after a failed handshake where nothing demands TLS; default false: the mail waits. */
   readonly clearTextAfterTlsFailure?: boolean;
+  /** 8-bit mail for a server without 8BITMIME: default "bounce". See `fitMessage`. */
+  readonly eightBit?: EightBit;
+  /** Default "auto": BDAT where it saves a round trip. */
+  readonly chunking?: "auto" | "never";
   /** No further host of a job is begun after so many milliseconds; default 10 minutes. */
   readonly budget?: number;
 }
@@ -68,6 +73,8 @@ class RoutingDeliverer implements Deliverer {
       localAddress: options.localAddress ?? null,
       peers: new WeakMap<ClientSession, string>(),
       ca: options.ca ?? null,
+      eightBit: options.eightBit ?? "bounce",
+      chunking: options.chunking ?? "auto",
     };
   }
 

@@ -1,10 +1,11 @@
 import type { Instant } from "../base/index.ts";
 import type { OutgoingMessage } from "../client/index.ts";
-import { type Onward, type Recipient, remainingTerm } from "../queue/index.ts";
+import { type Body, type Onward, type Recipient, remainingTerm } from "../queue/index.ts";
 import type { Extensions, RcptParameters } from "../smtp/index.ts";
 
 /** What is to be sent, and to whom. */
-export interface Load extends Omit<OutgoingMessage, "recipients"> {
+export interface Load extends Omit<OutgoingMessage, "recipients" | "body"> {
+  readonly body: Body;
   readonly recipients: readonly Recipient[];
   /** When the message came, which terms count from. */
   readonly receivedAt: Instant;

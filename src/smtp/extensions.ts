@@ -42,6 +42,30 @@ export function announcedSize(extensions: Extensions): number | null {
   return size === 0 ? null : size;
 }
 
+/** What a server says one session may do (RFC 9422 §4); null where it says nothing of it. */
+export interface AnnouncedLimits {
+  /** MAIL commands of one session. */
+  readonly mailMax: number | null;
+  /** Recipients of one transaction. */
+  readonly rcptMax: number | null;
+  /** Different domains of the recipients of one transaction. */
+  readonly rcptDomainMax: number | null;
+}
+
+/** The limits announced by LIMITS (RFC 9422); of what is not understood nothing is believed (§3). */
+export function announcedLimits(extensions: Extensions): AnnouncedLimits {
+  const limits = new Map<string, number>();
+  for (const limit of extensions.get("LIMITS") ?? []) {
+    const [, name, value] = /^([A-Za-z0-9-]+)=([1-9][0-9]{0,5})$/.exec(limit) ?? [];
+    if (name !== undefined) limits.set(name.toUpperCase(), Number(value));
+  }
+  return {
+    mailMax: limits.get("MAILMAX") ?? null,
+    rcptMax: limits.get("RCPTMAX") ?? null,
+    rcptDomainMax: limits.get("RCPTDOMAINMAX") ?? null,
+  };
+}
+
 /** SASL mechanisms announced, upper case; also reads the old `AUTH=LOGIN` form. */
 export function announcedMechanisms(extensions: Extensions): readonly string[] {
   const mechanisms = extensions.get("AUTH") ?? [];
