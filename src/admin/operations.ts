@@ -1,5 +1,5 @@
 import type { Clock } from "../base/index.ts";
-import { parseQueueId, type QueueCounts, type QueueId, type QueueStore } from "../queue/index.ts";
+import { parseQueueId, type QueueCounts, type QueueId, type QueueStore, releaseTime } from "../queue/index.ts";
 import { type MessageDetail, type MessageView, viewDetail, viewMessage } from "./views.ts";
 
 /** What may be done to a message. */
@@ -47,7 +47,12 @@ export interface OperationsOptions {
 /** The operations on an open store. They reject only with a `StoreError`. */
 export function createOperations({ store, clock, poke }: OperationsOptions): AdminOperations {
   const actions: Record<Action, (id: QueueId) => Promise<boolean | "claimed">> = {
-    retry: (id) => store.retry(id, clock.now()),
+    async retry(id) {
+      const message = await store.get(id);
+      if (message === null) return false;
+      // Never before its sender wants it to go (RFC 4865 §4.2); at that time it is due anyhow.
+      return releaseTime(message) > clock.now() || (await store.retry(id, clock.now()));
+    },
     hold: (id) => store.hold(id, clock.now()),
     release: (id) => store.release(id, clock.now()),
     remove: (id) => store.remove(id, clock.now()),

@@ -1,5 +1,12 @@
 import type { Instant } from "../base/index.ts";
-import type { Outcome, QueuedMessage, Recipient, StoryEntry } from "../queue/index.ts";
+import {
+  deliverByTime,
+  type Outcome,
+  type QueuedMessage,
+  type Recipient,
+  releaseTime,
+  type StoryEntry,
+} from "../queue/index.ts";
 import { describeReply, formatMailbox } from "../smtp/index.ts";
 
 /** A recipient as the command line and other front ends show it. Times are ISO 8601 in UTC. */
@@ -37,6 +44,12 @@ export interface MessageView {
   /** Octets. */
   readonly size: number;
   readonly held: boolean;
+  /** From -9 to 9; 0 where the sender asked for none (RFC 6710). */
+  readonly priority: number;
+  /** When it may first be tried, null where the sender did not ask to wait (RFC 4865). */
+  readonly releaseAt: string | null;
+  /** The time asked for, and what follows when it is over (RFC 2852); null where none was. */
+  readonly deliverBy: { readonly at: string; readonly late: "return" | "notify" } | null;
   readonly origin: QueuedMessage["origin"];
   readonly recipients: readonly RecipientView[];
 }
@@ -62,6 +75,9 @@ export function viewMessage(message: QueuedMessage): MessageView {
     expiresAt: time(message.expiresAt),
     size: message.size,
     held: message.held,
+    priority: message.parameters.priority ?? 0,
+    releaseAt: message.parameters.hold === undefined ? null : time(releaseTime(message)),
+    deliverBy: viewDeliverBy(message),
     origin: message.origin,
     recipients: message.recipients.map(viewRecipient),
   };
@@ -78,6 +94,12 @@ export function viewDetail(message: QueuedMessage, story: readonly StoryEntry[])
       text: entry.text,
     })),
   };
+}
+
+function viewDeliverBy(message: QueuedMessage): MessageView["deliverBy"] {
+  const at = deliverByTime(message);
+  if (at === null) return null;
+  return { at: time(at), late: message.parameters.by?.mode === "R" ? "return" : "notify" };
 }
 
 function viewRecipient(recipient: Recipient): RecipientView {

@@ -33,6 +33,9 @@ function message(given: Partial<MessageDetail>): MessageDetail {
     expiresAt: "2026-01-06T00:00:00Z",
     size: 2048,
     held: false,
+    priority: 0,
+    releaseAt: null,
+    deliverBy: null,
     origin: { service: "mx", sessionId: null, address: "192.0.2.1", hello: "x", identity: null, tls: null },
     recipients: [recipient({})],
     story: [{ at: "2026-01-01T00:00:00Z", recipient: null, event: "accepted", text: "2048 octets\u0007" }],
@@ -52,6 +55,17 @@ test("a held message says so, a due one is due now", () => {
   assert.match(queueLines([message({ held: true })], NOW)[1] ?? "", / held /);
   const due = message({ recipients: [recipient({ nextAttempt: "2026-01-01T23:59:59Z", last: null })] });
   assert.match(queueLines([due], NOW)[1] ?? "", / now$/);
+});
+
+test("mail for later says until when, and a detail tells what else was asked for", () => {
+  const releaseAt = "2026-01-03T00:00:00.000Z";
+  const asked = message({ releaseAt, priority: -3, deliverBy: { at: "2026-01-04T00:00:00.000Z", late: "return" } });
+  assert.match(queueLines([asked], NOW)[1] ?? "", / waiting until 2026-01-03T00:00:00\.000Z /);
+  assert.match(queueLines([asked], Date.parse(releaseAt))[1] ?? "", / now /);
+  const detail = messageLines(asked).join("\n");
+  assert.match(detail, /^waits +until 2026-01-03/m);
+  assert.match(detail, /^deliver by +2026-01-04T00:00:00\.000Z, else return$/m);
+  assert.match(detail, /^priority +-3$/m);
 });
 
 test("a message's detail names the status of the last outcome", () => {

@@ -37,6 +37,11 @@ export function messageLines(message: MessageDetail): readonly string[] {
       ["expires", message.expiresAt],
       ["size", size(message.size)],
       ["state", message.held ? "held" : "active"],
+      ...(message.releaseAt === null ? [] : [["waits", `until ${message.releaseAt}`]]),
+      ...(message.deliverBy === null
+        ? []
+        : [["deliver by", `${message.deliverBy.at}, else ${message.deliverBy.late}`]]),
+      ...(message.priority === 0 ? [] : [["priority", String(message.priority)]]),
     ]),
     "",
     ...message.recipients.flatMap(recipientLines),
@@ -61,6 +66,7 @@ function sender(message: MessageView): string {
 
 function next(message: MessageView, recipient: RecipientView, now: number): string {
   if (message.held) return "held";
+  if (message.releaseAt !== null && Date.parse(message.releaseAt) > now) return `waiting until ${message.releaseAt}`;
   const wait = recipient.nextAttempt === null ? 0 : Date.parse(recipient.nextAttempt) - now;
   return wait <= 0 ? "now" : `in ${span(wait)}`;
 }
