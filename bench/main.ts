@@ -40,7 +40,7 @@ const MEASURES: readonly Measure[] = [
     starttls: false,
     relay: false,
     relayTls: false,
-    messages: 6000,
+    messages: 20000,
   },
   {
     name: "accept-new",
@@ -49,7 +49,7 @@ const MEASURES: readonly Measure[] = [
     starttls: false,
     relay: false,
     relayTls: false,
-    messages: 3000,
+    messages: 5000,
   },
   {
     name: "accept-starttls",
@@ -58,7 +58,7 @@ const MEASURES: readonly Measure[] = [
     starttls: true,
     relay: false,
     relayTls: false,
-    messages: 1000,
+    messages: 1500,
   },
   {
     name: "relay",
@@ -67,7 +67,7 @@ const MEASURES: readonly Measure[] = [
     starttls: false,
     relay: true,
     relayTls: false,
-    messages: 4000,
+    messages: 6000,
   },
   {
     name: "relay-starttls",
@@ -76,7 +76,7 @@ const MEASURES: readonly Measure[] = [
     starttls: true,
     relay: true,
     relayTls: true,
-    messages: 4000,
+    messages: 5000,
   },
 ];
 

@@ -82,7 +82,7 @@ describe("routing by DNS", () => {
       const listed = await node.command("queue", "list", "--json");
       const waiting: readonly { readonly id: string }[] = JSON.parse(listed.stdout);
       const stories = await Promise.all(waiting.map(({ id }) => node.command("queue", "show", id)));
-      const put = stories.filter(({ stdout }) => /deferred: .*lookup.*broken\.test/.test(stdout));
+      const put = stories.filter(({ stdout }) => /deferred 4\.4\.3: .*lookup.*broken\.test/.test(stdout));
       if (put.length === 2) break;
       assert.ok(attempt < 20, stories.map(({ stdout }) => stdout).join("\n"));
       await sleep(100);
