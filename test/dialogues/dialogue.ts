@@ -16,6 +16,8 @@ export type Step =
   | { readonly kind: "tls" }
   /** `X:` the server closes. */
   | { readonly kind: "closed" }
+  /** `H:` the server is told to stop. */
+  | { readonly kind: "stop" }
   /** `W:` seconds pass. */
   | { readonly kind: "wait"; readonly milliseconds: number }
   /** `M:` lines of the message that the sink was given, whole and finished. */
@@ -83,6 +85,7 @@ function readSteps(title: string, block: readonly string[]): readonly Step[] {
     } else if (mark === "N:") forbid(steps, text);
     else if (mark === "T:") steps.push({ kind: "tls" });
     else if (mark === "X:") steps.push({ kind: "closed" });
+    else if (mark === "H:") steps.push({ kind: "stop" });
     else if (mark === "W:") steps.push({ kind: "wait", milliseconds: Number(text) * 1000 });
     else if (mark === "M:") message = `${message ?? ""}${text}\\r\\n`;
     else if (mark === "M~") message = `${message ?? ""}${text}`;

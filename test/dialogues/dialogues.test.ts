@@ -4,6 +4,7 @@ import { before, describe, test } from "node:test";
 import { concatBytes, encodeUtf8, unwrap } from "../../src/base/index.ts";
 import { connect, listen, ServerTls } from "../../src/net/index.ts";
 import { makeCertificate, memoryStreamPair } from "../../src/testing/index.ts";
+import { Coverage } from "./coverage.ts";
 import { type Dialogue, readDialogues, type Step } from "./dialogue.ts";
 import { byteByByte, type Cut, play, splitAt, whole } from "./player.ts";
 import { setStage } from "./stage.ts";
@@ -16,6 +17,8 @@ before(async () => {
   tls = unwrap(ServerTls.create({ keyPairs: [makeCertificate({ names: ["mx.test"] })] }));
 });
 
+const coverage = new Coverage();
+
 /** The most places where one step of a client is cut in two. */
 const MOST_SPLITS = 60;
 
@@ -24,7 +27,7 @@ async function inMemory(dialogue: Dialogue, cut: Cut, slow = false): Promise<voi
   const stage = setStage(dialogue, tls, null, slow);
   const [client, server] = memoryStreamPair();
   stage.server.serve(server, stage.service);
-  await play(dialogue, stage, client, cut);
+  coverage.add(dialogue, await play(dialogue, stage, client, cut));
   await stage.server.stop({ grace: 0 });
 }
 
@@ -36,7 +39,7 @@ async function overSockets(dialogue: Dialogue, cut: Cut, mode: "implicit" | null
   try {
     const stream = unwrap(await connect({ addresses: ["127.0.0.1"], port: listener.local.port, timeout: 5000 }));
     const steps = mode === "implicit" ? [{ kind: "tls" } as const, ...dialogue.steps] : dialogue.steps;
-    await play({ ...dialogue, steps }, stage, stream, cut);
+    coverage.add(dialogue, await play({ ...dialogue, steps }, stage, stream, cut));
   } finally {
     const stopped = stage.server.stop({ grace: 0 });
     stage.clock.advance(0);
@@ -70,6 +73,12 @@ for (const page of pages) {
     for (const dialogue of dialogues) playEverywhere(dialogue);
   });
 }
+
+// Last of this file, when all of them were played.
+describe("together the dialogues", () => {
+  test("say every verb", () => assert.deepEqual(coverage.unsaidVerbs(), []));
+  test("hear every reply that the engine has", () => assert.deepEqual(coverage.unheardReplies(), []));
+});
 
 function playEverywhere(dialogue: Dialogue): void {
   const { title, settings } = dialogue;

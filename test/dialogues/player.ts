@@ -18,8 +18,9 @@ export const splitAt =
 /** How long a reply may take; only a broken server gets near it. */
 const PATIENCE = 5000;
 
-/** Plays the client's side of a dialogue and checks the server's. */
-export async function play(dialogue: Dialogue, stage: Stage, stream: ClearStream, cut: Cut): Promise<void> {
+/** Plays the client's side of a dialogue and checks the server's. Gives back the replies. */
+export async function play(dialogue: Dialogue, stage: Stage, stream: ClearStream, cut: Cut): Promise<readonly Reply[]> {
+  const replies: Reply[] = [];
   let client = new Client(stream);
   let messages = 0;
   for (const step of dialogue.steps) {
@@ -27,8 +28,14 @@ export async function play(dialogue: Dialogue, stage: Stage, stream: ClearStream
       case "send":
         await client.send(step.octets, cut);
         break;
-      case "reply":
-        checkReply(dialogue, step, await client.reply());
+      case "reply": {
+        const reply = await client.reply();
+        checkReply(dialogue, step, reply);
+        replies.push(reply);
+        break;
+      }
+      case "stop":
+        void stage.server.stop();
         break;
       case "closed":
         await client.closed();
@@ -52,6 +59,7 @@ export async function play(dialogue: Dialogue, stage: Stage, stream: ClearStream
   assert.deepEqual(client.unread(), [], "no reply beyond those written");
   assert.equal(stage.messages.length, messages, "no message beyond those written");
   client.destroy();
+  return replies;
 }
 
 function checkReply(dialogue: Dialogue, expected: Extract<Step, { kind: "reply" }>, reply: Reply): void {

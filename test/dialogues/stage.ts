@@ -46,6 +46,9 @@ export function setStage(dialogue: Dialogue, tls: ServerTls, mode: Service["tls"
       junk: number("junk", 100),
       discard: number("discard", 1_000_000),
       transactions: number("transactions", 1000),
+      connectionsPerAddress: number("per-address", 1000),
+      textLine: number("text-line", 65_536),
+      greetingDelay: number("greeting-delay", 0) * 1000,
     },
   });
   return { server, service, clock, messages };
@@ -53,7 +56,7 @@ export function setStage(dialogue: Dialogue, tls: ServerTls, mode: Service["tls"
 
 /**
  * The addresses say what becomes of them: `unknown@` 550 5.1.1, `nomail@` 556 5.1.10, `later@` 451 4.7.1, `throws@` an exception, `leave@` a refusal that
- * closes; `refused@` as a sender is refused at DATA, `unstored@` when the body is whole. Over LMTP `full@` is 452 4.2.2 then.
+ * closes, `never@` as a recipient no answer at all; `refused@` as a sender is refused at DATA, `unstored@` when the body is whole. Over LMTP `full@` is 452 4.2.2 then.
  */
 function scriptedPolicy(settings: ReadonlyMap<string, string>, messages: Uint8Array[], slow: boolean): Policy {
   const mechanisms = (settings.get("mechanisms") ?? "").split(",").filter((name) => name !== "");
@@ -75,7 +78,7 @@ function scriptedPolicy(settings: ReadonlyMap<string, string>, messages: Uint8Ar
     sasl: (mechanism, response) => wait(scriptedSasl(mechanism, response)),
     ...(settings.has("no-vrfy") && { verify: () => wait(reply(502, "5.5.1", "Not served")) }),
     mail: ({ reversePath }) => wait(judge(reversePath)),
-    recipient: ({ recipient }) => wait(judge(recipient)),
+    recipient: ({ recipient }) => (recipient.localPart === "never" ? new Promise(() => {}) : wait(judge(recipient))),
     body: ({ reversePath, recipients }) => {
       if (reversePath?.localPart === "refused") return { kind: "refuse", reply: reply(550, "5.7.1", "Not now") };
       const chunks: Uint8Array[] = [];
