@@ -135,6 +135,8 @@ function createQueueSide(config: Config, store: QueueStore, log: Log, resources:
     domains: config.domains,
     routes: config.routes,
     port: config.delivery.port,
+    eightBit: config.delivery.eightBit,
+    chunking: config.delivery.chunking,
     resolver,
     pool,
     clock: systemClock,
@@ -161,6 +163,7 @@ function createQueueSide(config: Config, store: QueueStore, log: Log, resources:
       first: config.queue.retryFirst,
       longest: config.queue.retryLongest,
       giveUpAfter: config.queue.giveUpAfter,
+      warnAfter: config.queue.warnAfter,
     },
     limits: { total: config.queue.concurrency, memory: config.limits.memory },
   });
@@ -204,7 +207,16 @@ function createPolicies({ config, store, runner, credentials, log }: PolicyParts
   const limits = { messageSize, recipients };
   return {
     mx: createRelayPolicy({ home, mayRelay: inNetworks(config.relay.networks), receive, knows, vrfy, limits, log }),
-    submission: createSubmissionPolicy({ authenticator, receive, home, knows, vrfy, limits, log }),
+    submission: createSubmissionPolicy({
+      authenticator,
+      receive,
+      home,
+      knows,
+      vrfy,
+      limits: { ...limits, futureRelease: config.limits.futureRelease },
+      clock: systemClock,
+      log,
+    }),
   };
 }
 

@@ -77,7 +77,11 @@ function configOf(given: Settings, file: string): Config {
     smtp: given.smtp,
     relay: given.relay,
     routes: given.route,
-    delivery: given.delivery,
+    delivery: {
+      port: given.delivery.port,
+      eightBit: given.delivery.eight_bit,
+      chunking: given.delivery.chunking,
+    },
     dns: { servers: given.dns.servers, trustAd: given.dns.trust_ad },
     limits: {
       messageSize: given.limits.message_size,
@@ -87,6 +91,7 @@ function configOf(given: Settings, file: string): Config {
       connectionsPerAddress: given.limits.connections_per_address,
       errors: given.limits.errors,
       hops: given.limits.hops,
+      futureRelease: given.limits.future_release,
       memory: given.limits.memory,
     },
     timeouts: given.timeouts,
@@ -94,6 +99,7 @@ function configOf(given: Settings, file: string): Config {
       retryFirst: given.queue.retry_first,
       retryLongest: given.queue.retry_longest,
       giveUpAfter: given.queue.give_up_after,
+      warnAfter: given.queue.warn_after,
       concurrency: given.queue.concurrency,
     },
     log: given.log,

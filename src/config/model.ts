@@ -45,6 +45,8 @@ export interface LimitsConfig {
   readonly errors: number;
   /** Received fields after which a message is taken to loop (RFC 5321 §6.3). */
   readonly hops: number;
+  /** How long users may have mail held back (RFC 4865). */
+  readonly futureRelease: Duration;
   /** Bodies kept in memory between acceptance and delivery. */
   readonly memory: number;
 }
@@ -68,10 +70,21 @@ export interface TimeoutsConfig {
   readonly stop: Duration;
 }
 
+export interface DeliveryConfig {
+  /** At MX hosts. */
+  readonly port: number;
+  /** 8-bit mail for a server without 8BITMIME. */
+  readonly eightBit: "bounce" | "convert";
+  /** BDAT where it saves a round trip, or never. */
+  readonly chunking: "auto" | "never";
+}
+
 export interface QueueConfig {
   readonly retryFirst: Duration;
   readonly retryLongest: Duration;
   readonly giveUpAfter: Duration;
+  /** Then the sender is told of the delay. */
+  readonly warnAfter: Duration;
   /** Deliveries at once, in all. */
   readonly concurrency: number;
 }
@@ -109,7 +122,7 @@ export interface Config {
   /** CIDR networks, each with its prefix length. */
   readonly relay: { readonly networks: readonly string[] };
   readonly routes: readonly { readonly match: string; readonly via: Via; readonly tls: TlsLevel }[];
-  readonly delivery: { readonly port: number };
+  readonly delivery: DeliveryConfig;
   /** No servers: the system's. */
   readonly dns: { readonly servers: readonly Endpoint[]; readonly trustAd: boolean };
   readonly limits: LimitsConfig;

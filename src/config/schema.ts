@@ -138,7 +138,23 @@ const route = z
   .describe("Mail for elsewhere. The first match wins; without a match mail goes by MX, opportunistically.");
 
 const delivery = z
-  .strictObject({ port: port().prefault(25).describe("The port at MX hosts.") })
+  .strictObject({
+    port: port().prefault(25).describe("The port at MX hosts."),
+    eight_bit: z
+      .enum(["bounce", "convert"])
+      .prefault("bounce")
+      .describe(
+        "8-bit mail for a server that takes 7-bit mail only (no 8BITMIME, RFC 6152 §3). `bounce` returns it to its sender. " +
+          "`convert` sends it as quoted-printable and base64, which breaks DKIM signatures over the body.",
+      ),
+    chunking: z
+      .enum(["auto", "never"])
+      .prefault("auto")
+      .describe(
+        "`auto` sends a small message by BDAT in one go with its envelope where CHUNKING is offered (RFC 3030). " +
+          "`never` sends all by DATA, and then no BINARYMIME.",
+      ),
+  })
   .describe("Connections to other servers.");
 
 const dns = z
@@ -167,6 +183,9 @@ const limits = z
     connections_per_address: count(100_000).prefault(50).describe("Inbound connections at once from one address."),
     errors: count(1000).prefault(20).describe("Refused commands after which a connection is closed."),
     hops: count(1000).prefault(100).describe("Received fields after which a message is taken to loop (RFC 5321 §6.3)."),
+    future_release: duration()
+      .prefault("30d")
+      .describe("The longest time that users of `submission` may have their mail held back (RFC 4865)."),
     memory: byteSize().prefault("64 MiB").describe("Bodies kept in memory between acceptance and a first delivery."),
   })
   .describe("What one peer, and all together, may use.");
@@ -188,6 +207,9 @@ const queue = z
     give_up_after: duration()
       .prefault("5d")
       .describe("The age at which undelivered mail goes back to its sender (RFC 5321 §4.5.4.1)."),
+    warn_after: duration()
+      .prefault("4h")
+      .describe("The age at which a sender is told that mail is delayed, once (RFC 3461 §5.2.5)."),
     concurrency: count(10_000).prefault(100).describe("Deliveries at once, in all."),
   })
   .describe("Mail that waits.");

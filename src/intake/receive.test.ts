@@ -3,7 +3,7 @@ import { beforeEach, test } from "node:test";
 import { concatBytes, DAY, decodeUtf8, encodeUtf8, instant, type Log, type LogFields, unwrap } from "../base/index.ts";
 import { type AcceptedMessage, createMemoryStore, type Draft, type QueueStore, StoreError } from "../queue/index.ts";
 import type { Client, MessageSink, Transaction } from "../server/index.ts";
-import { parseMailbox, type Reply } from "../smtp/index.ts";
+import { formatStatus, parseMailbox, type Reply } from "../smtp/index.ts";
 import { fakeClock } from "../testing/index.ts";
 import { events } from "./events.ts";
 import { createReceiver, type ReceiverOptions } from "./receive.ts";
@@ -48,6 +48,7 @@ async function take(
   parts: Partial<ReceiverOptions> = {},
   transaction = TRANSACTION,
   client = CLIENT,
+  mayRaise = false,
 ): Promise<MessageSink> {
   const receive = createReceiver({
     hostname: "mx.test",
@@ -59,7 +60,7 @@ async function take(
     limits: { hops: 3, header: 1000, giveUpAfter: 5 * DAY, freeSpaceFloor: 64 * MIB },
     ...parts,
   });
-  const verdict = await receive(client, transaction, "mx");
+  const verdict = await receive(client, transaction, "mx", { mayRaise });
   return verdict.kind === "accept" ? verdict.sink : assert.fail("refused");
 }
 
@@ -208,7 +209,7 @@ test("no body is asked for when the disk is nearly full", async () => {
       log,
       limits: { hops: 3, header: 1000, giveUpAfter: DAY, freeSpaceFloor: 64 * MIB },
     });
-    const verdict = receive(CLIENT, { ...TRANSACTION, parameters: { size } }, "mx");
+    const verdict = receive(CLIENT, { ...TRANSACTION, parameters: { size } }, "mx", { mayRaise: false });
     assert.ok(!(verdict instanceof Promise));
     return verdict.kind === "refuse" ? verdict.reply.code : verdict.kind;
   };
@@ -262,4 +263,35 @@ test("the trace tells TLS and AUTH", async () => {
   );
   assert.equal(offered[0]?.message.origin.tls, "TLSv1.3 TLS_AES_128_GCM_SHA256");
   assert.equal(offered[0]?.message.origin.identity, "anna");
+});
+
+test("anybody may stand back, only who is trusted goes before others, and is told otherwise (RFC 6710 §4.1)", async () => {
+  const asking = (priority: number) => ({ ...TRANSACTION, parameters: { priority } });
+  const replyTo = async (priority: number, mayRaise: boolean): Promise<Reply> => {
+    const sink = await take({}, asking(priority), CLIENT, mayRaise);
+    return await finish(sink);
+  };
+  const detail = ({ status }: Reply): string => (status === null ? "" : formatStatus(status));
+  assert.equal(detail(await replyTo(-4, false)), "2.0.0");
+  assert.equal(detail(await replyTo(7, true)), "2.0.0");
+  const lowered = await replyTo(7, false);
+  assert.equal(detail(lowered), "2.3.6");
+  assert.match(lowered.lines[0] ?? "", /^0 /);
+  assert.deepEqual(
+    offered.map(({ message }) => message.parameters.priority),
+    [-4, 7, 0],
+  );
+  assert.match(await bodyOf(offered[1]), /\sPRIORITY\s7;/);
+});
+
+test("mail for later lives longer by it, mail to be returned when late no longer than that", async () => {
+  const lifeOf = async (parameters: Transaction["parameters"]): Promise<number> => {
+    await finish(await take({}, { ...TRANSACTION, parameters }));
+    const message = offered.at(-1)?.message;
+    return (message?.expiresAt ?? 0) - (message?.receivedAt ?? 0);
+  };
+  assert.equal(await lifeOf({}), 5 * DAY);
+  assert.equal(await lifeOf({ hold: { for: 60 } }), 5 * DAY + 60_000);
+  assert.equal(offered.at(-1)?.message.recipients[0]?.nextAttempt, START + 60_000);
+  assert.equal(await lifeOf({ by: { seconds: 90, mode: "R", trace: false } }), 90_000);
 });

@@ -1,8 +1,10 @@
-import { type Clock, type Duration, type Log, later, printable } from "../base/index.ts";
+import { isAscii } from "node:buffer";
+import { type Clock, type Duration, type Log, printable } from "../base/index.ts";
 import { formatReceived, HeaderScanner } from "../message/index.ts";
 import {
   type AcceptedMessage,
   type Draft,
+  expiryTime,
   type NewMessage,
   type NewRecipient,
   type Origin,
@@ -10,10 +12,18 @@ import {
   StoreError,
 } from "../queue/index.ts";
 import type { BodyVerdict, Client, MessageSink, Transaction } from "../server/index.ts";
-import { formatMailbox, formatPath, type Mailbox, type MailParameters, type Reply } from "../smtp/index.ts";
+import {
+  formatMailbox,
+  formatPath,
+  type Mailbox,
+  type MailParameters,
+  needsSmtpUtf8,
+  type Reply,
+} from "../smtp/index.ts";
+import { grantedPriority } from "./delivery-terms.ts";
 import { events } from "./events.ts";
 import type { FreeSpace } from "./free-space.ts";
-import { queuedAs, REPLIES } from "./replies.ts";
+import { queuedAs, queuedAtPriority, REPLIES } from "./replies.ts";
 
 /** What is taken at all. Sizes of whole messages are the engine's. */
 export interface ReceiveLimits {
@@ -41,11 +51,17 @@ export interface ReceiverOptions {
   readonly limits: ReceiveLimits;
 }
 
+export interface Trust {
+  /** A priority above 0 is granted (RFC 6710 §4.1). */
+  readonly mayRaise: boolean;
+}
+
 /** Takes messages into the queue; the answer to `Conversation.body`. */
 export type Receiver = (
   client: Client,
   transaction: Transaction,
   service: Origin["service"],
+  trust: Trust,
 ) => BodyVerdict | Promise<BodyVerdict>;
 
 /**
@@ -54,7 +70,7 @@ export type Receiver = (
  */
 export function createReceiver(options: ReceiverOptions): Receiver {
   const { freeSpace, limits, log } = options;
-  return (client, transaction, service) => {
+  return (client, transaction, service, trust) => {
     // Before the body and not after: a sender that retries should not have sent it for nothing.
     const needed = limits.freeSpaceFloor + (transaction.parameters.size ?? 0);
     const free = freeSpace();
@@ -62,10 +78,17 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       log.warn(events.diskLow, { session: client.sessionId, free, needed });
       return { kind: "refuse", reply: REPLIES.diskLow };
     }
-    const sink = new QueueSink(options, client, transaction, service);
+    const sink = new QueueSink(options, { client, transaction, service, trust });
     const wait = sink.begin();
     return wait === undefined ? { kind: "accept", sink } : wait.then(() => ({ kind: "accept", sink }));
   };
+}
+
+interface Offered {
+  readonly client: Client;
+  readonly transaction: Transaction;
+  readonly service: Origin["service"];
+  readonly trust: Trust;
 }
 
 class QueueSink implements MessageSink {
@@ -73,15 +96,19 @@ class QueueSink implements MessageSink {
   readonly #client: Client;
   readonly #transaction: Transaction;
   readonly #service: Origin["service"];
+  /** As granted; absent where none was asked for. */
+  readonly #priority: number | undefined;
   readonly #draft: Draft;
   readonly #header: HeaderScanner;
   readonly #receivedAt;
   #size = 0;
+  #eightBit = false;
   /** Set when the message will not be taken; the rest of the body is let through unseen, for the reply can only follow it. */
   #refusal: Reply | null = null;
 
-  constructor(options: ReceiverOptions, client: Client, transaction: Transaction, service: Origin["service"]) {
+  constructor(options: ReceiverOptions, { client, transaction, service, trust }: Offered) {
     this.#options = options;
+    this.#priority = grantedPriority(transaction.parameters, trust.mayRaise);
     this.#client = client;
     this.#transaction = transaction;
     this.#service = service;
@@ -103,7 +130,9 @@ class QueueSink implements MessageSink {
         authenticated: identity !== null,
         smtputf8: parameters.smtputf8 === true,
         id: this.#draft.id,
-        recipient: only?.recipient ?? null,
+        // Our own field must not be what takes a message beyond the reach of servers without SMTPUTF8.
+        recipient: only === undefined || needsSmtpUtf8(only.recipient) ? null : only.recipient,
+        ...(this.#priority === undefined ? {} : { priority: this.#priority }),
         at: this.#receivedAt,
       }),
     );
@@ -116,6 +145,7 @@ class QueueSink implements MessageSink {
       const refusal = this.#judgeHeader();
       if (refusal !== null) return this.#refuse(refusal);
     }
+    if (!this.#eightBit && !isAscii(chunk)) this.#eightBit = true;
     return this.#append(chunk);
   }
 
@@ -136,7 +166,9 @@ class QueueSink implements MessageSink {
     this.#logAccepted(accepted);
     const wait = this.#handOver(accepted);
     if (wait !== undefined) await wait;
-    return queuedAs(accepted.message.id);
+    const { id } = accepted.message;
+    const lowered = this.#priority !== undefined && this.#priority !== this.#transaction.parameters.priority;
+    return lowered ? queuedAtPriority(this.#priority, id) : queuedAs(id);
   }
 
   async abort(): Promise<void> {
@@ -192,12 +224,14 @@ class QueueSink implements MessageSink {
 
   #newMessage(): NewMessage {
     const { reversePath } = this.#transaction;
+    const parameters = this.#parameters();
+    const receivedAt = this.#receivedAt;
     return {
       id: this.#draft.id,
-      receivedAt: this.#receivedAt,
-      expiresAt: later(this.#receivedAt, this.#options.limits.giveUpAfter),
+      receivedAt,
+      expiresAt: expiryTime({ receivedAt, parameters }, this.#options.limits.giveUpAfter),
       reversePath,
-      parameters: this.#parameters(),
+      parameters,
       origin: this.#origin(),
       recipients: this.#recipients(),
       size: this.#size,
@@ -206,10 +240,19 @@ class QueueSink implements MessageSink {
 
   /** AUTH= may name nobody but who logged in: any other claim counts as AUTH=<> (RFC 4954 §5). */
   #parameters(): MailParameters {
-    const { parameters, identity } = this.#transaction;
+    const { identity, parameters: asked } = this.#transaction;
+    const priority = this.#priority;
+    const parameters = priority === undefined || priority === asked.priority ? asked : { ...asked, priority };
     const { auth } = parameters;
-    if (auth === undefined || auth === null || formatMailbox(auth) === identity) return parameters;
-    return { ...parameters, auth: null };
+    if (auth === undefined || auth === null || formatMailbox(auth) === identity) return this.#declared(parameters);
+    return this.#declared({ ...parameters, auth: null });
+  }
+
+  /** Many programs send 8-bit text without a word; the next hop is to hear what it is (RFC 6152 §3). */
+  #declared(parameters: MailParameters): MailParameters {
+    const { body } = parameters;
+    const undeclared = this.#eightBit && (body === undefined || body === "7BIT");
+    return undeclared ? { ...parameters, body: "8BITMIME" } : parameters;
   }
 
   #origin(): Origin {
@@ -252,7 +295,7 @@ class QueueSink implements MessageSink {
   }
 
   #logAccepted({ message }: AcceptedMessage): void {
-    const { reversePath, origin, size, recipients } = message;
+    const { reversePath, origin, size, recipients, parameters } = message;
     const messageId = this.#header.first("message-id");
     this.#options.log.info(events.messageAccepted, {
       ...this.#names(),
@@ -265,6 +308,7 @@ class QueueSink implements MessageSink {
       to: recipients.slice(0, MAX_LOGGED_RECIPIENTS).map((recipient) => formatMailbox(recipient.mailbox)),
       recipients: recipients.length,
       size,
+      ...(parameters.priority === undefined ? {} : { priority: parameters.priority }),
       messageId: messageId === null ? null : printable(messageId),
     });
   }

@@ -46,7 +46,7 @@ export function createRelayPolicy(options: RelayPolicyOptions): Policy {
         offer: () => offer,
         ...verify,
         recipient: (request) => judgeRecipient(options, client, relays, request),
-        body: (transaction) => options.receive(client, transaction, "mx"),
+        body: (transaction) => options.receive(client, transaction, "mx", { mayRaise: relays }),
       };
     },
   };

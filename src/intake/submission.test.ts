@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
-import { EMPTY, encodeUtf8, silentLog, unwrap } from "../base/index.ts";
+import { DAY, EMPTY, encodeUtf8, silentLog, unwrap } from "../base/index.ts";
 import type { Client, Conversation, MailRequest, SaslVerdict } from "../server/index.ts";
 import { createSaslClient, formatStatus, parseDomain, parseMailbox, reply } from "../smtp/index.ts";
 import { type FakeClock, fakeClock } from "../testing/index.ts";
@@ -51,7 +51,8 @@ function service({
     authenticator: createAuthenticator({ credentials, clock: time.clock, log: silentLog, throttle }),
     receive: () => ({ kind: "refuse", reply: reply(452, "4.3.1", "x") }),
     home: createHome({ hostname: unwrap(parseDomain("mx.test")), domains: [unwrap(parseDomain("localhost"))] }),
-    limits: { messageSize: 1000, recipients: 10 },
+    limits: { messageSize: 1000, recipients: 10, futureRelease: 7 * DAY },
+    clock: time.clock,
     log: silentLog,
     ...(maySend === undefined ? {} : { maySend }),
     ...(knows === undefined ? {} : { knows }),
@@ -244,6 +245,38 @@ test("TLS and AUTH are demanded, and without an identity nobody sends", async ()
   assert.equal(await judge("anna", { maySend: (identity, path) => path?.localPart === identity }), "accept");
   assert.equal(await judge("bob", { maySend: (identity, path) => path?.localPart === identity }), "refuse");
   assert.equal(await judge("bob", { maySend: async () => false }), "refuse");
+});
+
+test("how long mail may be held is announced as a length and as a date (RFC 4865 §3)", () => {
+  const now = time.clock.now();
+  const [line] = service()(HERE)
+    .offer()
+    .extensions.filter(([keyword]) => keyword === "FUTURERELEASE");
+  assert.equal(line?.[1], "604800");
+  assert.equal(Date.parse(line?.[2] ?? ""), Math.floor((now + 7 * DAY) / 1000) * 1000);
+});
+
+test("a release that is over, too far away or later than the time to deliver by is refused (RFC 4865 §4.2, §5.2.2)", async () => {
+  const date = (milliseconds: number) => new Date(time.clock.now() + milliseconds).toISOString();
+  const judge = async (parameters: MailRequest["parameters"]): Promise<string> => {
+    const request: MailRequest = {
+      hello: { verb: "EHLO", name: "x" },
+      identity: "anna",
+      reversePath: null,
+      parameters,
+    };
+    const verdict = await service()(HERE).mail?.(request);
+    if (verdict?.kind !== "refuse") return "accept";
+    return `${verdict.reply.code} ${verdict.reply.status === null ? "" : formatStatus(verdict.reply.status)}`;
+  };
+  assert.equal(await judge({ hold: { for: 604_800 } }), "accept");
+  assert.equal(await judge({ hold: { for: 604_801 } }), "501 5.5.4");
+  assert.equal(await judge({ hold: { until: date(7 * DAY) } }), "accept");
+  assert.equal(await judge({ hold: { until: date(7 * DAY + 1) } }), "501 5.5.4");
+  assert.equal(await judge({ hold: { until: date(-1000) } }), "501 5.5.4");
+  const by = { seconds: 100, mode: "N", trace: false } as const;
+  assert.equal(await judge({ by, hold: { for: 100 } }), "accept");
+  assert.equal(await judge({ by, hold: { for: 101 } }), "501 5.5.4");
 });
 
 test("a user learns at once that a mailbox of ours does not exist", async () => {

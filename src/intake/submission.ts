@@ -1,7 +1,8 @@
-import { type Log, printable } from "../base/index.ts";
+import { type Clock, type Duration, type Log, printable } from "../base/index.ts";
 import type { Client, Conversation, Offer, Policy, Verdict } from "../server/index.ts";
 import { formatMailbox, formatPath, type Mailbox, type ReversePath, SASL_MECHANISMS } from "../smtp/index.ts";
 import type { Authenticator } from "./authenticator.ts";
+import { futureRelease, judgeRelease } from "./delivery-terms.ts";
 import { events } from "./events.ts";
 import type { Home } from "./home.ts";
 import { offeredExtensions, verifier } from "./offered.ts";
@@ -19,7 +20,13 @@ export interface SubmissionPolicyOptions {
   readonly knows?: (mailbox: Mailbox) => boolean;
   /** VRFY is answered 252, which tells nothing (the default); else 502. */
   readonly vrfy?: boolean;
-  readonly limits: { readonly messageSize: number; readonly recipients: number };
+  readonly limits: {
+    readonly messageSize: number;
+    readonly recipients: number;
+    /** The longest time that mail is held back for its sender (RFC 4865), milliseconds. */
+    readonly futureRelease: Duration;
+  };
+  readonly clock: Pick<Clock, "now">;
   readonly log: Log;
 }
 
@@ -32,27 +39,31 @@ const NOT_QUALIFIED: Verdict = { kind: "refuse", reply: REPLIES.notQualified };
  * TLS alone (RFC 8314 §3.3). The body goes into the queue as it came.
  */
 export function createSubmissionPolicy(options: SubmissionPolicyOptions): Policy {
-  const offer: Offer = {
+  const { clock } = options;
+  const longest = options.limits.futureRelease;
+  // Made at each EHLO, for the date in it.
+  const offer = (): Offer => ({
     mechanisms: SASL_MECHANISMS,
     messageSize: options.limits.messageSize,
     recipients: options.limits.recipients,
     requireTls: true,
     requireAuth: true,
-    extensions: offeredExtensions,
-  };
+    extensions: [...offeredExtensions, futureRelease(clock.now(), longest)],
+  });
   const verify = verifier(options.vrfy ?? true);
   return {
     connect: () => ACCEPT,
     begin(client): Conversation {
       const authentication = options.authenticator.begin(client);
       return {
-        offer: () => offer,
+        offer,
         ...verify,
         sasl: (mechanism, response, first) => authentication.step(mechanism, response, first),
-        mail: ({ identity, reversePath }) =>
-          reversePath !== null && !isQualified(options.home, reversePath)
-            ? NOT_QUALIFIED
-            : judgeSender(options, client, identity, reversePath),
+        mail({ identity, reversePath, parameters }) {
+          if (reversePath !== null && !isQualified(options.home, reversePath)) return NOT_QUALIFIED;
+          const refusal = judgeRelease(parameters, clock.now(), longest);
+          return refusal ?? judgeSender(options, client, identity, reversePath);
+        },
         recipient({ recipient }) {
           if (!isQualified(options.home, recipient)) return NOT_QUALIFIED;
           // Said now, to the one who mistyped it, and not in a report that comes later.
@@ -64,7 +75,7 @@ export function createSubmissionPolicy(options: SubmissionPolicyOptions): Policy
           });
           return ACCEPT;
         },
-        body: (transaction) => options.receive(client, transaction, "submission"),
+        body: (transaction) => options.receive(client, transaction, "submission", { mayRaise: true }),
       };
     },
   };

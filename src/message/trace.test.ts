@@ -34,6 +34,12 @@ function fieldValue(bytes: Uint8Array, name: string): string {
 
 const received = (facts: Partial<TraceFacts>): string => fieldValue(formatReceived({ ...FACTS, ...facts }), "Received");
 
+test("a priority is traced behind the recipient (RFC 6710 §4.1, §7)", () => {
+  const recipient = unwrap(parseMailbox("b@mx.test"));
+  assert.match(received({ priority: -3, recipient }), / for <b@mx\.test> +PRIORITY -3; +Mon, /);
+  assert.match(received({ priority: 9 }), / id 01HZX3V5K7M +PRIORITY 9; +Mon, /);
+});
+
 test("dates are RFC 5322 in Universal Time", () => {
   assert.equal(formatDate(AT), "Mon, 02 Nov 2026 01:57:48 +0000");
   assert.equal(formatDate(instant(0)), "Thu, 01 Jan 1970 00:00:00 +0000");

@@ -21,6 +21,8 @@ export interface TraceFacts {
   readonly id: string;
   /** Give it only where there is no other recipient: a second one would be disclosed (RFC 5321 §7.2, blind copies). */
   readonly recipient: Mailbox | null;
+  /** The message's, where one was asked for (RFC 6710 §4.1). */
+  readonly priority?: number;
   readonly at: Instant;
 }
 
@@ -38,10 +40,13 @@ export function formatReceived(facts: TraceFacts): Uint8Array {
   if (tls !== null) clauses.push(["(using", safeWord(tls.version), "with", "cipher", `${safeWord(tls.cipher)})`]);
   clauses.push(["by", facts.hostname]);
   if (recipient !== null && (smtputf8 || !needsSmtpUtf8(recipient))) {
-    clauses.push(["with", withProtocol(facts), "id", facts.id], ["for", `<${formatMailbox(recipient)}>;`]);
+    clauses.push(["with", withProtocol(facts), "id", facts.id], ["for", `<${formatMailbox(recipient)}>`]);
   } else {
-    clauses.push(["with", withProtocol(facts), "id", `${facts.id};`]);
+    clauses.push(["with", withProtocol(facts), "id", facts.id]);
   }
+  if (facts.priority !== undefined) clauses.push(["PRIORITY", String(facts.priority)]);
+  const last = clauses.at(-1);
+  last?.push(`${last.pop() ?? ""};`);
   clauses.push([formatDate(facts.at)]);
   return formatField("Received", clauses);
 }
