@@ -14,6 +14,15 @@ import { formatMailbox, type Mailbox, type Reply, reply } from "../../src/smtp/i
 import { type FakeClock, fakeClock } from "../../src/testing/index.ts";
 import type { Dialogue } from "./dialogue.ts";
 
+/** What a policy may offer, each under its own name. */
+const EXTENSIONS: readonly (readonly [keyword: string, ...parameters: string[]])[] = [
+  ["dsn"],
+  ["requiretls"],
+  ["deliverby"],
+  ["futurerelease", "3600", "2030-01-01T00:00:00Z"],
+  ["mt-priority"],
+];
+
 /** A server set up as a dialogue asks for, and what came of it. */
 export interface Stage {
   readonly server: Server;
@@ -71,7 +80,7 @@ function scriptedPolicy(settings: ReadonlyMap<string, string>, messages: Uint8Ar
       recipients: Number(settings.get("recipients") ?? 5),
       requireTls: settings.has("require-tls"),
       requireAuth: settings.has("require-auth"),
-      extensions: (["dsn", "requiretls"] as const).filter((name) => settings.has(name)).map((name) => [name]),
+      extensions: EXTENSIONS.filter(([name]) => settings.has(name)),
     },
     hello: ({ name }) =>
       wait(name === "bad.test" ? { kind: "refuse", reply: reply(550, "5.7.1", "No") } : { kind: "accept" }),
