@@ -206,6 +206,16 @@ test("binary: NUL, bare newlines and long lines are not 8-bit text", () => {
   }
 });
 
+test("a line as long as may come in pieces is no boundary, however it is cut", () => {
+  for (let length = 994; length <= 1003; length++) {
+    const line = `--b${" ".repeat(length - 5)}\r\n`;
+    const message = latin1(`Content-Type: multipart/mixed; boundary=b\r\n\r\n${line}\r\n\xe9\r\n--b--\r\n`);
+    const found = survey(message);
+    assert.deepEqual(survey(message, single), found);
+    assert.equal(found.downgrade.ok, length < 999);
+  }
+});
+
 test("parts without end are cut off, not followed", () => {
   const many = `Content-Type: multipart/mixed; boundary=b\r\n\r\n${"--b\r\n\r\n".repeat(10_001)}`;
   let deep = "";

@@ -31,7 +31,7 @@ export class NotMime extends Error {
   override readonly name = "NotMime";
 }
 
-/** No boundary line is longer with the white space that may follow it; a longer line is told in pieces. */
+/** A boundary line is shorter, with the white space that may follow it; a line of this length may be told in pieces. */
 const MAX_BOUNDARY_LINE = 1000;
 const MAX_HEADER = 256 * 1024;
 const MAX_ENTITIES = 10_000;
@@ -158,7 +158,8 @@ export class EntityReader {
 
   /** The multipart whose delimiter the line is, the innermost first; a delimiter of an outer one ends those within. */
   #levelOf(line: Uint8Array): number {
-    if (line[0] !== HYPHEN || line[1] !== HYPHEN) return -1;
+    // Where the line came in pieces nobody saw its end: what it is must not depend on how it was cut.
+    if (line[0] !== HYPHEN || line[1] !== HYPHEN || line.length >= MAX_BOUNDARY_LINE - 1) return -1;
     return this.#open.findLastIndex(({ delimiter }) => isDelimiter(line, delimiter));
   }
 

@@ -1,6 +1,7 @@
 import type { Target } from "./target.ts";
 import { client } from "./targets/client.ts";
 import { chunks, dataEncoder, dataRefuse, dataRepair, lines, replyDecoder } from "./targets/codecs.ts";
+import { downgrade } from "./targets/downgrade.ts";
 import { language } from "./targets/language.ts";
 import { server } from "./targets/server.ts";
 import { surroundings } from "./targets/surroundings.ts";
@@ -15,6 +16,7 @@ export const targets: readonly Target[] = [
   replyDecoder,
   ...language,
   ...surroundings,
+  downgrade,
   server,
   client,
 ];
