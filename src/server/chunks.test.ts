@@ -12,6 +12,7 @@ const settings: SessionSettings = {
   protocol: "smtp",
   secure: false,
   startTls: "never",
+  xclient: null,
   limits: { errors: 3, softErrors: 9, tarpit: 0, refusals: 100, junk: 4, transactions: 3, discard: 5000 },
 };
 const accept: Verdict = { kind: "accept" };

@@ -9,7 +9,8 @@ import {
   type Verb,
 } from "../smtp/index.ts";
 import { onChunk } from "./chunks.ts";
-import type { MailRequest, RecipientRequest } from "./policy.ts";
+import { helloOf, introduce } from "./introduction.ts";
+import type { Hello, MailRequest, RecipientRequest } from "./policy.ts";
 import * as replies from "./replies.ts";
 import type { CommandPhase, State, Step, Talk } from "./state.ts";
 import { ask, fault, proceed, refuse, say, shut } from "./steps.ts";
@@ -46,7 +47,7 @@ function proceedWith(state: State, at: CommandPhase, command: Exclude<Command, O
     case "HELO":
     case "LHLO":
       // EHLO ends an open transaction (RFC 5321 §4.1.4), whatever becomes of it.
-      return ask(state, resetPhase(at), { kind: "hello", hello: { verb: command.verb, name: command.client } });
+      return hello(state, resetPhase(at), { verb: command.verb, name: command.client });
     case "STARTTLS":
       return startTls(state, at, followed);
     case "RSET":
@@ -67,12 +68,18 @@ function proceedWith(state: State, at: CommandPhase, command: Exclude<Command, O
       return recipient(state, talking(at), command);
     case "DATA":
       return data(state, talking(at), followed);
+    case "XCLIENT":
+      return introduce(state, at, command);
     case "EXPN":
     case "ETRN":
       return fault(state, at, replies.notImplemented);
     default:
       return assertNever(command);
   }
+}
+
+function hello(state: State, back: CommandPhase, spoken: Hello): Step {
+  return ask(state, back, { kind: "hello", hello: helloOf(state.settings, spoken), spoken: spoken.verb });
 }
 
 type TalkPhase = Exclude<CommandPhase, { readonly name: "greeted" }>;

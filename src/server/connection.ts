@@ -1,12 +1,15 @@
 import type { Clock, Log, Result } from "../base/index.ts";
 import type { ClearStream, NetProblem, Stream } from "../net/index.ts";
-import type { BareNewlines, Domain } from "../smtp/index.ts";
+import type { BareNewlines, Domain, XclientAttributes } from "../smtp/index.ts";
 import { events } from "./events.ts";
 import { Exchange, type ExchangeEnd } from "./exchange.ts";
+import { type Introduced, introducedBy } from "./introduction.ts";
 import type { ServerLimits } from "./limits.ts";
 import type { Client, Policy } from "./policy.ts";
+import * as replies from "./replies.ts";
 import { openSession, rebornSession } from "./session.ts";
 import type { SessionSettings, State } from "./state.ts";
+import { turnAway } from "./turn-away.ts";
 
 /** When TLS begins: by command (RFC 3207), with the first octet (RFC 8314 §3.3), or never. */
 export type TlsMode = "starttls" | "implicit" | "none";
@@ -27,12 +30,18 @@ export interface ConnectionOptions {
   readonly policy: Policy;
   readonly bareNewlines: BareNewlines;
   readonly refuseEarlyTalk: boolean;
+  /** The peer may say by XCLIENT for whom it speaks. */
+  readonly mayIntroduce: boolean;
+  /** Counts the connection under another address; false where that has all it may have. */
+  readonly move: (address: string) => boolean;
   readonly limits: ServerLimits;
   readonly clock: Clock;
   readonly log: Log;
   /** Called once, when the connection is gone. */
   readonly closed: () => void;
 }
+
+const NOTHING_SAID: XclientAttributes = {};
 
 /**
  * One connection from its first octet to its last: an exchange in clear text, or TLS and an exchange in it, or both one after
@@ -41,6 +50,8 @@ export interface ConnectionOptions {
 export class Connection {
   readonly #options: ConnectionOptions;
   #exchange: Exchange | null = null;
+  /** What a peer that speaks for others said of them so far. */
+  #introduction: XclientAttributes = NOTHING_SAID;
   #stopping = false;
   #destroyed = false;
 
@@ -68,35 +79,63 @@ export class Connection {
   }
 
   #settings(secure: boolean): SessionSettings {
-    const { hostname, mode, protocol, upgrade, limits } = this.#options;
-    const startTls = mode !== "starttls" ? "never" : upgrade === null ? "unavailable" : "offered";
-    return { hostname, protocol, secure, startTls, limits };
+    const { hostname, mode, protocol, upgrade, limits, mayIntroduce } = this.#options;
+    // Behind XCLIENT there is no way into TLS: what was said in clear text could not be kept, and the proxy's own address, which may
+    // be allowed more, would come back in silence. A proxy that wants both secures the connection first.
+    const able = mode === "starttls" && !this.#introduced;
+    const startTls = !able ? "never" : upgrade === null ? "unavailable" : "offered";
+    return { hostname, protocol, secure, startTls, limits, xclient: mayIntroduce ? this.#introduction : null };
   }
 
-  #exchangeOver(stream: Stream, session: State): void {
+  get #introduced(): boolean {
+    return this.#introduction !== NOTHING_SAID;
+  }
+
+  #exchangeOver(stream: Stream, session: State): Exchange {
     const { sessionId, policy, clock, log, limits, bareNewlines, refuseEarlyTalk } = this.#options;
-    const client: Client = { sessionId, peer: stream.peer, local: stream.local, tls: stream.tls };
-    const over = (end: ExchangeEnd) => this.#onOver(end);
-    this.#exchange = new Exchange({
+    const peer: Client = { sessionId, peer: stream.peer, local: stream.local, tls: stream.tls };
+    const introduced = this.#introduced;
+    const exchange = new Exchange({
       stream,
       session,
-      client,
+      client: introduced ? introducedBy(peer, this.#introduction) : peer,
       policy,
       clock,
       log,
-      limits,
+      // The client was greeted at the proxy, and what the proxy pipelines behind XCLIENT is no talk before the greeting.
+      limits: introduced ? { ...limits, greetingDelay: 0 } : limits,
       bareNewlines,
-      refuseEarlyTalk,
-      over,
+      refuseEarlyTalk: refuseEarlyTalk && !introduced,
+      over: (end) => this.#onOver(end, stream),
     });
-    this.#exchange.start();
-    if (this.#stopping) this.#exchange.stop();
+    this.#exchange = exchange;
+    exchange.start();
+    if (this.#stopping) exchange.stop();
+    return exchange;
   }
 
-  #onOver(end: ExchangeEnd): void {
+  #onOver(end: ExchangeEnd, stream: Stream): void {
     this.#exchange = null;
-    if (end.kind === "startTls") return void this.#secure(this.#options.stream, rebornSession);
-    this.#closed(end.problem);
+    if (end.kind === "closed") this.#closed(end.problem);
+    else if (end.kind === "startTls") void this.#secure(this.#options.stream, rebornSession);
+    else this.#introduce(end, stream);
+  }
+
+  /** A session of the client that was named, with its greeting, over the same stream; nothing of the one before lives on. */
+  #introduce({ attributes, rest, peerEnded }: Introduced, stream: Stream): void {
+    const { clock, limits, log, move } = this.#options;
+    this.#introduction = attributes;
+    log.info(events.introduced, { by: stream.peer.address, ...attributes });
+    const { address } = attributes;
+    if (typeof address === "string" && !move(address)) {
+      log.warn(events.turnedAway, { peer: address });
+      turnAway(stream, replies.tooManyConnections, clock, limits.linger, () => this.#closed(null));
+      return;
+    }
+    const exchange = this.#exchangeOver(stream, openSession(this.#settings(stream.tls !== null)));
+    for (const bytes of rest) if (bytes.length > 0) exchange.data(bytes);
+    if (peerEnded) exchange.ended();
+    else stream.resume();
   }
 
   async #secure(stream: ClearStream, session: (settings: SessionSettings) => State): Promise<void> {

@@ -11,6 +11,8 @@ export const events = {
   /** A TLS handshake was done. */
   secured: "session.secured",
   tlsFailed: "session.tls-failed",
+  /** A peer said by XCLIENT for whom it speaks. */
+  introduced: "session.introduced",
   authenticated: "session.authenticated",
   /** A command or a message got a 4yz or 5yz reply. */
   refused: "session.refused",

@@ -1,11 +1,12 @@
 import type { Clock, Instant, Log, Timer } from "../base/index.ts";
 import type { NetProblem, Stream, StreamHandler } from "../net/index.ts";
-import { type BareNewlines, describeReply, type Reply } from "../smtp/index.ts";
+import { type BareNewlines, describeReply, type Reply, type XclientAttributes } from "../smtp/index.ts";
 import { Bodies } from "./bodies.ts";
 import { Deadline } from "./deadline.ts";
 import { asError, Decisions } from "./decisions.ts";
 import { events } from "./events.ts";
 import { endsGroup, Input } from "./input.ts";
+import type { Introduced } from "./introduction.ts";
 import type { ServerLimits } from "./limits.ts";
 import type { Client, Policy } from "./policy.ts";
 import * as replies from "./replies.ts";
@@ -26,12 +27,16 @@ export interface ExchangeOptions {
   readonly bareNewlines: BareNewlines;
   /** Refuse a peer that talks before the greeting. */
   readonly refuseEarlyTalk: boolean;
-  /** Called once. On "startTls" the 220 is written, the stream is paused, and no octet of it was read behind the command. */
+  /**
+   * Called once. On "startTls" the 220 is written, the stream is paused, and no octet of it was read behind the command; on
+   * "introduced" it is paused too.
+   */
   readonly over: (end: ExchangeEnd) => void;
 }
 
 export type ExchangeEnd =
   | { readonly kind: "startTls" }
+  | Introduced
   | { readonly kind: "closed"; readonly problem: NetProblem | null };
 
 /**
@@ -255,14 +260,19 @@ export class Exchange implements StreamHandler {
         this.#bodies.skip(action.octets, this.#input.takeRest());
         break;
       case "startTls":
+      case "introduce":
         this.#stream.pause();
         this.#flush();
-        this.#finish({ kind: "startTls" });
+        this.#finish(action.kind === "startTls" ? { kind: "startTls" } : this.#introduced(action.attributes));
         break;
       case "close":
         this.#close();
         break;
     }
+  }
+
+  #introduced(attributes: XclientAttributes): Introduced {
+    return { kind: "introduced", attributes, rest: this.#input.takeRest(), peerEnded: this.#peerEnded };
   }
 
   #reply(reply: Reply): void {
@@ -285,18 +295,12 @@ export class Exchange implements StreamHandler {
   }
 
   #greetAfterDelay(): void {
+    const greet = (): void => {
+      if (!this.#dead) this.#await(this.#decisions.connect());
+    };
     const { greetingDelay } = this.#options.limits;
-    if (greetingDelay <= 0) {
-      this.#greet();
-      return;
-    }
-    this.#hold(greetingDelay, () => {
-      if (!this.#dead) this.#greet();
-    });
-  }
-
-  #greet(): void {
-    this.#await(this.#decisions.connect());
+    if (greetingDelay > 0) this.#hold(greetingDelay, greet);
+    else greet();
   }
 
   #await(decision: Decision | Promise<Decision>): void {

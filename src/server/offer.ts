@@ -1,4 +1,5 @@
 import type { Extensions } from "../smtp/index.ts";
+import { xclientOffer } from "./introduction.ts";
 import type { Offer } from "./policy.ts";
 import type { SessionSettings } from "./state.ts";
 
@@ -15,6 +16,7 @@ const engine: readonly (readonly [keyword: string, offered: OfferedAs])[] = [
   ["BINARYMIME", () => []],
   ["ENHANCEDSTATUSCODES", () => []],
   ["LIMITS", limits],
+  ["XCLIENT", xclientOffer],
   // Never again inside TLS (RFC 3207 §4.2).
   ["STARTTLS", (settings) => (settings.startTls === "offered" && !settings.secure ? [] : null)],
   // Never in clear text, whatever the policy says.

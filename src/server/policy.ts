@@ -8,6 +8,8 @@ export interface Client {
   readonly peer: Endpoint;
   readonly local: Endpoint;
   readonly tls: TlsInfo | null;
+  /** Its host name, where a trusted peer told it (XCLIENT); null where that has none either. */
+  readonly name?: string | null;
 }
 
 /** The argument of EHLO, HELO or LHLO, as given; it proves nothing. */

@@ -65,6 +65,10 @@ export function challenge(data: Uint8Array): Reply {
   return reply(334, null, encodeBase64(data));
 }
 
+/** XCLIENT. */
+export const mayNotIntroduce: Reply = reply(550, "5.7.0", "Not allowed to speak for others");
+export const introducedInTransaction: Reply = reply(503, "5.5.1", "No XCLIENT during a mail transaction");
+
 export const helloFirst: Reply = reply(503, "5.5.1", "Send EHLO first");
 export const mailFirst: Reply = reply(503, "5.5.1", "Send MAIL first");
 export const nestedMail: Reply = reply(503, "5.5.1", "A mail transaction is already open");

@@ -11,7 +11,7 @@ import {
   systemClock,
   upgradeServer,
 } from "../net/index.ts";
-import { type BareNewlines, type Domain, formatReply, parseDomain } from "../smtp/index.ts";
+import { type BareNewlines, type Domain, parseDomain } from "../smtp/index.ts";
 import { Admission, type Place } from "./admission.ts";
 import { Connection, type TlsMode, type Upgrade } from "./connection.ts";
 import { events } from "./events.ts";
@@ -19,6 +19,7 @@ import { defaultLimits, type ServerLimits } from "./limits.ts";
 import type { Policy } from "./policy.ts";
 import * as replies from "./replies.ts";
 import { sessionIds } from "./session-id.ts";
+import { turnAway } from "./turn-away.ts";
 
 /** How one kind of connection is served. */
 export interface Service {
@@ -39,6 +40,11 @@ export interface Service {
    * and the client that it names is the client. From all others a header is junk. Default: nobody. See `inNetworks`.
    */
   readonly proxy?: (address: string) => boolean;
+  /**
+   * Peers that may say by XCLIENT (Postfix's extension) for whom they speak, by the IP address that they themselves have: who
+   * the client is, and as whom it has authenticated, is believed. Offered to them alone. Default: nobody. See `inNetworks`.
+   */
+  readonly xclient?: (address: string) => boolean;
 }
 
 export interface ListenerOptions extends Service {
@@ -170,7 +176,8 @@ class SmtpServer implements Server {
       return;
     }
     if (service.proxy?.(stream.peer.address) === true) return void this.#serveProxied(stream, service);
-    const place = this.#admission.enter(stream.peer.address);
+    // Who brings the clients of many is counted in all only, and each client by its own address when it is named.
+    const place = this.#admission.enter(speaksForOthers(service, stream) ? null : stream.peer.address);
     if (place === null) this.#turnAwayCrowd(stream, service);
     else this.#connect(stream, service, place, null);
   }
@@ -189,7 +196,7 @@ class SmtpServer implements Server {
     } else if (this.#stopping !== null) {
       place.leave();
       this.#turnAway(read.value, service, replies.shuttingDown);
-    } else if (!place.move(read.value.peer.address)) {
+    } else if (!speaksForOthers(service, read.value) && !place.move(read.value.peer.address)) {
       place.leave();
       this.#turnAwayCrowd(read.value, service);
     } else this.#connect(read.value, service, place, proxy);
@@ -209,6 +216,8 @@ class SmtpServer implements Server {
       policy: service.policy ?? this.#options.policy,
       bareNewlines: service.bareNewlines ?? "refuse",
       refuseEarlyTalk: service.refuseEarlyTalk ?? true,
+      mayIntroduce: speaksForOthers(service, stream),
+      move: (address) => place.move(address),
       limits: this.#limits,
       clock: this.#clock,
       log: this.#log.child({ session: sessionId }),
@@ -263,15 +272,12 @@ class SmtpServer implements Server {
       return;
     }
     this.#leaving++;
-    const linger = this.#clock.after(this.#limits.linger, () => stream.destroy());
-    const closed = (): void => {
-      this.#leaving--;
-      linger.cancel();
-    };
-    stream.attach({ data() {}, drained() {}, ended() {}, closed });
-    stream.write(formatReply(reply));
-    stream.end();
+    turnAway(stream, reply, this.#clock, this.#limits.linger, () => void this.#leaving--);
   }
+}
+
+function speaksForOthers({ xclient }: Service, { peer }: ClearStream): boolean {
+  return xclient?.(peer.address) === true;
 }
 
 function upgradeWith(tls: ServerTls | ServerTlsOptions | undefined, timeout: number): Upgrade | null {

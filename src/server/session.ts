@@ -3,7 +3,7 @@ import type { DataProblem, Reply } from "../smtp/index.ts";
 import { afterFailure, answersTo, beginChunks, onChunkCame, refuseChunks } from "./chunks.ts";
 import { onCommand, onResponse } from "./commands.ts";
 import { extensionsFor } from "./offer.ts";
-import type { Hello, Offer, SaslVerdict, Verdict } from "./policy.ts";
+import type { Offer, SaslVerdict, Verdict } from "./policy.ts";
 import * as replies from "./replies.ts";
 import type {
   CommandPhase,
@@ -178,7 +178,7 @@ function answer(state: State, question: Question, decision: Decision, back: Comm
   switch (question.kind) {
     case "hello":
       assert(decision.kind === "hello", "a decision answers its question");
-      return onHello(state, back, question.hello, decision.verdict, decision.offer);
+      return onHello(state, back, question, decision.verdict, decision.offer);
     case "sasl":
       assert(decision.kind === "sasl", "a decision answers its question");
       return onSasl(state, back, question.mechanism, decision.verdict);
@@ -230,10 +230,16 @@ function onAccepted(
   }
 }
 
-function onHello(state: State, back: CommandPhase, hello: Hello, verdict: Verdict, offer: Offer): Step {
+function onHello(
+  state: State,
+  back: CommandPhase,
+  { hello, spoken }: Extract<Question, { readonly kind: "hello" }>,
+  verdict: Verdict,
+  offer: Offer,
+): Step {
   if (verdict.kind === "refuse") return refuse(state, back, verdict);
-  const identity = back.name === "greeted" ? null : back.talk.identity;
-  if (hello.verb === "HELO") {
+  const identity = back.name === "greeted" ? (state.settings.xclient?.login ?? null) : back.talk.identity;
+  if (spoken === "HELO") {
     const talk = { hello, offer, offered: new Set<string>(), identity };
     return proceed(state, { name: "idle", talk }, say(replies.helo(state.settings.hostname)));
   }

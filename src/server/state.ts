@@ -1,4 +1,4 @@
-import type { Command, CommandProblem, DataProblem, Domain, Reply } from "../smtp/index.ts";
+import type { Command, CommandProblem, DataProblem, Domain, Reply, XclientAttributes } from "../smtp/index.ts";
 import type {
   BodyVerdict,
   Hello,
@@ -20,6 +20,8 @@ export interface SessionSettings {
   /** "unavailable": the service has STARTTLS and no certificate to do it with (454). "never": no such command here (502). */
   readonly startTls: "offered" | "unavailable" | "never";
   readonly limits: SessionLimits;
+  /** What a peer that may speak for others has said by XCLIENT so far; null for all other peers. */
+  readonly xclient: XclientAttributes | null;
 }
 
 /** The limits that count events; those that count time and octets belong to the driver. See `ServerLimits`. */
@@ -81,6 +83,8 @@ export type Phase =
   | { readonly name: "skipping"; readonly next: CommandPhase; readonly ending: Ending }
   /** The 220 to STARTTLS was said: this session is over and the driver begins another. */
   | { readonly name: "securing" }
+  /** XCLIENT was taken: this session is over too, and the driver begins another, of another client. */
+  | { readonly name: "introducing" }
   | { readonly name: "closed" };
 
 /** What BDAT announced (RFC 3030 §2). */
@@ -114,7 +118,8 @@ export interface State {
 
 /** What only the policy can answer. Each is answered by the decision of the same kind, or by "failed". */
 export type Question =
-  | { readonly kind: "hello"; readonly hello: Hello }
+  /** `spoken` is the verb that came and is answered; `hello` may be another client's, by XCLIENT. */
+  | { readonly kind: "hello"; readonly hello: Hello; readonly spoken: Hello["verb"] }
   | {
       readonly kind: "sasl";
       readonly mechanism: string;
@@ -175,6 +180,8 @@ export type Action =
   | { readonly kind: "receiveChunk"; readonly chunk: Chunk; readonly binary: boolean; readonly maxSize: number }
   /** So many octets come now that mean nothing. */
   | { readonly kind: "skipChunk"; readonly octets: number }
+  /** Flush, and greet the client of whom all this is said. */
+  | { readonly kind: "introduce"; readonly attributes: XclientAttributes }
   /** Flush, and run the handshake. */
   | { readonly kind: "startTls" }
   /** Flush, and close. */

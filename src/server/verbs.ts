@@ -35,6 +35,7 @@ export const verbs: Readonly<Record<Verb, VerbRule>> = {
   HELP: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: true },
   QUIT: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: false },
   VRFY: { implemented: true, phases: always, preTls: false, endsGroup: true, junk: true },
+  XCLIENT: { implemented: true, phases: always, preTls: false, endsGroup: true, junk: false },
   EXPN: absent,
   ETRN: absent,
 };

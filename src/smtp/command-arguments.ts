@@ -3,6 +3,7 @@ import type { Command, CommandProblem, Verb } from "./command.ts";
 import { MAX_DOMAIN, MAX_MECHANISM } from "./limits.ts";
 import type { RawParameter } from "./parameters.ts";
 import { scanForwardPath, scanReversePath } from "./path.ts";
+import { readXclient } from "./xclient.ts";
 
 type Parsed = Result<Command, CommandProblem>;
 
@@ -27,6 +28,7 @@ export const argumentParsers: Record<Verb, (argument: string) => Parsed> = {
   EXPN: (argument) => needed("EXPN", argument),
   HELP: (argument) => ok({ verb: "HELP", argument: argument === "" ? null : argument }),
   ETRN: (argument) => needed("ETRN", argument),
+  XCLIENT: xclient,
 };
 
 /** Printable ASCII but for what would end or nest a comment, a quoted string or a path in a Received field. */
@@ -68,6 +70,13 @@ function bdat(argument: string): Parsed {
   const size = Number(digits);
   if (!Number.isSafeInteger(size)) return bad("BDAT", "a chunk size below 2^53");
   return ok({ verb: "BDAT", size, last: last !== undefined });
+}
+
+function xclient(argument: string): Parsed {
+  const attributes = readXclient(argument);
+  return attributes === null
+    ? bad("XCLIENT", "attributes of the form NAME=value")
+    : ok({ verb: "XCLIENT", attributes });
 }
 
 function mail(argument: string): Parsed {

@@ -4,6 +4,7 @@ import { argumentParsers } from "./command-arguments.ts";
 import { isHttpWord } from "./http.ts";
 import type { RawParameter } from "./parameters.ts";
 import { encodeLine, hasControls } from "./text.ts";
+import type { XclientAttributes } from "./xclient.ts";
 
 /** Every verb that this language knows, whether a service offers it or not. */
 export type Verb =
@@ -22,7 +23,8 @@ export type Verb =
   | "VRFY"
   | "EXPN"
   | "HELP"
-  | "ETRN";
+  | "ETRN"
+  | "XCLIENT";
 
 export type Command =
   /** `client` is one word of printable ASCII, at most 255 octets; it proves nothing and need not be a domain. */
@@ -35,7 +37,8 @@ export type Command =
   | { readonly verb: "BDAT"; readonly size: number; readonly last: boolean }
   | { readonly verb: "STARTTLS" | "DATA" | "RSET" | "QUIT" }
   | { readonly verb: "NOOP" | "HELP"; readonly argument: string | null }
-  | { readonly verb: "VRFY" | "EXPN" | "ETRN"; readonly argument: string };
+  | { readonly verb: "VRFY" | "EXPN" | "ETRN"; readonly argument: string }
+  | { readonly verb: "XCLIENT"; readonly attributes: XclientAttributes };
 
 export type CommandProblem =
   /** 500: no verb of ours. `verb` is what stood there, made printable. */

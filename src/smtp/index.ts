@@ -37,4 +37,5 @@ export { describeReply, formatReply, type Reply, type ReplySeverity, reply, seve
 export * from "./reply-decoder.ts";
 export * from "./sasl/index.ts";
 export * from "./status.ts";
+export { XCLIENT_ATTRIBUTES, type XclientAttributes } from "./xclient.ts";
 export * from "./xtext.ts";

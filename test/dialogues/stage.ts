@@ -42,6 +42,7 @@ export function setStage(dialogue: Dialogue, tls: ServerTls, mode: Service["tls"
     tls: mode ?? (settings.get("tls") === "none" ? "none" : "starttls"),
     protocol: settings.has("lmtp") ? "lmtp" : "smtp",
     bareNewlines: settings.has("repair") ? "repair" : "refuse",
+    xclient: () => settings.has("xclient"),
   };
   const server = createServer({
     hostname: "mx.test",
