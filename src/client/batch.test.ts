@@ -2,13 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { unwrap } from "../base/index.ts";
 import { announcedLimits, parseMailbox, readExtensions, reply } from "../smtp/index.ts";
+import { scriptedPeer } from "../testing/index.ts";
 import { mayBegin, takeBatch } from "./batch.ts";
+import { createClient } from "./index.ts";
 
 const offering = (limits: string) => readExtensions(reply(250, null, "mx.test", limits));
 const to = (...addresses: readonly string[]) =>
   addresses.map((address) => ({ mailbox: unwrap(parseMailbox(address)) }));
 
-test("LIMITS is read; what is no limit is passed over (RFC 9422 §3)", () => {
+test("LIMITS is read; what is no limit is passed over (RFC 9422)", () => {
   assert.deepEqual(announcedLimits(offering("LIMITS MAILMAX=10 RCPTMAX=5 RCPTDOMAINMAX=1")), {
     mailMax: 10,
     rcptMax: 5,
@@ -43,4 +45,32 @@ test("a session begins MAILMAX transactions", () => {
   assert.equal(mayBegin({ transactions: 1, extensions }), true);
   assert.equal(mayBegin({ transactions: 2, extensions }), false);
   assert.equal(mayBegin({ transactions: 2000, extensions: offering("SIZE") }), true);
+});
+
+test("a client with more recipients than RCPTMAX says them in several transactions, A-labels where SMTPUTF8 is missing", async () => {
+  const take = ["S: 250 ok", "C: RCPT TO:*", "S: 250 ok", "C: DATA", "S: 354 go", "C: ...", "C: .", "S: 250 ok"];
+  const script = ["S: 220 mx", "C: EHLO *", "S: 250-mx", "S: 250 LIMITS RCPTMAX=1"];
+  const peer = await scriptedPeer([
+    ...script,
+    ...["C: MAIL FROM:*", ...take, "C: MAIL FROM:*", ...take],
+    ...["C: QUIT", "S: 221 bye"],
+  ]);
+  try {
+    await using client = createClient({ host: "127.0.0.1", port: peer.port, tls: "none" });
+    const to = ["a@x.test", "b@m\u00fcnchen.test"];
+    const sent = unwrap(await client.send({ from: null, to, message: "Hi\r\n" }));
+    assert.deepEqual(
+      sent.recipients.map(({ address, result }) => `${address} ${result.kind}`),
+      ["a@x.test accepted", "b@m\u00fcnchen.test accepted"],
+    );
+    const utf8 = unwrap(await client.send({ from: null, to: "\u00fc@x.test", message: "Hi\r\n" }));
+    const [refused] = utf8.recipients;
+    assert.equal(refused?.result.kind === "refused" && refused.result.local === true && refused.result.reply.code, 553);
+    await client.close();
+    const { received, problem } = await peer.played;
+    assert.equal(problem, null);
+    assert.ok(received.includes("RCPT TO:<b@xn--mnchen-3ya.test>"));
+  } finally {
+    await peer.close();
+  }
 });

@@ -12,7 +12,7 @@ export interface Batch<T> {
   readonly later: readonly T[];
 }
 
-/** Takes as many recipients as one transaction with a server of these extensions may have, in order (RFC 9422 §4.2, §4.3). */
+/** Takes as many recipients as one transaction with a server of these extensions may have, in order (RFC 9422). */
 export function takeBatch<T extends { readonly mailbox: Mailbox }>(
   recipients: readonly T[],
   extensions: Extensions,
@@ -32,7 +32,7 @@ export function takeBatch<T extends { readonly mailbox: Mailbox }>(
   return { now, later };
 }
 
-/** True when a session may begin one more transaction (RFC 9422 §4.1). */
+/** True when a session may begin one more transaction (RFC 9422). */
 export function mayBegin(session: { readonly transactions: number; readonly extensions: Extensions }): boolean {
   const { mailMax } = announcedLimits(session.extensions);
   return mailMax === null || session.transactions < mailMax;

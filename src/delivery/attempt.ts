@@ -65,7 +65,7 @@ export interface AttemptContext {
 /**
  * Tries one host: on an idle session where one fits, else on a new connection. An idle session that proves dead before it
  * answered MAIL says nothing of the host, so the host is asked again at once on a new one. Where the host takes so many
- * transactions in one session and no more (RFC 9422 §4.1), the rest goes by the next.
+ * transactions in one session and no more (RFC 9422), the rest goes by the next.
  */
 export async function attemptHost(
   attempt: PlannedAttempt,

@@ -42,7 +42,7 @@ export function announcedSize(extensions: Extensions): number | null {
   return size === 0 ? null : size;
 }
 
-/** What a server says one session may do (RFC 9422 §4); null where it says nothing of it. */
+/** What a server says one session may do (RFC 9422); null where it says nothing of it. */
 export interface AnnouncedLimits {
   /** MAIL commands of one session. */
   readonly mailMax: number | null;
@@ -52,7 +52,7 @@ export interface AnnouncedLimits {
   readonly rcptDomainMax: number | null;
 }
 
-/** The limits announced by LIMITS (RFC 9422); of what is not understood nothing is believed (§3). */
+/** The limits announced by LIMITS (RFC 9422); of what is not understood nothing is believed. */
 export function announcedLimits(extensions: Extensions): AnnouncedLimits {
   const limits = new Map<string, number>();
   for (const limit of extensions.get("LIMITS") ?? []) {
