@@ -1,7 +1,7 @@
 // Every reply that inbound sessions make, held against the registry of enhanced status codes (RFC 5248 §2.4 and what was added).
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { queuedAs, REPLIES } from "../src/intake/replies.ts";
+import { queuedAs, queuedAtPriority, REPLIES } from "../src/intake/replies.ts";
 import * as engine from "../src/server/replies.ts";
 import { type DataProblem, formatStatus, type ParameterProblem, type Reply } from "../src/smtp/index.ts";
 
@@ -18,6 +18,7 @@ const REGISTRY: Readonly<Record<string, "any" | readonly number[]>> = {
   "X.3.1": [452],
   "X.3.2": [453, 521], // 521: RFC 7504 §6
   "X.3.4": [552, 554],
+  "X.3.6": [250, 251], // RFC 6710 §10
   "X.4.2": [421],
   "X.4.6": "any",
   "X.5.0": [220, 250, 251, 252, 253, 451, 452, 454, 458, 459, 501, 502, 503, 554],
@@ -81,7 +82,7 @@ function replies(): readonly (readonly [name: string, reply: Reply])[] {
     for (const reply of given) found.push([name, reply]);
   }
   for (const [name, reply] of Object.entries(REPLIES)) found.push([name, reply]);
-  found.push(["queuedAs", queuedAs("X")]);
+  found.push(["queuedAs", queuedAs("X")], ["queuedAtPriority", queuedAtPriority(0, "X")]);
   return found;
 }
 
