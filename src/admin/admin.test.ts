@@ -5,7 +5,7 @@ import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { instant, later, silentLog, unwrap } from "../base/index.ts";
+import { encodeUtf8, instant, later, silentLog, unwrap } from "../base/index.ts";
 import { type Config, parseConfig, queueFile } from "../config/index.ts";
 import { systemClock } from "../net/index.ts";
 import { createMemoryStore, openSqliteStore, type QueueId, type QueueStore } from "../queue/index.ts";
@@ -99,6 +99,29 @@ test("a running daemon answers each operation over its socket", async () => {
     assert.deepEqual((await client.act("remove", { all: true })).done, [first, second]);
     assert.equal(await client.show(first), null);
     client.close();
+  });
+});
+
+test("mail for later is not hurried", async () => {
+  await withServer(async ({ path, store }) => {
+    await using draft = store.createDraft();
+    draft.append(encodeUtf8("body"));
+    const at = systemClock.now();
+    const { message } = await draft.keep({
+      id: draft.id,
+      receivedAt: at,
+      expiresAt: instant(at + 90_000),
+      reversePath: null,
+      parameters: { hold: { for: 60 } },
+      origin: { service: "submission", sessionId: null, address: null, hello: null, identity: null, tls: null },
+      recipients: [{ mailbox: unwrap(parseMailbox("a@b.test")), parameters: {} }],
+      size: 4,
+    });
+    const client = await connectControl(path);
+    assert.deepEqual((await client?.act("retry", { id: message.id }))?.done, [message.id]);
+    assert.equal(await store.nextDue(), at + 60_000);
+    assert.equal((await client?.show(message.id))?.releaseAt, new Date(at + 60_000).toISOString());
+    client?.close();
   });
 });
 

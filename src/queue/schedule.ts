@@ -88,6 +88,7 @@ export class Schedule<Job> {
   next(): { readonly destination: string; readonly job: Job } | null {
     if (this.#running >= this.#limits.total) return null;
     for (const ready of this.#ready) {
+      if (ready.size === 0) continue; // hardly ever more than one level is in use, and this runs for every message
       for (const [name, destination] of ready) {
         this.#unready(name, destination);
         const lane = firstLane(destination);

@@ -27,6 +27,7 @@ test("a term shrinks on the way and is rounded up; only one to be returned is ov
   assert.equal(remainingTerm(message({}), ARRIVED), undefined);
   assert.equal(remainingTerm(by(120, "R"), past(21_999))?.seconds, 99);
   assert.equal(remainingTerm(by(120, "N"), past(150_000))?.seconds, -30);
+  assert.equal(remainingTerm(by(-999_999_999, "N"), past(5000))?.seconds, -999_999_999, "nine digits");
   assert.equal(deliverByTime(by(-5, "N")), past(-5000));
   assert.equal(isOverdue(by(120, "R"), past(119_999)), false);
   assert.equal(isOverdue(by(120, "R"), past(120_000)), true);

@@ -18,12 +18,15 @@ export function deliverByTime({ receivedAt, parameters }: Timed): Instant | null
   return parameters.by === undefined ? null : instant(receivedAt + parameters.by.seconds * SECOND);
 }
 
+/** RFC 2852 §4: nine digits at most. */
+const LONGEST_AGO = -999_999_999;
+
 /** Seconds that are left, rounded up: the sum over all hops must not be shorter than what was asked (RFC 2852 §4.1.4). */
 export function remainingTerm(message: Timed, now: Instant): MailParameters["by"] {
   const { by } = message.parameters;
   const until = deliverByTime(message);
   if (by === undefined || until === null) return undefined;
-  return { ...by, seconds: Math.ceil((until - now) / SECOND) };
+  return { ...by, seconds: Math.max(Math.ceil((until - now) / SECOND), LONGEST_AGO) };
 }
 
 /**
