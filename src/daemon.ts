@@ -229,6 +229,7 @@ function listenerOptions(
     tls: listener.tls,
     policy: policies[listener.service],
     proxy: inNetworks(listener.proxy),
+    xclient: inNetworks(listener.xclient),
     // Programs of users send bare LF; other servers that do are forging or broken (message smuggling).
     bareNewlines: listener.service === "submission" ? "repair" : "refuse",
   };

@@ -21,6 +21,7 @@ address = "[::1]:0"
 service = "submission"
 tls = "implicit"
 proxy = ["10.0.0.1"]
+xclient = ["::1"]
 
 [tls]
 certificate = "cert.pem"
@@ -80,8 +81,14 @@ test("a full configuration becomes typed values with absolute paths", () => {
   assert.equal(config.folder, "/srv/mail");
   assert.equal(config.dataDir, "/srv/mail/data");
   assert.deepEqual(config.listeners, [
-    { address: { address: "127.0.0.1", port: 2525 }, service: "mx", tls: "starttls", proxy: [] },
-    { address: { address: "::1", port: 0 }, service: "submission", tls: "implicit", proxy: ["10.0.0.1/32"] },
+    { address: { address: "127.0.0.1", port: 2525 }, service: "mx", tls: "starttls", proxy: [], xclient: [] },
+    {
+      address: { address: "::1", port: 0 },
+      service: "submission",
+      tls: "implicit",
+      proxy: ["10.0.0.1/32"],
+      xclient: ["::1/128"],
+    },
   ]);
   assert.deepEqual(config.tls?.keyPairs, [
     { certificate: "/srv/mail/cert.pem", privateKey: "/etc/key.pem" },

@@ -109,6 +109,8 @@ export interface Config {
     readonly tls: ListenerTls;
     /** CIDR networks of the proxies that must send a PROXY header. */
     readonly proxy: readonly string[];
+    /** CIDR networks of the clients that may use XCLIENT. */
+    readonly xclient: readonly string[];
   }[];
   /** Null only where no listener offers TLS. The first pair is the default, the others are found by SNI. */
   readonly tls: { readonly keyPairs: readonly [KeyPairFiles, ...KeyPairFiles[]] } | null;

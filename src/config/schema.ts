@@ -56,6 +56,13 @@ const listener = z
         "Proxies in front of this listener (HAProxy and its like). From these addresses a PROXY header, version 1 or 2, must " +
           "come first, and the client in it is the client for everything: limits, relaying, log, trace fields.",
       ),
+    xclient: z
+      .array(network())
+      .prefault([])
+      .describe(
+        "Clients of this listener that may say by XCLIENT for whom they speak, such as filters and mail proxies. Name them with " +
+          "care: they are believed in everything, also as whom somebody has logged in.",
+      ),
   })
   .describe("A port to serve. As many as needed, at least one.");
 

@@ -124,7 +124,7 @@ class QueueSink implements MessageSink {
     return this.#append(
       formatReceived({
         hello,
-        client: { address: this.#client.peer.address, name: null },
+        client: { address: this.#client.peer.address, name: this.#client.name ?? null },
         hostname: this.#options.hostname,
         tls: this.#client.tls,
         authenticated: identity !== null,
