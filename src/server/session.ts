@@ -125,6 +125,9 @@ function onBodyTaken(state: State, given: Reply | readonly Reply[]): Step {
   const { phase } = state;
   assert(phase.name === "receiving", "a body ends only where one began");
   const idle: CommandPhase = { name: "idle", talk: phase.talk };
+  if ("code" in given && phase.answers === 1 && given.code >= 200 && given.code < 300) {
+    return { state: { ...state, phase: idle, tally: untouched }, actions: [say(given)] };
+  }
   const said = "code" in given ? Array<Reply>(phase.answers).fill(given) : given;
   const right = said.length === phase.answers && said.every(isFinal);
   if (!right) return proceed(state, idle, ...Array(phase.answers).fill(say(replies.localError)));
