@@ -47,14 +47,17 @@ export function checkConversation(conversation: Conversation): void {
     const end = said.indexOf("\r\n", at);
     if (end === -1) {
       // A bare newline is answered before the line that it stands in has ended.
-      assert.ok(reply.code === 500 && BARE_NEWLINE.test(said.slice(at)), `no line for reply ${reply.code}`);
+      const code = rest[index - 1]?.code === 334 ? 501 : 500;
+      assert.ok(reply.code === code && BARE_NEWLINE.test(said.slice(at)), `no line for reply ${reply.code}`);
       assert.ok(last || (index === rest.length - 2 && rest.at(-1)?.code === 421), "one reply for an unfinished line");
       at = said.length;
       break;
     }
     const line = said.slice(at, end);
     at = end + 2;
-    const chunk = line.length + 2 > commandLine ? null : CHUNK.exec(line);
+    // Behind a 334 a line is a response, whatever it looks like (RFC 4954 §4).
+    const isResponse = rest[index - 1]?.code === 334;
+    const chunk = isResponse || line.length + 2 > commandLine ? null : CHUNK.exec(line);
     if (chunk !== null && reply.code !== 502) {
       const size = Number(chunk[1]);
       if (said.length - at < size) {
@@ -73,7 +76,7 @@ export function checkConversation(conversation: Conversation): void {
       if (/^rcpt/i.test(line) && reply.code === 250) recipients++;
       if (/^mail/i.test(line) && reply.code === 250) recipients = 0;
       if (/^mail/i.test(line) && reply.code === 250) binary = /body=binarymime/i.test(line);
-      if (/^(?:rset|ehlo|helo|lhlo)/i.test(line) && reply.code === 250) chunks = "";
+      if (/^(?:rset|ehlo|helo|lhlo|xclient)/i.test(line) && reply.code < 300) chunks = "";
       continue;
     }
     assert.match(line, /^data[ \t]*$/i, "354 answers DATA alone");

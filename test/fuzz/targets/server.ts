@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { concatBytes, type Log, silentLog } from "../../../src/base/index.ts";
+import { type Clock, concatBytes, type Log, ok, silentLog, unwrap } from "../../../src/base/index.ts";
+import type { ClearStream } from "../../../src/net/index.ts";
+import { Connection } from "../../../src/server/connection.ts";
 import { events } from "../../../src/server/events.ts";
-import { createServer, definePolicy, type Policy } from "../../../src/server/index.ts";
-import { type BareNewlines, type Reply, ReplyDecoder, reply } from "../../../src/smtp/index.ts";
+import { createServer, defaultLimits, definePolicy, type Policy, type SaslVerdict } from "../../../src/server/index.ts";
+import { type BareNewlines, parseDomain, type Reply, ReplyDecoder, reply } from "../../../src/smtp/index.ts";
 import { fakeClock, memoryStreamPair } from "../../../src/testing/index.ts";
 import { checkConversation } from "../conversation.ts";
 import { piecesOf, randomOf } from "../cuts.ts";
@@ -32,6 +34,8 @@ interface Setting {
   readonly polite: boolean;
   readonly pieces: boolean;
   readonly protocol: "smtp" | "lmtp";
+  /** As inside TLS, with AUTH, and from a peer that may use XCLIENT. */
+  readonly secure?: true;
 }
 
 const settings: readonly Setting[] = [
@@ -39,6 +43,7 @@ const settings: readonly Setting[] = [
   { bareNewlines: "repair", slow: true, polite: true, pieces: true, protocol: "smtp" },
   { bareNewlines: "refuse", slow: true, polite: false, pieces: true, protocol: "smtp" },
   { bareNewlines: "repair", slow: false, polite: true, pieces: true, protocol: "lmtp" },
+  { bareNewlines: "refuse", slow: true, polite: true, pieces: false, protocol: "smtp", secure: true },
 ];
 
 /** What came of a session. */
@@ -83,7 +88,20 @@ export const server: Target = {
       "QUIT\r\n",
       "STARTTLS\r\n",
     ],
-    ...["AUTH PLAIN\r\n", "*\r\n", "LHLO c.test\r\n", "GET / HTTP/1.1\r\n", "Host: x\r\n", "MAIL FROM:<no@c.test>\r\n"],
+    ...[
+      "AUTH PLAIN\r\n",
+      "AUTH LOGIN\r\n",
+      "AUTH PLAIN AHVzZXIAc2VjcmV0\r\n",
+      "AUTH LOGIN dXNlcg==\r\n",
+      "dXNlcg==\r\n",
+      "c2VjcmV0\r\n",
+      "XCLIENT ADDR=192.0.2.9 NAME=[UNAVAILABLE] LOGIN=a+2Bb\r\n",
+      "*\r\n",
+      "LHLO c.test\r\n",
+      "GET / HTTP/1.1\r\n",
+      "Host: x\r\n",
+      "MAIL FROM:<no@c.test>\r\n",
+    ],
     ...[
       "RCPT TO:<no@mx.test>\r\n",
       "RCPT TO:<later@mx.test>\r\n",
@@ -120,6 +138,9 @@ export const server: Target = {
     `EHLO c.test\r\n${MAIL}${RCPT}DATA\r\nSubject: hi\r\n\r\n..text\r\n.\r\n${MAIL}${RCPT}`,
     `EHLO c.test\r\n${MAIL}${RCPT}BDAT 3\r\nab\rBDAT 3 LAST\r\n\nc\n${MAIL}`,
     `EHLO c.test\r\n${MAIL}${RCPT}${RCPT}BDAT 4\r\na\r\nb`,
+    `EHLO c.test\r\nAUTH PLAIN AHVzZXIAc2VjcmV0\r\n${MAIL}${RCPT}DATA\r\n`,
+    "EHLO c.test\r\nAUTH LOGIN\r\ndXNlcg==\r\n",
+    `XCLIENT ADDR=192.0.2.9\r\nEHLO c.test\r\n${MAIL}${RCPT}BDAT 2\r\n\r\n`,
     `HELO c.test\r\n${MAIL}${RCPT}DATA\r\n.\r\n${MAIL}${RCPT}DATA\r\n`,
   ],
   async check(octets) {
@@ -144,14 +165,6 @@ async function play(octets: Uint8Array, setting: Setting): Promise<void> {
     error: (event, { error } = {}) => void (event === events.broken && recording.bugs.push(String(error))),
   };
   const clock = fakeClock();
-  const engine = createServer({
-    hostname: "mx.test",
-    listeners: [],
-    policy: recordingPolicy(recording, setting.slow),
-    clock: clock.clock,
-    limits: LIMITS,
-    log,
-  });
   const [client, theirs] = memoryStreamPair();
   const decoder = new ReplyDecoder();
   const replies: Reply[] = [];
@@ -168,7 +181,8 @@ async function play(octets: Uint8Array, setting: Setting): Promise<void> {
     },
     closed() {},
   });
-  engine.serve(theirs, { tls: "starttls", bareNewlines: setting.bareNewlines, protocol: setting.protocol });
+  const policy = recordingPolicy(recording, setting.slow);
+  const connections = (setting.secure === true ? serveSecure : serveClear)(theirs, policy, clock.clock, log, setting);
   await clock.run(0);
   for (const part of setting.polite ? partsOf(octets) : [octets]) {
     const pieces = setting.pieces ? piecesOf(part, randomOf(part)) : [part];
@@ -194,8 +208,50 @@ async function play(octets: Uint8Array, setting: Setting): Promise<void> {
   assert.ok(!decoder.midReply, "no reply is cut short");
   assert.deepEqual(recording.bugs, []);
   for (const calls of recording.sinks) assert.equal(calls.length, 1, "each sink is finished or aborted, once");
-  assert.equal(engine.connections, 0, "nothing is left");
+  assert.equal(connections(), 0, "nothing is left");
   assert.equal(clock.pending, 0, "no timer is left");
+}
+
+type Serve = (stream: ClearStream, policy: Policy, clock: Clock, log: Log, setting: Setting) => () => number;
+
+/** Both tell how many connections are open. */
+const serveClear: Serve = (stream, policy, clock, log, { bareNewlines, protocol }) => {
+  const server = createServer({ hostname: "mx.test", listeners: [], policy, clock, limits: LIMITS, log });
+  server.serve(stream, { tls: "starttls", bareNewlines, protocol });
+  return () => server.connections;
+};
+
+/** A handshake in name only: what matters is what the session makes of being inside TLS. */
+const serveSecure: Serve = (stream, policy, clock, log, { bareNewlines, protocol }) => {
+  let open = 1;
+  const connection = new Connection({
+    stream,
+    sessionId: "fuzz",
+    proxy: null,
+    hostname: unwrap(parseDomain("mx.test")),
+    mode: "implicit",
+    protocol,
+    upgrade: (clear) => Promise.resolve(ok(clear)),
+    policy,
+    bareNewlines,
+    refuseEarlyTalk: true,
+    mayIntroduce: true,
+    move: () => true,
+    limits: { ...defaultLimits, ...LIMITS },
+    clock,
+    log,
+    closed: () => void open--,
+  });
+  connection.start();
+  return () => open;
+};
+
+function saslVerdict(response: Uint8Array | null): SaslVerdict {
+  const text = response === null ? null : latin1(response);
+  if (text === null) return { kind: "challenge", data: new Uint8Array(0) };
+  if (text === "user") return { kind: "challenge", data: octetsOf("Password:") };
+  if (text.endsWith("secret")) return { kind: "authenticated", identity: "user" };
+  return { kind: "refuse", reply: reply(535, "5.7.8", "Wrong") };
 }
 
 /** The octets up to and with each line that may be DATA, so that the client waits there. */
@@ -208,7 +264,8 @@ function partsOf(octets: Uint8Array): readonly Uint8Array[] {
 function recordingPolicy({ messages, sinks }: Recording, slow: boolean): Policy {
   const wait = <T>(value: T): T | Promise<T> => (slow ? new Promise((done) => setImmediate(() => done(value))) : value);
   return definePolicy({
-    offer: { messageSize: MESSAGE_SIZE, recipients: 4, extensions: [["DSN"]] },
+    offer: { messageSize: MESSAGE_SIZE, recipients: 4, extensions: [["DSN"]], mechanisms: ["PLAIN", "LOGIN"] },
+    sasl: (_mechanism, response) => wait(saslVerdict(response)),
     mail: ({ reversePath }) =>
       wait(reversePath?.localPart === "no" ? { kind: "refuse", reply: reply(550, "5.7.1", "No") } : { kind: "accept" }),
     recipient: ({ recipient }) => {
