@@ -1,6 +1,6 @@
 import { type Clock, concatBytes, type Log, type Timer } from "../base/index.ts";
 import type { NetProblem, Stream } from "../net/index.ts";
-import { describeReply, formatCommand, type Reply, ReplyDecoder } from "../smtp/index.ts";
+import { describeReply, formatCommand, type Reply, ReplyDecoder, type ReplyProblem } from "../smtp/index.ts";
 import { STAGE_TIMEOUT } from "./timeouts.ts";
 import type { ClientProblem, ClientTimeouts, Stage } from "./types.ts";
 
@@ -216,10 +216,23 @@ export class Connection {
       return;
     }
     const replies = decoded.value;
+    if (this.#decoder.problem !== null) {
+      this.#onSpoilt(replies.slice(0, owed), this.#decoder.problem);
+      return;
+    }
     const beyond = replies.length > owed || (replies.length === owed && this.#decoder.midReply);
     if (beyond && owed > 0) this.#state = "muted";
     for (let index = 0; index < replies.length && index < owed; index++) this.#onReply(replies[index]);
     if (beyond) this.#onBeyond(replies[owed]);
+  }
+
+  /** Replies with octets behind them that are none. What was answered counts; nothing more goes out, and TLS never starts. */
+  #onSpoilt(replies: readonly Reply[], problem: ReplyProblem): void {
+    const stage = this.#owed[this.#answered + replies.length - 1] ?? this.#due();
+    this.#state = "muted";
+    if (stage !== "starttls") for (const reply of replies) this.#onReply(reply);
+    if (this.#exchange === null) this.destroy();
+    else this.fail({ kind: "protocol", stage, detail: "not a reply", problem });
   }
 
   #onReply(reply: Reply | undefined): void {

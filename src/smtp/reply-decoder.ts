@@ -40,7 +40,8 @@ const LEADING_STATUS = /^([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: (.*))?$/s;
 /**
  * Turns octets into replies, one at a time, however they are cut. After a problem the decoder is spent: the connection has
  * to be closed, and every further `push` tells the same problem. Replies that came whole before a problem in the same octets
- * are not told. Text that is not UTF-8 is taken with U+FFFD; it is untrusted all the same.
+ * are given first, with the problem in `problem`: a 250 is a 250, whatever stands behind it. Text that is not UTF-8 is taken with
+ * U+FFFD; it is untrusted all the same.
  */
 export class ReplyDecoder {
   readonly #limits: ReplyLimits;
@@ -58,7 +59,12 @@ export class ReplyDecoder {
     return this.#partial.length > 0 || this.#unfinished !== null;
   }
 
-  /** Takes octets; `replies` are those completed, in order. */
+  /** What the decoder is spent by, null while it is not. */
+  get problem(): ReplyProblem | null {
+    return this.#problem;
+  }
+
+  /** Takes octets; the value are the replies completed, in order. Look at `problem` behind the last of them. */
   push(bytes: Uint8Array): Result<readonly Reply[], ReplyProblem> {
     if (this.#problem !== null) return err(this.#problem);
     if (bytes.length === 0) return NOTHING;
@@ -67,21 +73,21 @@ export class ReplyDecoder {
     let from = 0;
     for (let lf = octets.indexOf(LF); lf !== -1; lf = octets.indexOf(LF, from)) {
       const outcome = this.#takeLine(octets.subarray(from, lf + 1));
-      if (!outcome.ok) return this.#spend(outcome.error);
+      if (!outcome.ok) return this.#spend(outcome.error, replies);
       if (outcome.value !== null) replies.push(outcome.value);
       from = lf + 1;
     }
-    if (octets.length - from >= this.#limits.line) return this.#spend({ kind: "tooLong", limit: "line" });
+    if (octets.length - from >= this.#limits.line) return this.#spend({ kind: "tooLong", limit: "line" }, replies);
     // A copy, so that a few octets do not hold a large buffer that belongs to the socket.
     this.#partial = from === octets.length ? EMPTY : octets.slice(from);
     return ok(replies);
   }
 
-  #spend(problem: ReplyProblem): Result<never, ReplyProblem> {
+  #spend(problem: ReplyProblem, replies: readonly Reply[]): Result<readonly Reply[], ReplyProblem> {
     this.#problem = problem;
     this.#partial = EMPTY;
     this.#unfinished = null;
-    return err(problem);
+    return replies.length === 0 ? err(problem) : ok(replies);
   }
 
   /** Takes one line that ends in LF. The reply is the value where this line was its last. */
