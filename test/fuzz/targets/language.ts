@@ -71,6 +71,14 @@ export const commands: Target = {
       " HOLDUNTIL=2030-01-01T00:00:00Z",
       " MT-PRIORITY=3",
     ],
+    ...[
+      "XCLIENT NAME=a.test ADDR=192.0.2.1",
+      " ADDR=IPV6:2001:db8::1",
+      " LOGIN=a+2Bb",
+      " NAME=[UNAVAILABLE]",
+      " HELO=+0D+0A",
+    ],
+    ...[" PROTO=ESMTP", " PORT=25", " DESTADDR=192.0.2.2", " DESTPORT=65536"],
     ...[UTF8, " ", "=", "\t", "\0", "\r", "\n", "0", "18446744073709551616"],
   ],
   check(octets) {
