@@ -91,7 +91,7 @@ export class Connection {
     return this.#introduction !== NOTHING_SAID;
   }
 
-  #exchangeOver(stream: Stream, session: State): Exchange {
+  #exchangeOver(stream: Stream, session: State): void {
     const { sessionId, policy, clock, log, limits, bareNewlines, refuseEarlyTalk } = this.#options;
     const peer: Client = { sessionId, peer: stream.peer, local: stream.local, tls: stream.tls };
     const introduced = this.#introduced;
@@ -111,7 +111,6 @@ export class Connection {
     this.#exchange = exchange;
     exchange.start();
     if (this.#stopping) exchange.stop();
-    return exchange;
   }
 
   #onOver(end: ExchangeEnd, stream: Stream): void {
@@ -132,9 +131,10 @@ export class Connection {
       turnAway(stream, replies.tooManyConnections, clock, limits.linger, () => this.#closed(null));
       return;
     }
-    const exchange = this.#exchangeOver(stream, openSession(this.#settings(stream.tls !== null)));
-    for (const bytes of rest) if (bytes.length > 0) exchange.data(bytes);
-    if (peerEnded) exchange.ended();
+    this.#exchangeOver(stream, openSession(this.#settings(stream.tls !== null)));
+    // A further XCLIENT in one piece ends this exchange too: what follows belongs to the one that is there by then.
+    for (const bytes of rest) if (bytes.length > 0) this.#exchange?.data(bytes);
+    if (peerEnded) this.#exchange?.ended();
     else stream.resume();
   }
 
