@@ -2,6 +2,7 @@
 import { type ChildProcess, execFile, fork } from "node:child_process";
 import { once } from "node:events";
 import { cpus, totalmem } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
 import { makeCertificate } from "../src/testing/index.ts";
@@ -31,6 +32,9 @@ interface Measure {
   readonly relayTls: boolean;
   readonly messages: number;
 }
+
+const QUIET_INTERVAL = 400;
+const QUIET_TIMEOUT = 60_000;
 
 const MEASURES: readonly Measure[] = [
   {
@@ -175,8 +179,22 @@ async function round(measure: Measure, subject: Subject, sink: ChildProcess, mes
     if (report.corrupt > 0) throw new Error(`${subject.name}: ${report.corrupt} messages were altered`);
     seconds = Math.max(result.seconds, (report.lastAt - result.startedAt) / 1000);
   }
+  await quiet(subject);
   const cpu = cpuSeconds(subject.pid) - cpuBefore;
   return { rate: messages / seconds, cpuPerThousand: (cpu * 1000) / messages, p50: result.p50, p99: result.p99 };
+}
+
+/** Waits until a subject has done all that the round left it to do, so that it is not done during the other's round. */
+async function quiet(subject: Subject): Promise<void> {
+  const until = Date.now() + QUIET_TIMEOUT;
+  for (
+    let before = -1, now = cpuSeconds(subject.pid);
+    now > before && Date.now() < until;
+    now = cpuSeconds(subject.pid)
+  ) {
+    before = now;
+    await sleep(QUIET_INTERVAL);
+  }
 }
 
 async function arrived(sink: ChildProcess, distinct: number): Promise<SinkReport> {
