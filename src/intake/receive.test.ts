@@ -295,3 +295,23 @@ test("mail for later lives longer by it, mail to be returned when late no longer
   assert.equal(offered.at(-1)?.message.recipients[0]?.nextAttempt, START + 60_000);
   assert.equal(await lifeOf({ by: { seconds: 90, mode: "R", trace: false } }), 90_000);
 });
+
+test("TLS-Required: No is kept with the message, unless MAIL carried REQUIRETLS or the field is no single No", async () => {
+  const cases: readonly [header: string, requireTls: boolean, kept: true | undefined][] = [
+    ["TLS-Required: No\r\n", false, true],
+    ["tls-required:\r\n no\r\n", false, true],
+    ["TLS-Required: No\r\n", true, undefined],
+    ["TLS-Required: Yes\r\n", false, undefined],
+    ["TLS-Required: No\r\nTLS-Required: No\r\n", false, undefined],
+    ["Subject: TLS-Required: No\r\n", false, undefined],
+  ];
+  for (const [header, requireTls, kept] of cases) {
+    const parameters = requireTls ? ({ requireTls: true } as const) : {};
+    const sink = await take({}, { ...TRANSACTION, parameters });
+    assert.equal(await send(sink, header, "\r\nTLS-Required: No\r\n"), 250);
+    const message = offered.at(-1)?.message;
+    assert.equal(message?.parameters.tlsOptional, kept, header);
+    assert.ok(message);
+    assert.equal((await store.get(message.id))?.parameters.tlsOptional, kept, "in the store");
+  }
+});

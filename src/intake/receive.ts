@@ -5,6 +5,7 @@ import {
   type AcceptedMessage,
   type Draft,
   expiryTime,
+  type MessageParameters,
   type NewMessage,
   type NewRecipient,
   type Origin,
@@ -90,6 +91,8 @@ interface Offered {
   readonly service: Origin["service"];
   readonly trust: Trust;
 }
+
+const TLS_REQUIRED = "tls-required";
 
 class QueueSink implements MessageSink {
   readonly #options: ReceiverOptions;
@@ -239,13 +242,20 @@ class QueueSink implements MessageSink {
   }
 
   /** AUTH= may name nobody but who logged in: any other claim counts as AUTH=<> (RFC 4954 §5). */
-  #parameters(): MailParameters {
+  #parameters(): MessageParameters {
     const { identity, parameters: asked } = this.#transaction;
     const priority = this.#priority;
     const parameters = priority === undefined || priority === asked.priority ? asked : { ...asked, priority };
     const { auth } = parameters;
-    if (auth === undefined || auth === null || formatMailbox(auth) === identity) return this.#declared(parameters);
-    return this.#declared({ ...parameters, auth: null });
+    if (auth === undefined || auth === null || formatMailbox(auth) === identity) return this.#tagged(parameters);
+    return this.#tagged({ ...parameters, auth: null });
+  }
+
+  /** REQUIRETLS outranks the header field, and more than one field asks for nothing (RFC 8689 §3, §4.1). */
+  #tagged(parameters: MailParameters): MessageParameters {
+    const declared = this.#declared(parameters);
+    if (declared.requireTls === true || this.#header.first(TLS_REQUIRED)?.toLowerCase() !== "no") return declared;
+    return this.#header.count(TLS_REQUIRED) === 1 ? { ...declared, tlsOptional: true } : declared;
   }
 
   /** Many programs send 8-bit text without a word; the next hop is to hear what it is (RFC 6152 §3). */

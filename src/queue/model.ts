@@ -18,6 +18,12 @@ export interface Origin {
   readonly tls: string | null;
 }
 
+/** What MAIL carried, to be spoken to the next hop, and what the message asks for in its own header section. */
+export interface MessageParameters extends MailParameters {
+  /** It carries `TLS-Required: No`, and MAIL did not carry REQUIRETLS (RFC 8689 §4.1). */
+  readonly tlsOptional?: true;
+}
+
 /** A message as it is taken into the queue: all but the body. */
 export interface NewMessage {
   readonly id: QueueId;
@@ -25,8 +31,7 @@ export interface NewMessage {
   /** When waiting recipients are given up, in whatever state they are. */
   readonly expiresAt: Instant;
   readonly reversePath: ReversePath;
-  /** What MAIL carried, to be spoken to the next hop. */
-  readonly parameters: MailParameters;
+  readonly parameters: MessageParameters;
   readonly origin: Origin;
   readonly recipients: readonly NewRecipient[];
   /** Octets of the stored body, trace fields included. */
