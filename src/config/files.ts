@@ -8,7 +8,7 @@ export function queueFile(config: Pick<Config, "dataDir">): string {
 
 /** The users who may submit. */
 export function usersFile(config: Pick<Config, "dataDir">): string {
-  return join(config.dataDir, "users.json");
+  return join(config.dataDir, "users.sqlite");
 }
 
 /** Where a running daemon takes the orders of the command line, unless that path is too long for a socket. */
