@@ -61,6 +61,32 @@ test("many at once, some large, none lost and none mixed", async (t) => {
   }
 });
 
+test("messages that come while their folders are just being made find them", async (t) => {
+  const base = await folder(t);
+  const maildir = open();
+  const deliveries: Promise<string>[] = [];
+  for (let round = 0; round < 20; round++) {
+    const delivery = { folder: join(base, "deep", `${round}`), reversePath: null, recipient: ann };
+    for (let i = 0; i < 12; i++) {
+      deliveries.push(maildir.deliver({ ...delivery, body: bodyOf([encodeUtf8(`${i}\r\n`)]) }));
+      // Each a little later than the one before, so that some come between the making of one directory and the next.
+      await new Promise(setImmediate);
+    }
+  }
+  const files = await Promise.all(deliveries);
+  assert.equal(new Set(files).size, 240);
+  for (const file of files) assert.equal((await stat(file)).isFile(), true);
+});
+
+test("a Maildir that loses its new folder between two messages has it made again", async (t) => {
+  const base = await folder(t);
+  const maildir = open();
+  const delivery = { folder: base, reversePath: null, recipient: ann, body: bodyOf([encodeUtf8("x\r\n")]) };
+  await maildir.deliver(delivery);
+  await rm(join(base, "new"), { recursive: true });
+  assert.equal((await stat(await maildir.deliver(delivery))).isFile(), true);
+});
+
 test("a body that breaks off or fails is not delivered and leaves nothing behind", async (t) => {
   const base = await folder(t);
   const failing: Body = {

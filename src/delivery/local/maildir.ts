@@ -35,6 +35,7 @@ export interface MaildirDelivery {
 export class Maildir {
   readonly #options: MaildirOptions;
   readonly #directories = new DirectorySync();
+  readonly #folders = new FolderMaking();
   #deliveries = 0;
 
   constructor(options: MaildirOptions) {
@@ -51,15 +52,27 @@ export class Maildir {
     const name = this.#uniqueName(fields.length + delivery.body.size);
     const temporary = join(folder, "tmp", name);
     const final = join(folder, "new", name);
-    await writeSynced(await openNew(temporary, folder), temporary, fields, delivery.body);
+    const handle = await this.#withFolders(folder, () => open(temporary, "wx", 0o600));
+    await writeSynced(handle, temporary, fields, delivery.body);
     try {
-      await rename(temporary, final);
+      await this.#withFolders(folder, () => rename(temporary, final));
     } catch (error) {
       await discard(temporary);
       throw error;
     }
     await Promise.all([this.#directories.sync(join(folder, "new")), this.#directories.sync(join(folder, "tmp"))]);
     return final;
+  }
+
+  /** The three directories are made when the first message comes, and again where somebody took one away. */
+  async #withFolders<T>(folder: string, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT") throw error;
+    }
+    await this.#folders.make(folder);
+    return await act();
   }
 
   /** `SECONDS.MmicrosecondsPpidQcount.host,S=size`, as other Maildir programs write and read it. */
@@ -73,15 +86,30 @@ export class Maildir {
   }
 }
 
-/** Opens a new file in `tmp`. The three directories are made when the first message comes. */
-async function openNew(path: string, folder: string): Promise<FileHandle> {
-  try {
-    return await open(path, "wx", 0o600);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
+/**
+ * Makes the directories of Maildirs, one Maildir after the other: a delivery that found a folder which another one had just
+ * made, and not yet synced, would report mail as safe whose folder a power cut can still take away.
+ */
+class FolderMaking {
+  readonly #running = new Map<string, Promise<void>>();
+  #last: Promise<void> = Promise.resolve();
+
+  make(folder: string): Promise<void> {
+    return this.#running.get(folder) ?? this.#queue(folder);
   }
-  for (const part of ["tmp", "new", "cur"]) await makeDirectory(join(folder, part));
-  return await open(path, "wx", 0o600);
+
+  #queue(folder: string): Promise<void> {
+    const making = this.#last.then(() => makeMaildir(folder)).finally(() => this.#running.delete(folder));
+    this.#running.set(folder, making);
+    // Whoever asked hears of a failure; the next one begins in any case.
+    this.#last = making.catch(() => {});
+    return making;
+  }
+}
+
+/** `tmp` comes last: who can open a file there will find the other two. */
+async function makeMaildir(folder: string): Promise<void> {
+  for (const part of ["new", "cur", "tmp"]) await makeDirectory(join(folder, part));
 }
 
 /**
