@@ -1,0 +1,6 @@
+/**
+ * What is known of other mail systems: what their domains publish (DANE, MTA-STS), what their hosts have proven before, and what
+ * came of the connections to them (TLS reports). It finds out and remembers; it decides nothing: what a connection must prove is
+ * said in `delivery/tls-policy.ts` alone. Nothing here may know of messages or of the queue. Begin with `model.ts`.
+ */
+export type * from "./model.ts";
