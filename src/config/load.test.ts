@@ -90,6 +90,7 @@ test("a full configuration becomes typed values with absolute paths", () => {
       xclient: ["::1/128"],
     },
   ]);
+  assert.equal(config.tls?.nextPrivateKey, null);
   assert.deepEqual(config.tls?.keyPairs, [
     { certificate: "/srv/mail/cert.pem", privateKey: "/etc/key.pem" },
     { certificate: "/srv/mail/other/cert.pem", privateKey: "/srv/mail/other/key.pem" },
@@ -276,4 +277,20 @@ test("no text makes the reader throw or hang", () => {
       assert.ok(!parsed.ok && parsed.error.length > 0);
     }),
   );
+});
+
+test("the key of the next certificate is a path like the others, relative to the file", () => {
+  const source = `
+hostname = "mail.example.org"
+[[listener]]
+address = "127.0.0.1:2525"
+service = "mx"
+[tls]
+certificate = "cert.pem"
+private_key = "key.pem"
+next_private_key = "next/key.pem"
+`;
+  const parsed = parseConfig(source, "/etc/postern/postern.toml");
+  assert.ok(parsed.ok);
+  assert.equal(parsed.value.tls?.nextPrivateKey, "/etc/postern/next/key.pem");
 });

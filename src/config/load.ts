@@ -62,17 +62,13 @@ function unreadable(cause: unknown): string {
 
 function configOf(given: Settings, file: string): Config {
   const folder = dirname(file);
-  const pair = (files: { certificate: string; private_key: string }) => ({
-    certificate: resolve(folder, files.certificate),
-    privateKey: resolve(folder, files.private_key),
-  });
   return {
     file,
     folder,
     hostname: given.hostname,
     dataDir: resolve(folder, given.data_dir),
     listeners: given.listener,
-    tls: given.tls === undefined ? null : { keyPairs: [pair(given.tls), ...given.tls.additional.map(pair)] },
+    tls: given.tls === undefined ? null : tlsOf(given.tls, folder),
     domains: given.domain.map((domain) => ({ ...domain, deliver: inFolder(domain.deliver, folder) })),
     smtp: given.smtp,
     relay: given.relay,
@@ -103,6 +99,17 @@ function configOf(given: Settings, file: string): Config {
       concurrency: given.queue.concurrency,
     },
     log: given.log,
+  };
+}
+
+function tlsOf(given: NonNullable<Settings["tls"]>, folder: string): Config["tls"] {
+  const pair = (files: { certificate: string; private_key: string }) => ({
+    certificate: resolve(folder, files.certificate),
+    privateKey: resolve(folder, files.private_key),
+  });
+  return {
+    keyPairs: [pair(given), ...given.additional.map(pair)],
+    nextPrivateKey: given.next_private_key === undefined ? null : resolve(folder, given.next_private_key),
   };
 }
 

@@ -113,7 +113,11 @@ export interface Config {
     readonly xclient: readonly string[];
   }[];
   /** Null only where no listener offers TLS. The first pair is the default, the others are found by SNI. */
-  readonly tls: { readonly keyPairs: readonly [KeyPairFiles, ...KeyPairFiles[]] } | null;
+  readonly tls: {
+    readonly keyPairs: readonly [KeyPairFiles, ...KeyPairFiles[]];
+    /** Of the certificate that comes next; to be published, never used. */
+    readonly nextPrivateKey: string | null;
+  } | null;
   readonly domains: readonly {
     readonly name: string;
     readonly deliver: LocalDelivery;

@@ -73,6 +73,12 @@ const tls = z
   .strictObject({
     certificate: certificate().describe("The certificate and its chain, PEM, the server's own certificate first."),
     private_key: privateKey().describe("The key of the certificate, PEM. Keep it readable for Postern's user only."),
+    next_private_key: privateKey()
+      .optional()
+      .describe(
+        "The key that the next certificate will have, PEM. `postern dns` lists it beside the one in use, so that what DANE needs is " +
+          "published before the change.",
+      ),
     additional: z
       .array(
         z
