@@ -26,6 +26,8 @@ function resolver(zone: Zone, asked: string[] = []): Resolver {
     txt: async () => ({ kind: "noData", secure: false }),
     reverse: async () => ({ kind: "noData", secure: false }),
     tlsa: async () => ({ kind: "noData", secure: false }),
+    cname: async () => ({ kind: "noData", secure: false }),
+    srv: async () => ({ kind: "noData", secure: false }),
   };
 }
 

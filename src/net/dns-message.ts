@@ -1,12 +1,12 @@
 import { err, ok, type Result } from "../base/index.ts";
 import { formatIp } from "./ip-address.ts";
-import type { MxRecord, TlsaRecord } from "./resolver.ts";
+import type { MxRecord, SrvRecord, TlsaRecord } from "./resolver.ts";
 
 /**
  * The wire format of DNS (RFC 1035 §4) as far as a stub resolver needs it. The reader trusts nothing: each length is checked
  * against the message and each field against the length of its record, so that short data is an error and never a neighbour's.
  */
-const typeCodes = { A: 1, CNAME: 5, SOA: 6, PTR: 12, MX: 15, TXT: 16, AAAA: 28, OPT: 41, TLSA: 52 } as const;
+const typeCodes = { A: 1, CNAME: 5, SOA: 6, PTR: 12, MX: 15, TXT: 16, AAAA: 28, SRV: 33, OPT: 41, TLSA: 52 } as const;
 
 export type RecordType = Exclude<keyof typeof typeCodes, "OPT">;
 
@@ -230,6 +230,20 @@ export const readMx: DataReader<MxRecord> = ({ bytes }, { start, end }) => {
   if (end - start < 3) return null;
   const exchange = nameUpTo(bytes, start + 2, end);
   return exchange === null ? null : { preference: viewOf(bytes).getUint16(start), exchange };
+};
+
+/** RFC 2782. */
+export const readSrv: DataReader<SrvRecord> = ({ bytes }, { start, end }) => {
+  if (end - start < 7) return null;
+  const view = viewOf(bytes);
+  const target = nameUpTo(bytes, start + 6, end);
+  if (target === null) return null;
+  return {
+    priority: view.getUint16(start),
+    weight: view.getUint16(start + 2),
+    port: view.getUint16(start + 4),
+    target,
+  };
 };
 
 /** RFC 6698 §2.1. */

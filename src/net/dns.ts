@@ -18,6 +18,7 @@ import {
   readMx,
   readNameData,
   readNegativeTtl,
+  readSrv,
   readTlsa,
   readTxt,
 } from "./dns-message.ts";
@@ -84,6 +85,8 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
       return name === null ? Promise.resolve({ kind: "noName", secure: false }) : ptr(name);
     },
     tlsa: localAware(null, lookup("TLSA", readTlsa)),
+    cname: localAware(null, lookup("CNAME", readNameData)),
+    srv: localAware(null, lookup("SRV", readSrv)),
   };
 }
 

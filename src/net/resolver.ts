@@ -32,6 +32,15 @@ export interface TlsaRecord {
   readonly data: Uint8Array;
 }
 
+/** RFC 2782. */
+export interface SrvRecord {
+  readonly priority: number;
+  readonly weight: number;
+  readonly port: number;
+  /** Lower case, no trailing dot; `""` is the root: the service is decidedly not offered. */
+  readonly target: string;
+}
+
 /** DNS as the rest of the house sees it. Names are A-labels without a trailing dot. Never rejects. */
 export interface Resolver {
   mx(name: string): Promise<DnsAnswer<MxRecord>>;
@@ -42,4 +51,10 @@ export interface Resolver {
   /** PTR names of an IP address. */
   reverse(address: string): Promise<DnsAnswer<string>>;
   tlsa(name: string): Promise<DnsAnswer<TlsaRecord>>;
+  /**
+   * What a name is itself an alias for: one step, not followed. Tells whether the alias is signed where what it leads to is not
+   * (RFC 7672 §2.1.3). No data where the name is no alias.
+   */
+  cname(name: string): Promise<DnsAnswer<string>>;
+  srv(name: string): Promise<DnsAnswer<SrvRecord>>;
 }

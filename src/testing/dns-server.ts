@@ -159,11 +159,12 @@ class ServerState {
       if (typeof entry === "string") return failure(entry);
       secure &&= entry.secure === true;
       const flags = RECURSION_AVAILABLE | (secure ? AUTHENTIC_DATA : 0);
+      if (entry.absent === true) return { flags: flags | NO_NAME, answers, authorities: [soa(name)] };
       const ttl = entry.ttl ?? DEFAULT_TTL;
       if (entry.cname !== undefined) {
         const looped = answers.some((answer) => answer.type === "CNAME" && answer.name === name);
         answers.push({ type: "CNAME", name, ttl, data: entry.cname });
-        if (looped) return { flags, answers };
+        if (looped || type === "CNAME") return { flags, answers };
         name = zoneName(entry.cname);
         continue;
       }
@@ -193,6 +194,8 @@ function recordsOf(type: string, name: string, ttl: number, entry: DnsEntry): re
       return each(entry.mx, (data) => ({ type: "MX", name, ttl, data }));
     case "TXT":
       return each(entry.txt, (text) => ({ type: "TXT", name, ttl, data: text.match(/.{1,255}/gsu) ?? [""] }));
+    case "SRV":
+      return each(entry.srv, (data) => ({ type: "SRV", name, ttl, data }));
     case "TLSA":
       return each(entry.tlsa, ({ data, ...parameters }) => ({
         type: "TLSA",

@@ -1,4 +1,4 @@
-import { type MxRecord, reverseName, type TlsaRecord } from "../net/index.ts";
+import { type MxRecord, reverseName, type SrvRecord, type TlsaRecord } from "../net/index.ts";
 
 /** How a lookup fails. */
 export type DnsFailure = "servfail" | "timeout" | "refused";
@@ -10,9 +10,12 @@ export interface DnsEntry {
   readonly mx?: readonly MxRecord[] | DnsFailure;
   readonly txt?: readonly string[] | DnsFailure;
   readonly tlsa?: readonly TlsaRecord[] | DnsFailure;
+  readonly srv?: readonly SrvRecord[] | DnsFailure;
   readonly ptr?: readonly string[] | DnsFailure;
   /** Then the name has nothing else. */
   readonly cname?: string;
+  /** True: the name does not exist, as when it is left out; with `secure` that is proven. */
+  readonly absent?: boolean;
   /** Signed and validated. */
   readonly secure?: boolean;
   /** Seconds, default 300. */

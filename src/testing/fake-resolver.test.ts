@@ -9,6 +9,13 @@ const zone: DnsZone = {
   "example.test": { mx: [{ preference: 10, exchange: "mx.test" }], txt: ["v=spf1"], secure: true },
   "mx.test": { a: ["192.0.2.1"], aaaa: [], tlsa: "servfail", ttl: 20 },
   "alias.test": { cname: "mx.test", secure: true },
+  "proven.test": { absent: true, secure: true },
+  "_submissions._tcp.example.test": {
+    srv: [
+      { priority: 0, weight: 1, port: 465, target: "mail.example.test" },
+      { priority: 1, weight: 0, port: 465, target: "" },
+    ],
+  },
   "broken.test": "refused",
   "192.0.2.1": { ptr: ["mx.test"] },
 };
@@ -26,6 +33,13 @@ const questions: Record<string, (dns: Resolver) => Promise<{ kind: string; detai
   tlsa: (dns) => dns.tlsa("mx.test"),
   alias: (dns) => dns.addresses("alias.test", 4),
   ptr: (dns) => dns.reverse("192.0.2.1"),
+  cname: (dns) => dns.cname("Alias.test"),
+  noCname: (dns) => dns.cname("mx.test"),
+  brokenCname: (dns) => dns.cname("broken.test"),
+  noNameCname: (dns) => dns.cname("none.test"),
+  provenAbsence: (dns) => dns.mx("proven.test"),
+  provenAbsenceCname: (dns) => dns.cname("proven.test"),
+  srv: (dns) => dns.srv("_submissions._tcp.example.test"),
   broken: (dns) => dns.mx("broken.test"),
   none: (dns) => dns.mx("none.test"),
   noPtr: (dns) => dns.reverse("192.0.2.2"),

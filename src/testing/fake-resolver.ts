@@ -1,4 +1,4 @@
-import type { DnsAnswer, MxRecord, Resolver, TlsaRecord } from "../net/index.ts";
+import type { DnsAnswer, MxRecord, Resolver, SrvRecord, TlsaRecord } from "../net/index.ts";
 import { DEFAULT_TTL, type DnsEntry, type DnsFailure, type DnsZone, zoneEntries, zoneName } from "./dns-zone.ts";
 
 export interface FakeResolver extends Resolver {
@@ -29,6 +29,11 @@ export function fakeResolver(zone: DnsZone = {}): FakeResolver {
     txt: (name) => answer<string>("txt", name, (entry) => entry.txt),
     reverse: (address) => answer<string>("ptr", address, (entry) => entry.ptr),
     tlsa: (name) => answer<TlsaRecord>("tlsa", name, (entry) => entry.tlsa),
+    cname: (name) => {
+      asked.push(`cname ${name}`);
+      return Promise.resolve(aliasOf(names, zoneName(name)));
+    },
+    srv: (name) => answer<SrvRecord>("srv", name, (entry) => entry.srv),
     set(name, entry) {
       if (entry === null) names.delete(zoneName(name));
       else names.set(zoneName(name), entry);
@@ -51,6 +56,7 @@ function lookUp<T>(
     if (typeof entry === "string") return failed(entry, name);
     secure &&= entry.secure === true;
     ttl = Math.min(ttl, entry.ttl ?? DEFAULT_TTL);
+    if (entry.absent === true) return { kind: "noName", secure };
     if (entry.cname === undefined) {
       const records = pick(entry);
       if (typeof records === "string") return failed(records, name);
@@ -60,6 +66,16 @@ function lookUp<T>(
     name = zoneName(entry.cname);
   }
   return { kind: "failed", reason: "malformed", detail: `too many aliases for ${start}` };
+}
+
+function aliasOf(names: ReadonlyMap<string, DnsEntry | DnsFailure>, name: string): DnsAnswer<string> {
+  const entry = names.get(name);
+  if (entry === undefined) return { kind: "noName", secure: false };
+  if (typeof entry === "string") return failed(entry, name);
+  const secure = entry.secure === true;
+  if (entry.absent === true) return { kind: "noName", secure };
+  if (entry.cname === undefined) return { kind: "noData", secure };
+  return { kind: "found", records: [zoneName(entry.cname)], name, secure, ttl: entry.ttl ?? DEFAULT_TTL };
 }
 
 function failed(reason: DnsFailure, name: string): DnsAnswer<never> {
