@@ -16,4 +16,5 @@ export { type FreeSpace, freeSpaceOf } from "./free-space.ts";
 export { createHome, type Home } from "./home.ts";
 export { createReceiver, type ReceiveLimits, type Receiver, type ReceiverOptions } from "./receive.ts";
 export { createRelayPolicy, type RelayPolicyOptions } from "./relay.ts";
+export { type SenderGrant, type Senders, sendersByName } from "./senders.ts";
 export { createSubmissionPolicy, type SubmissionPolicyOptions } from "./submission.ts";

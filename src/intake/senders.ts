@@ -1,0 +1,70 @@
+import { domainToASCII } from "node:url";
+import { type Domain, type Mailbox, parseMailbox } from "../smtp/index.ts";
+
+/** What a user may write as a sender: one mailbox with its sub-addresses, every mailbox of a domain, or everything. */
+export type SenderGrant =
+  | { readonly kind: "address"; readonly mailbox: Mailbox }
+  | { readonly kind: "domain"; readonly domain: Mailbox["domain"] }
+  | { readonly kind: "any" };
+
+/** Who may send as whom (RFC 6409 §6.1); the port to wherever that is kept. */
+export interface Senders {
+  /**
+   * The grants of a user, the user's own address first: that one is written where a Sender or From has to be added. No grants: no
+   * mail. May throw or reject; then the message is refused for now (451).
+   */
+  addressesOf(identity: string): readonly SenderGrant[] | Promise<readonly SenderGrant[]>;
+}
+
+/**
+ * Who has no grants kept anywhere: a name with a domain is an address, and a name without one is that user at each domain of
+ * this server.
+ */
+export function sendersByName(domains: readonly Domain[]): Senders {
+  return {
+    addressesOf(identity) {
+      const candidates = identity.includes("@") ? [identity] : domains.map((domain) => `${identity}@${domain}`);
+      return candidates.flatMap((candidate) => {
+        const mailbox = parseMailbox(candidate);
+        return mailbox.ok ? [{ kind: "address", mailbox: mailbox.value } as const] : [];
+      });
+    },
+  };
+}
+
+/** Whether one of the grants covers a mailbox. */
+export function covers(grants: readonly SenderGrant[], mailbox: Mailbox): boolean {
+  return grants.some((grant) => {
+    switch (grant.kind) {
+      case "any":
+        return true;
+      case "domain":
+        return asciiDomain(grant.domain) === asciiDomain(mailbox.domain);
+      case "address":
+        return asciiDomain(grant.mailbox.domain) === asciiDomain(mailbox.domain) && isOwnLocalPart(grant, mailbox);
+    }
+  });
+}
+
+/** The first address among the grants: what stands for the user where one has to be written. */
+export function ownAddress(grants: readonly SenderGrant[]): Mailbox | null {
+  return grants.find((grant) => grant.kind === "address")?.mailbox ?? null;
+}
+
+/** RFC 5233 §1 calls what follows the `+` a detail: one mailbox under many names. Case means nothing, as in delivery. */
+function isOwnLocalPart({ mailbox: own }: { readonly mailbox: Mailbox }, { localPart }: Mailbox): boolean {
+  const mine = comparable(own.localPart);
+  const theirs = comparable(localPart);
+  return theirs === mine || theirs.startsWith(`${mine}+`);
+}
+
+/** The form by which delivery names mailboxes, so that nobody has a sub-address or a case that is somebody else's. */
+function comparable(localPart: string): string {
+  return localPart.normalize("NFC").toLowerCase();
+}
+
+/** By A-labels, so that both spellings of an internationalized domain are one. */
+function asciiDomain(domain: Mailbox["domain"]): string {
+  if (/^[\u0000-\u007f]*$/.test(domain)) return domain;
+  return domainToASCII(domain) || domain;
+}
