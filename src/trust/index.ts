@@ -4,3 +4,12 @@
  * said in `delivery/tls-policy.ts` alone. Nothing here may know of messages or of the queue. Begin with `model.ts`.
  */
 export type * from "./model.ts";
+export { createStsPolicies, type KeptStsPolicies, type StsFetch, type StsPoliciesOptions } from "./sts-policies.ts";
+export {
+  formatStsPolicy,
+  formatStsRecord,
+  matchesSts,
+  parseStsPolicy,
+  parseStsRecords,
+  policyId,
+} from "./sts-policy.ts";

@@ -1,0 +1,225 @@
+import type { DatabaseSync } from "node:sqlite";
+import { LRUCache } from "lru-cache";
+import {
+  type Clock,
+  DAY,
+  type Duration,
+  HOUR,
+  type Instant,
+  type Log,
+  later,
+  MINUTE,
+  printable,
+  type Result,
+  type Timer,
+} from "../base/index.ts";
+import type { Resolver } from "../net/index.ts";
+import { parseDomain } from "../smtp/index.ts";
+import { events } from "./events.ts";
+import type { StsFailure, StsFinding, StsPolicies } from "./model.ts";
+import { parseStsRecords, type ServedPolicy } from "./sts-policy.ts";
+import { type KeptPolicy, StsStore } from "./sts-store.ts";
+
+/** Fetches the policy of a domain from its policy host. Never rejects; `signal` ends it early, as a failure. */
+export type StsFetch = (domain: string, signal: AbortSignal) => Promise<Result<ServedPolicy, StsFailure>>;
+
+export interface StsPoliciesOptions {
+  readonly resolver: Pick<Resolver, "txt">;
+  /** The trust file; null keeps policies in memory alone. Not closed here. */
+  readonly file: DatabaseSync | null;
+  readonly fetch: StsFetch;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The policies, and a task in the background that fetches them anew until `close`. */
+export interface KeptStsPolicies extends StsPolicies {
+  /** Ends running fetches and the task. */
+  close(): void;
+}
+
+/** RFC 8461 §3.3: once a day. */
+const REFRESH_AFTER: Duration = DAY;
+/** After a refresh that failed. */
+const REFRESH_AGAIN_AFTER: Duration = HOUR;
+/** How often it is looked which policies are due. */
+const REFRESH_CHECK: Duration = 5 * MINUTE;
+/** Policies fetched anew in one round, and at once. */
+const REFRESH_BATCH = 200;
+const REFRESH_AT_ONCE = 4;
+/** A policy that no mail asked for in this time is left to expire. */
+const REFRESH_WHILE_USED_WITHIN: Duration = 60 * DAY;
+/** RFC 8461 §3.3: after a failure no further attempt for five minutes or longer, for each version. */
+const FAILURE_PAUSE: Duration = 5 * MINUTE;
+/** Failures remembered at once. */
+const FAILURES = 10_000;
+/** Policy hosts asked at once for mail that waits; beyond it a domain is taken to have no policy that can be had now. */
+const FETCHES = 200;
+
+/**
+ * Finds the policies of domains (RFC 8461 §3, §5.1) and keeps them. The TXT record is asked for each time, by way of the resolver's
+ * cache, so that a policy which changed is known before mail is given up for the old one (RFC 8461 §5).
+ */
+export function createStsPolicies(options: StsPoliciesOptions): KeptStsPolicies {
+  const keeper = new Keeper(options);
+  keeper.start();
+  return keeper;
+}
+
+interface Failed {
+  readonly id: string;
+  readonly failure: StsFailure;
+  readonly until: Instant;
+}
+
+class Keeper implements KeptStsPolicies {
+  readonly #options: StsPoliciesOptions;
+  readonly #store: StsStore;
+  readonly #running = new Map<string, Promise<Result<KeptPolicy, StsFailure>>>();
+  readonly #failed = new LRUCache<string, Failed>({ max: FAILURES });
+  readonly #stopped = new AbortController();
+  #timer: Timer | null = null;
+
+  constructor(options: StsPoliciesOptions) {
+    this.#options = options;
+    this.#store = new StsStore(options.file, options.log);
+  }
+
+  start(): void {
+    this.#timer = this.#options.clock.after(
+      REFRESH_CHECK,
+      () => void this.#refreshRound().finally(() => this.#again()),
+    );
+  }
+
+  async find(name: string): Promise<StsFinding> {
+    const domain = policyDomain(name);
+    if (domain === null) return { kind: "none", reason: "it is no domain name", failure: null };
+    const kept = this.#store.use(domain, this.#options.clock.now());
+    const announced = await this.#announced(domain);
+    if (announced.kind === "none") {
+      const failure: StsFailure = { type: "sts-policy-fetch-error", detail: announced.reason };
+      return kept === null ? { kind: "none", reason: announced.reason, failure: null } : findingOf(kept, failure);
+    }
+    if (kept?.id === announced.id) return findingOf(kept, null);
+    const pause = this.#failed.get(domain);
+    if (pause !== undefined && pause.id === announced.id && pause.until > this.#options.clock.now()) {
+      return withoutNew(kept, pause.failure);
+    }
+    const fetched = await this.#fetch(domain, announced.id, kept);
+    return fetched.ok ? findingOf(fetched.value, null) : withoutNew(kept, fetched.error);
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#stopped.abort();
+    this.#store.close();
+  }
+
+  async #announced(domain: string): Promise<{ kind: "id"; id: string } | { kind: "none"; reason: string }> {
+    const answer = await this.#options.resolver.txt(`_mta-sts.${domain}`);
+    if (answer.kind === "failed") {
+      return { kind: "none", reason: `the TXT record of MTA-STS could not be looked up: ${printable(answer.detail)}` };
+    }
+    const record = parseStsRecords(answer.kind === "found" ? answer.records : []);
+    return record.ok ? { kind: "id", id: record.value } : { kind: "none", reason: record.error };
+  }
+
+  /** One fetch of a domain at a time; who asks meanwhile gets its outcome. */
+  #fetch(domain: string, id: string, kept: KeptPolicy | null): Promise<Result<KeptPolicy, StsFailure>> {
+    const running = this.#running.get(domain);
+    if (running !== undefined) return running;
+    if (this.#running.size >= FETCHES) {
+      const detail = "too many policies are being fetched at this moment";
+      return Promise.resolve({ ok: false, error: { type: "sts-policy-fetch-error", detail } });
+    }
+    const fetching = this.#fetchNow(domain, id, kept).finally(() => this.#running.delete(domain));
+    this.#running.set(domain, fetching);
+    return fetching;
+  }
+
+  async #fetchNow(domain: string, id: string, kept: KeptPolicy | null): Promise<Result<KeptPolicy, StsFailure>> {
+    const { clock, log, fetch } = this.#options;
+    const fetched = await fetch(domain, this.#stopped.signal);
+    const now = clock.now();
+    if (!fetched.ok) {
+      if (this.#stopped.signal.aborted) return fetched;
+      this.#failed.set(domain, { id, failure: fetched.error, until: later(now, FAILURE_PAUSE) });
+      if (kept !== null) this.#store.put({ ...kept, refreshAt: later(now, REFRESH_AGAIN_AFTER) });
+      // RFC 8461 §10.2: a policy that says `none` is on its way out, and nobody is to be alarmed.
+      const level = kept?.policy.mode === "none" ? "debug" : "warn";
+      const keeps = kept === null ? undefined : new Date(kept.expiresAt).toISOString();
+      log[level](events.stsFailed, { domain, type: fetched.error.type, detail: fetched.error.detail, keeps });
+      return fetched;
+    }
+    this.#failed.delete(domain);
+    const policy = keptPolicy(domain, id, fetched.value, now, kept);
+    if (!this.#stopped.signal.aborted) this.#store.put(policy);
+    const { mode, mx } = policy.policy;
+    const news = kept === null || kept.policy.lines.join("\n") !== policy.policy.lines.join("\n");
+    const expires = new Date(policy.expiresAt).toISOString();
+    log[news ? "info" : "debug"](events.stsFetched, { domain, id, mode, mx, expires });
+    return { ok: true, value: policy };
+  }
+
+  #again(): void {
+    if (!this.#stopped.signal.aborted) this.start();
+  }
+
+  /** RFC 8461 §10.2: fetches what is due whatever DNS says now, so that who suppresses the TXT record cannot wear a policy out. */
+  async #refreshRound(): Promise<void> {
+    const now = this.#options.clock.now();
+    this.#store.sweep(now);
+    const due = [...this.#store.due(now, later(now, -REFRESH_WHILE_USED_WITHIN), REFRESH_BATCH)];
+    const worker = async (): Promise<void> => {
+      for (let kept = due.shift(); kept !== undefined && !this.#stopped.signal.aborted; kept = due.shift()) {
+        const announced = await this.#announced(kept.domain);
+        await this.#fetch(kept.domain, announced.kind === "id" ? announced.id : kept.id, kept);
+      }
+    };
+    await Promise.all(Array.from({ length: REFRESH_AT_ONCE }, worker));
+  }
+}
+
+/**
+ * Deviation: RFC 8461 §3.2 lets a max_age be as short as nothing. One below `FAILURE_PAUSE` counts as that long, for else each
+ * message would fetch the policy.
+ */
+function keptPolicy(
+  domain: string,
+  id: string,
+  policy: ServedPolicy,
+  now: Instant,
+  before: KeptPolicy | null,
+): KeptPolicy {
+  const lifetime = Math.max(policy.maxAge, FAILURE_PAUSE);
+  return {
+    domain,
+    id,
+    policy,
+    fetchedAt: now,
+    expiresAt: later(now, lifetime),
+    refreshAt: later(now, Math.min(REFRESH_AFTER, lifetime / 2)),
+    usedAt: before?.usedAt ?? now,
+  };
+}
+
+function findingOf({ domain, id, policy, fetchedAt, expiresAt }: KeptPolicy, failure: StsFailure | null): StsFinding {
+  const { mode, mx, lines } = policy;
+  // RFC 8461 §5: as though there were no policy; and so nothing to report either (§6).
+  if (mode === "none") return { kind: "none", reason: "its policy says none", failure: null };
+  return { kind: "policy", policy: { domain, id, mode, mx, lines, fetchedAt, expiresAt }, failure };
+}
+
+/** RFC 8461 §3.3: a policy that has not expired stays; without one mail goes on as though there were none. */
+function withoutNew(kept: KeptPolicy | null, failure: StsFailure): StsFinding {
+  if (kept !== null) return findingOf(kept, failure);
+  return { kind: "none", reason: `it announces a policy that cannot be had: ${failure.detail}`, failure };
+}
+
+/** The A-label form under which policies are kept; null for what can have none, such as an address literal (RFC 8461 §3.4). */
+function policyDomain(name: string): string | null {
+  const domain = name.toLowerCase().replace(/\.$/, "");
+  const usable = parseDomain(`mta-sts.${domain}`);
+  return usable.ok && /^[\x21-\x7e]+$/.test(domain) ? domain : null;
+}
