@@ -3,6 +3,7 @@
  * came of the connections to them (TLS reports). It finds out and remembers; it decides nothing: what a connection must prove is
  * said in `delivery/tls-policy.ts` alone. Nothing here may know of messages or of the queue. Begin with `model.ts`.
  */
+export { type DaneHost, findDane } from "./dane.ts";
 export type * from "./model.ts";
 export { createStsPolicies, type KeptStsPolicies, type StsFetch, type StsPoliciesOptions } from "./sts-policies.ts";
 export {
