@@ -6,8 +6,8 @@ export const events = {
   stsFailed: "trust.sts.failed",
   /** What is known of policies could not be read or written: with `err`. */
   stsStoreFailed: "trust.sts.store-failed",
-  /** What hosts have proven could not be read or written: with `error`. */
+  /** What hosts have proven could not be read or written: with `err`. */
   memoryFailed: "trust.memory.failed",
-  /** Results for TLS reports could not be written; they are kept in memory, up to a bound: with `error`, `waiting`. */
+  /** Results for TLS reports could not be written; they are kept in memory, up to a bound: with `err`, `waiting`. */
   resultsFailed: "trust.results.failed",
 } as const;

@@ -4,6 +4,7 @@
  * said in `delivery/tls-policy.ts` alone. Nothing here may know of messages or of the queue. Begin with `model.ts`.
  */
 export { type DaneHost, findDane } from "./dane.ts";
+export { type ClassicalHost, createHostMemory, type HostMemoryOptions, type HostMemoryStore } from "./host-memory.ts";
 export type * from "./model.ts";
 export { createStsPolicies, type KeptStsPolicies, type StsFetch, type StsPoliciesOptions } from "./sts-policies.ts";
 export {
@@ -14,3 +15,12 @@ export {
   parseStsRecords,
   policyId,
 } from "./sts-policy.ts";
+export {
+  createTlsResults,
+  type Day,
+  dayOf,
+  type TlsResultCount,
+  type TlsResultsOptions,
+  type TlsResultsStore,
+} from "./tls-results.ts";
+export { openTrustFile } from "./trust-file.ts";
