@@ -2,12 +2,12 @@
  * The composition root: the only place that knows every concrete thing. It opens what a configuration names, ties intake,
  * queue and delivery together, and takes all of it down again in the opposite order.
  */
-import { isIPv4 } from "node:net";
 import { createControlServer, createOperations, socketPath } from "./admin/index.ts";
 import { err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index.ts";
 import { createPool } from "./client/index.ts";
 import { type Config, queueFile, usersFile } from "./config/index.ts";
 import { checkDataFolder, listenProblem, loadTls, reloadTls } from "./daemon-checks.ts";
+import { configuredResolver } from "./daemon-resolver.ts";
 import { createDeliverer, createReporter, recipientTest, selfTest } from "./delivery/index.ts";
 import {
   type Credentials,
@@ -19,7 +19,7 @@ import {
   freeSpaceOf,
   openCredentials,
 } from "./intake/index.ts";
-import { createResolver, type Endpoint, inNetworks, type ServerTls, systemClock } from "./net/index.ts";
+import { type Endpoint, inNetworks, type ServerTls, systemClock } from "./net/index.ts";
 import { createRunner, openSqliteStore, type QueueStore, type Runner, StoreError } from "./queue/index.ts";
 import { createServer, type ListenerOptions, type Policy, type ServerLimits } from "./server/index.ts";
 import { parseDomain } from "./smtp/index.ts";
@@ -122,12 +122,7 @@ async function openQueue(
 
 /** Everything behind the waist: from the due message to its outcome. */
 function createQueueSide(config: Config, store: QueueStore, log: Log, resources: AsyncDisposableStack): Runner {
-  const resolver = createResolver({
-    servers: config.dns.servers.map(({ address, port }) =>
-      isIPv4(address) ? `${address}:${port}` : `[${address}]:${port}`,
-    ),
-    trustAd: config.dns.trustAd,
-  });
+  const resolver = configuredResolver(config);
   const pool = createPool({ clock: systemClock });
   resources.defer(() => pool.close());
   const deliverer = createDeliverer({
