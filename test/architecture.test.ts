@@ -37,6 +37,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   queue: { folders: ["base", "smtp"], node: true },
   intake: { folders: ["base", "smtp", "message", "server", "queue"], node: true },
   delivery: { folders: ["base", "smtp", "message", "net", "client", "trust", "queue"], node: true },
+  inspection: { folders: ["base", "smtp", "net", "client", "trust", "queue", "delivery"], node: true },
   config: { folders: ["base", "smtp"], node: true },
   admin: { folders: ["base", "smtp", "queue", "config"], node: true },
   cli: { folders: ["base", "config", "admin", "client"], node: true },
