@@ -42,17 +42,26 @@ export interface Handshake {
   readonly timeout: number;
   /** Looks at what was proved, and makes the stream. Called in the event itself, so that no later event is missed. */
   readonly finish: () => Result<Stream, NetProblem>;
+  /** Whether the peer has sent an octet of it; asked when it breaks off. Default: not of interest. */
+  readonly heard?: () => boolean;
 }
 
 /** Waits for a handshake; whatever ends it badly closes the connection. */
-export function runHandshake({ socket, event, timeout, finish }: Handshake): Promise<Result<Stream, NetProblem>> {
+export function runHandshake({
+  socket,
+  event,
+  timeout,
+  finish,
+  heard,
+}: Handshake): Promise<Result<Stream, NetProblem>> {
   return new Promise((resolve) => {
     let problem: NetProblem | null = null;
     const settle = (result: Result<Stream, NetProblem>): void => {
       clearTimeout(deadline);
       socket.off(event, secured).off("end", closed).off("close", closed);
+      const told = result.ok ? result : err(markSilence(result.error, heard));
       if (!result.ok) socket.destroy();
-      resolve(result);
+      resolve(told);
     };
     const secured = (): void => settle(finish());
     const failed = (error: Error): void => {
@@ -70,6 +79,11 @@ export function runHandshake({ socket, event, timeout, finish }: Handshake): Pro
     // The sockets are half-open by choice: a peer that only ends its side would otherwise be waited for until the deadline.
     socket.once(event, secured).once("end", closed).once("close", closed);
   });
+}
+
+function markSilence(problem: NetProblem, heard: Handshake["heard"]): NetProblem {
+  const brokeOff = problem.kind === "reset" || problem.kind === "timeout";
+  return brokeOff && heard !== undefined && !heard() ? { ...problem, silent: true } : problem;
 }
 
 /** During a handshake every error that is not the network's is one of TLS, whatever code it carries. */

@@ -3,14 +3,18 @@
  * codes. Nothing here knows SMTP. Begin with `stream.ts`.
  */
 export * from "./certificate.ts";
+export { type ChainCertificate, certificateChain } from "./certificate-chain.ts";
 export * from "./clock.ts";
 export * from "./connect.ts";
+export { type DaneQuestion, matchDane, usableTlsa } from "./dane-match.ts";
 export { createResolver, type ResolverOptions } from "./dns.ts";
 export { reverseName } from "./ip-address.ts";
 export * from "./listen.ts";
 export * from "./networks.ts";
+export type { PeerDemand } from "./peer-demand.ts";
 export * from "./proxied.ts";
 export * from "./resolver.ts";
 export * from "./stream.ts";
 export * from "./tls-client.ts";
+export { createTlsSessions, type TlsSessions, type TlsSessionsOptions } from "./tls-sessions.ts";
 export { type KeyPair, ServerTls, type ServerTlsOptions, upgradeServer } from "./tls-server.ts";

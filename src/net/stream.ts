@@ -19,17 +19,34 @@ export interface TlsInfo {
   readonly peerCertificate: PeerCertificate | null;
 }
 
+/** How a certificate met what was demanded of it: "nothing" where nothing was demanded, or what was demanded was not met. */
+export type CertificateProof = "nothing" | "name" | "pin" | "dane";
+
+/**
+ * Why a certificate was not taken. "name": it is for another name. "expired": its time, or that of an authority in its path, is
+ * over. "untrusted": no path to a trusted authority, for whatever reason. "dane": no TLSA record matches. "pin": not a pinned key.
+ */
+export type CertificateReason = "name" | "expired" | "untrusted" | "dane" | "pin";
+
 export interface PeerCertificate {
   readonly subject: string;
   readonly issuer: string;
+  /** DNS names and IP addresses of its subjectAltName, in its order. */
+  readonly names: readonly string[];
   readonly validTo: string;
   readonly fingerprint256: string;
   /** SHA-256 over the SubjectPublicKeyInfo, hex in lower case. */
   readonly spki256: string;
   /** True when it proved what this side demanded; false where nothing was. */
   readonly authorized: boolean;
+  /** What was proven by it. */
+  readonly proven: CertificateProof;
   /** Why not authorized, null when it is. */
   readonly problem: string | null;
+  /** The same for a program; null when authorized, and where nothing was demanded. */
+  readonly reason: CertificateReason | null;
+  /** The known peer whose it is (`KnownPeer.name`), where this side is the server and knows one. */
+  readonly identity?: string;
 }
 
 /** What went wrong on the network, as a value; `detail` is local text for logs and never for a peer. */
@@ -49,6 +66,15 @@ export interface NetProblem {
     | "certificate"
     | "other";
   readonly detail: string;
+  /** For "certificate": what was wrong with it. Absent where there was no certificate at all. */
+  readonly reason?: CertificateReason;
+  /**
+   * The connection broke, or the time was over, before the server sent a single octet of its handshake: it may be one of those that
+   * cannot take a ClientHello larger than a packet, and be tried again with classical groups.
+   */
+  readonly silent?: true;
+  /** The handshake offered a session to resume. It is forgotten now: a new connection makes a full handshake. */
+  readonly resuming?: true;
 }
 
 export interface StreamHandler {

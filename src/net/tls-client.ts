@@ -1,40 +1,57 @@
 import type { X509Certificate } from "node:crypto";
-import { isIP } from "node:net";
-import { connect, createSecureContext, getCACertificates, type SecureContext, type TLSSocket } from "node:tls";
-import { err, ok, type Result } from "../base/index.ts";
+import type { Socket } from "node:net";
+import { connect, type TLSSocket } from "node:tls";
+import { err, instant, ok, type Result } from "../base/index.ts";
+import { rememberChain } from "./certificate-chain.ts";
 import { runHandshake, takeSocket } from "./handshake.ts";
+import { judge, type PeerDemand } from "./peer-demand.ts";
+import { netProblem } from "./problem.ts";
 import { tlsStream } from "./socket-stream.ts";
 import type { ClearStream, NetProblem, Stream } from "./stream.ts";
-import { peerCertificate, spki256, tlsInfo } from "./tls-info.ts";
-import { namesHost } from "./tls-server.ts";
-import { CIPHERS, CLASSICAL_GROUPS, OLDEST_VERSION, SECURE_OPTIONS } from "./tls-settings.ts";
+import { type ClientContext, clientContext } from "./tls-context.ts";
+import { peerCertificate, tlsInfo } from "./tls-info.ts";
+import { Resumption } from "./tls-resumption.ts";
+import type { KeyPair } from "./tls-server.ts";
+import type { TlsSessions } from "./tls-sessions.ts";
 
 export interface ClientTlsOptions {
   /** Sent as SNI; null sends none (address literals). */
   readonly serverName: string | null;
-  /**
-   * "nothing": any certificate. "name": it must chain to `ca` (PEM; default: the system's and Node's) and name one of `names`
-   * (RFC 9525). "pin": its SPKI must be one of `pins` (SHA-256, hex).
-   */
+  /** What the server's certificate must prove. */
   readonly verify: PeerDemand;
-  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
   /**
-   * "classical" leaves out the post-quantum groups (default: they come first), for a host that hung or reset the connection on
-   * the larger ClientHello.
+   * A certificate that does not prove it ends nothing: what is wrong is told in the stream's `tls.peerCertificate` (`problem`,
+   * `reason`), and nothing counts as proven. For looking at a server, and for policies that only watch. Such sessions are not resumed.
    */
-  readonly groups?: "all" | "classical";
+  readonly lenient?: boolean;
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  /** Default TLS 1.3; to find out what a server can do. */
+  readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
+  /**
+   * Key exchange: "classical" leaves out the post-quantum groups (default "all": they come first), for a host that hung or reset the
+   * connection on the larger ClientHello. A list names groups as OpenSSL does (`X25519MLKEM768`, `X25519`, `P-256`).
+   */
+  readonly groups?: "all" | "classical" | readonly string[];
+  /** Shown when the server asks for one; its chain may follow it. One object for all connections is read once. */
+  readonly clientCertificate?: KeyPair;
+  readonly resume?: ResumeOptions;
   /** Milliseconds. */
   readonly timeout: number;
 }
 
-type PeerDemand =
-  | { readonly kind: "nothing" }
-  | { readonly kind: "name"; readonly names: readonly string[]; readonly ca?: readonly string[] }
-  | { readonly kind: "pin"; readonly pins: readonly string[] };
+/**
+ * Where sessions are kept that later handshakes resume. What was proven in the full handshake counts again only if it would meet the
+ * demand of today: TLSA records, pins, names and dates are held against the certificates shown then.
+ */
+export interface ResumeOptions {
+  readonly sessions: TlsSessions;
+  /** Host, port, and whatever else must keep apart. What is demanded and offered by these options is added to it here. */
+  readonly key: string;
+}
 
 /**
  * Runs the handshake as a client. `stream` is consumed; on a failure it is closed. Problem kinds: "tls", "certificate",
- * "timeout", "reset".
+ * "timeout", "reset"; see `NetProblem` for `reason`, `silent` and `resuming`.
  *
  * Octets that came before the handshake are an attempt to inject a response (RFC 3207 §6) and fail it: those that Node already
  * read are looked for here, those behind them are no TLS record.
@@ -49,82 +66,113 @@ export async function upgradeClient(
     taken.value.destroy();
     return err({ kind: "tls", detail: "the server sent clear text before the TLS handshake" });
   }
-  let socket: TLSSocket;
+  const before = taken.value.bytesRead;
+  let upgrade: Upgrade;
   try {
-    socket = connect({
-      socket: taken.value,
+    upgrade = new Upgrade(taken.value, stream, options);
+  } catch (error) {
+    taken.value.destroy();
+    // An authority or client certificate that is none, a group that is not known, or a server name that is none.
+    return err({ kind: "tls", detail: netProblem(error).detail });
+  }
+  const result = await runHandshake({
+    socket: upgrade.socket,
+    event: "secureConnect",
+    timeout: options.timeout,
+    finish: () => upgrade.finish(),
+    heard: () => taken.value.bytesRead > before,
+  });
+  return result.ok ? result : err(upgrade.failed(result.error));
+}
+
+/** One handshake, and the sessions that come of it. */
+class Upgrade {
+  readonly socket: TLSSocket;
+  readonly #below: ClearStream;
+  readonly #options: ClientTlsOptions;
+  readonly #resume: Resumption | null;
+
+  constructor(socket: Socket, below: ClearStream, options: ClientTlsOptions) {
+    const context = clientContext(options);
+    this.#below = below;
+    this.#options = options;
+    this.#resume =
+      options.resume === undefined || options.lenient === true
+        ? null
+        : new Resumption(options.resume.sessions, sessionKey(options, options.resume.key, context), options.verify);
+    const session = this.#resume?.offered?.session;
+    this.socket = connect({
+      socket,
       ...(options.serverName === null ? {} : { servername: options.serverName }),
-      secureContext: contextFor(options),
+      ...(session === undefined ? {} : { session }),
+      secureContext: context.context,
       // What the certificate proves is looked at below, so that a refusal is a value that says why.
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
     });
-  } catch (error) {
-    taken.value.destroy();
-    // An authority that is no certificate, or a server name that is none.
-    return err({ kind: "tls", detail: error instanceof Error ? error.message : String(error) });
+    this.#resume?.listen(this.socket);
   }
-  return runHandshake({
-    socket,
-    event: "secureConnect",
-    timeout: options.timeout,
-    finish: () => finish(socket, stream, options),
-  });
-}
 
-function finish(socket: TLSSocket, below: ClearStream, options: ClientTlsOptions): Result<Stream, NetProblem> {
-  const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) return err({ kind: "certificate", detail: "the server showed no certificate" });
-  const problem = certificateProblem(socket, certificate, options.verify);
-  if (problem !== null && options.verify.kind !== "nothing") return err({ kind: "certificate", detail: problem });
-  const info = tlsInfo(socket, options.serverName, peerCertificate(certificate, problem));
-  return ok(tlsStream(socket, below, info));
-}
-
-function certificateProblem(socket: TLSSocket, certificate: X509Certificate, verify: PeerDemand): string | null {
-  switch (verify.kind) {
-    case "nothing":
-      return "it was not checked";
-    case "pin": {
-      const pin = spki256(certificate);
-      return verify.pins.some((wanted) => wanted.toLowerCase() === pin) ? null : `its key ${pin} is not a pinned one`;
+  finish(): Result<Stream, NetProblem> {
+    const { socket } = this;
+    const { serverName, verify, lenient } = this.#options;
+    const now = this.#resume?.now() ?? instant(Date.now());
+    const resumed = socket.isSessionReused() ? (this.#resume?.offered ?? null) : null;
+    const shown = resumed ?? { chain: shownChain(socket), pathProblem: pathProblem(socket) };
+    const [leaf] = shown.chain;
+    if (leaf === undefined) return err({ kind: "certificate", detail: "the server showed no certificate" });
+    const judged = judge(verify, shown, now);
+    if (!judged.ok && verify.kind !== "nothing" && lenient !== true) {
+      const { reason, detail } = judged.error;
+      return err({ kind: "certificate", detail, ...(reason === null ? {} : { reason }) });
     }
-    case "name":
-      if (!socket.authorized) return `it is not trusted: ${String(socket.authorizationError)}`;
-      if (verify.names.some((name) => namesPeer(certificate, name))) return null;
-      return `it names ${certificate.subjectAltName ?? "nothing"}, not ${verify.names.join(" or ")}`;
+    this.#resume?.proven(shown, resumed?.provenAt ?? now, socket.getProtocol());
+    const stream = tlsStream(socket, this.#below, tlsInfo(socket, serverName, peerCertificate(leaf, judged)));
+    rememberChain(stream, shown.chain);
+    return ok(stream);
+  }
+
+  failed(problem: NetProblem): NetProblem {
+    return this.#resume?.failed() === true ? { ...problem, resuming: true } : problem;
   }
 }
 
-function namesPeer(certificate: X509Certificate, name: string): boolean {
-  return isIP(name) === 0 ? namesHost(certificate, name) : certificate.checkIP(name) !== undefined;
+/** As the server sent it. Node gives it away once, and none of it for a resumed session. */
+function shownChain(socket: TLSSocket): readonly X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  let certificate = socket.getPeerX509Certificate();
+  while (certificate !== undefined) {
+    chain.push(certificate);
+    certificate = certificate.issuerCertificate;
+  }
+  return chain;
 }
 
-/** Made once for each set of authorities: reading the system's takes milliseconds. */
-const contexts = new WeakMap<readonly string[], Map<string, SecureContext>>();
-const noAuthorities: readonly string[] = [];
-let trusted: readonly string[] | null = null;
-
-function contextFor({ verify, minVersion = OLDEST_VERSION, groups = "all" }: ClientTlsOptions): SecureContext {
-  const ca = verify.kind === "name" ? (verify.ca ?? trustedByDefault()) : noAuthorities;
-  const variants = contexts.get(ca) ?? new Map<string, SecureContext>();
-  contexts.set(ca, variants);
-  const variant = `${minVersion} ${groups}`;
-  const known = variants.get(variant);
-  if (known !== undefined) return known;
-  const context = createSecureContext({
-    ca: [...ca],
-    minVersion,
-    ciphers: CIPHERS,
-    secureOptions: SECURE_OPTIONS,
-    ...(groups === "classical" ? { ecdhCurve: CLASSICAL_GROUPS } : {}),
-  });
-  variants.set(variant, context);
-  return context;
+function pathProblem({ authorized, authorizationError }: TLSSocket): string | null {
+  return authorized ? null : String(authorizationError);
 }
 
-/** What the operating system trusts and what Node was told to (`NODE_EXTRA_CA_CERTS`, its bundle). */
-function trustedByDefault(): readonly string[] {
-  trusted ??= [...new Set([...getCACertificates("default"), ...getCACertificates("system")])];
-  return trusted;
+/** A session proves what was demanded of the handshake it comes from, and is of no use to any other demand. */
+function sessionKey({ serverName, verify }: ClientTlsOptions, host: string, context: ClientContext): string {
+  return JSON.stringify([host, context.key, serverName, demandText(verify)]);
+}
+
+function demandText(demand: PeerDemand): readonly unknown[] {
+  switch (demand.kind) {
+    case "nothing":
+      return [demand.kind];
+    case "pin":
+      return [demand.kind, demand.pins];
+    case "name":
+      return [demand.kind, demand.names, demand.pins ?? []];
+    case "dane": {
+      const records = demand.records.map(({ usage, selector, matchingType, data }) => [
+        usage,
+        selector,
+        matchingType,
+        Buffer.from(data).toString("base64"),
+      ]);
+      return [demand.kind, records, demand.names];
+    }
+  }
 }
