@@ -8,6 +8,7 @@ export * from "./clock.ts";
 export * from "./connect.ts";
 export { type DaneQuestion, matchDane, usableTlsa } from "./dane-match.ts";
 export { createResolver, type ResolverOptions } from "./dns.ts";
+export * from "./https.ts";
 export { reverseName } from "./ip-address.ts";
 export * from "./listen.ts";
 export * from "./networks.ts";

@@ -6,6 +6,7 @@
 export { type DaneHost, findDane } from "./dane.ts";
 export { type ClassicalHost, createHostMemory, type HostMemoryOptions, type HostMemoryStore } from "./host-memory.ts";
 export type * from "./model.ts";
+export { createStsFetch, STS_PATH, type StsFetchOptions } from "./sts-fetch.ts";
 export { createStsPolicies, type KeptStsPolicies, type StsFetch, type StsPoliciesOptions } from "./sts-policies.ts";
 export {
   formatStsPolicy,
