@@ -34,16 +34,18 @@ export function sendersByName(domains: readonly Domain[]): Senders {
 
 /** Whether one of the grants covers a mailbox. */
 export function covers(grants: readonly SenderGrant[], mailbox: Mailbox): boolean {
-  return grants.some((grant) => {
-    switch (grant.kind) {
-      case "any":
-        return true;
-      case "domain":
-        return asciiDomain(grant.domain) === asciiDomain(mailbox.domain);
-      case "address":
-        return asciiDomain(grant.mailbox.domain) === asciiDomain(mailbox.domain) && isOwnLocalPart(grant, mailbox);
-    }
-  });
+  return grants.some((grant) => grantCovers(grant, mailbox));
+}
+
+function grantCovers(grant: SenderGrant, mailbox: Mailbox): boolean {
+  switch (grant.kind) {
+    case "any":
+      return true;
+    case "domain":
+      return asciiDomain(grant.domain) === asciiDomain(mailbox.domain);
+    case "address":
+      return asciiDomain(grant.mailbox.domain) === asciiDomain(mailbox.domain) && isOwnLocalPart(grant, mailbox);
+  }
 }
 
 /** The first address among the grants: what stands for the user where one has to be written. */
