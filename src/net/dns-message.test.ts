@@ -3,20 +3,10 @@ import { describe, test } from "node:test";
 import { type Answer, decode, encode } from "dns-packet";
 import fc from "fast-check";
 import { unwrap } from "../base/index.ts";
-import {
-  answers,
-  type DnsQuery,
-  formatQuery,
-  parseMessage,
-  readAddress,
-  readMx,
-  readNameData,
-  readNegativeTtl,
-  readTlsa,
-  readTxt,
-} from "./dns-message.ts";
+import { readAddress, readMx, readNameData, readNegativeTtl, readSrv, readTlsa, readTxt } from "./dns-data.ts";
+import { answers, type DnsQuery, formatQuery, isReferral, parseMessage } from "./dns-message.ts";
 
-const query: DnsQuery = { id: 0x1234, name: "Example.test", type: "MX", edns: true };
+const query: DnsQuery = { id: 0x1234, name: "Example.test", type: "MX", edns: true, dnssec: true };
 
 function response(records: readonly Answer[]): Uint8Array {
   return encode({
@@ -58,6 +48,15 @@ describe("a query", () => {
     assert.equal(option.udpPayloadSize, 1232);
     assert.equal(option.flag_do, true);
     assert.equal(decode(Buffer.from(formatQuery({ ...query, edns: false }) ?? [])).additionals?.length, 0);
+    const plain = decode(Buffer.from(formatQuery({ ...query, dnssec: false }) ?? []));
+    const [plainOption] = plain.additionals ?? [];
+    assert.ok(plainOption?.type === "OPT");
+    assert.deepEqual([plain.flag_ad, plainOption.flag_do], [false, false]);
+  });
+
+  test("for a name that is written with an escape is not made: unescaped it would be another", () => {
+    assert.equal(formatQuery({ ...query, name: "a\\.b.test" }), null);
+    assert.equal(formatQuery({ ...query, name: "a\\010.test" }), null);
   });
 
   test("is answered only by its own id and question", () => {
@@ -66,6 +65,15 @@ describe("a query", () => {
     assert.equal(answers(message, { ...query, id: 1 }), false);
     assert.equal(answers(message, { ...query, name: "other.test" }), false);
     assert.equal(answers(message, { ...query, type: "A" }), false);
+    const otherClass = encode({
+      type: "response",
+      id: 0x1234,
+      questions: [{ type: "MX", name: "example.test", class: "CH" }],
+    });
+    assert.equal(answers(messageOf(otherClass), query), false);
+    const notify = response([]);
+    notify[2] = (notify[2] ?? 0) | 0x20;
+    assert.equal(answers(messageOf(notify), query), false);
     assert.equal(answers(messageOf(formatQuery(query) ?? new Uint8Array()), query), false);
   });
 });
@@ -81,7 +89,7 @@ describe("a message", () => {
   });
 
   test("of any octets at all is a value", () => {
-    const readers = [readAddress, readMx, readNameData, readNegativeTtl, readTlsa, readTxt];
+    const readers = [readAddress, readMx, readNameData, readNegativeTtl, readSrv, readTlsa, readTxt];
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), fc.constantFrom(1, 2, 3), (octets, count) => {
         const bytes = Uint8Array.from([0x12, 0x34, 0x80, 0, 0, 0, 0, count, 0, 0, 0, 0, ...octets]);
@@ -105,6 +113,19 @@ describe("a message", () => {
     }
   });
 
+  test("that names other servers and denies nothing is a referral", () => {
+    const ns: Answer = { type: "NS", name: "test", data: "ns.test" };
+    const soa: Answer = { type: "SOA", name: "test", data: { mname: "ns.test", rname: "root.test" } };
+    const a: Answer = { type: "A", name: "example.test", data: "192.0.2.1" };
+    const message = (answers: Answer[], authorities: Answer[]) =>
+      messageOf(encode({ type: "response", id: 1, answers, authorities }));
+    assert.equal(isReferral(message([], [ns])), true);
+    assert.equal(isReferral(message([], [])), false);
+    assert.equal(isReferral(message([], [soa])), false);
+    assert.equal(isReferral(message([], [ns, soa])), false);
+    assert.equal(isReferral(message([a], [ns])), false);
+  });
+
   test("marked as truncated gives no records", () => {
     const bytes = response([{ type: "A", name: "example.test", data: "192.0.2.1" }]);
     bytes[2] = (bytes[2] ?? 0) | 0x02;
@@ -123,6 +144,9 @@ describe("data of a record", () => {
     assert.equal(read(readMx, withData(15, [0, 10])), null);
     assert.equal(read(readMx, withData(15, [0, 10, 1, 0x62])), null);
     assert.equal(read(readMx, withData(15, [0, 10, 1, 0x62, 0, 0])), null);
+    assert.equal(read(readSrv, withData(33, [0, 1, 0, 2, 0, 25])), null);
+    assert.equal(read(readSrv, withData(33, [0, 1, 0, 2, 0, 25, 1, 0x62])), null);
+    assert.equal(read(readSrv, withData(33, [0, 1, 0, 2, 0, 25, 0, 0])), null);
     assert.equal(read(readTlsa, withData(52, [3, 1])), null);
     assert.equal(read(readTlsa, withData(52, [3, 1, 1])), null);
     assert.equal(read(readTxt, withData(16, [])), null);
@@ -135,6 +159,16 @@ describe("data of a record", () => {
     assert.equal(read(readNameData, withData(5, [3, 0x61, 0x2e, 0x62, 0])), "a\\.b");
     assert.equal(read(readNameData, withData(5, [2, 0x41, 0x0a, 1, 0x5a, 0])), "a\\010.z");
     assert.deepEqual(read(readMx, withData(15, [0, 0, 0])), { preference: 0, exchange: "" });
+  });
+
+  test("of SRV is four values, the root among the targets", () => {
+    const srv = read(readSrv, withData(33, [0, 1, 0, 2, 1, 0xd1, 1, 0x42, 0]));
+    assert.deepEqual(srv, { priority: 1, weight: 2, port: 465, target: "b" });
+    assert.equal(read(readSrv, withData(33, [0, 0, 0, 0, 0, 0, 0]))?.target, "");
+  });
+
+  test("of TXT keeps an octet order mark, so that nothing passes for the text without it", () => {
+    assert.equal(read(readTxt, withData(16, [4, 0xef, 0xbb, 0xbf, 0x61])), "\ufeffa");
   });
 
   test("of TLSA is a copy that outlives the message", () => {

@@ -1,12 +1,23 @@
 import { err, ok, type Result } from "../base/index.ts";
-import { formatIp } from "./ip-address.ts";
-import type { MxRecord, SrvRecord, TlsaRecord } from "./resolver.ts";
+import { readName, wireName } from "./dns-name.ts";
 
 /**
  * The wire format of DNS (RFC 1035 §4) as far as a stub resolver needs it. The reader trusts nothing: each length is checked
  * against the message and each field against the length of its record, so that short data is an error and never a neighbour's.
  */
-const typeCodes = { A: 1, CNAME: 5, SOA: 6, PTR: 12, MX: 15, TXT: 16, AAAA: 28, SRV: 33, OPT: 41, TLSA: 52 } as const;
+const typeCodes = {
+  A: 1,
+  NS: 2,
+  CNAME: 5,
+  SOA: 6,
+  PTR: 12,
+  MX: 15,
+  TXT: 16,
+  AAAA: 28,
+  SRV: 33,
+  OPT: 41,
+  TLSA: 52,
+} as const;
 
 export type RecordType = Exclude<keyof typeof typeCodes, "OPT">;
 
@@ -17,14 +28,15 @@ export const rcodes = {
   noName: 3,
   notImplemented: 4,
   refused: 5,
+  badVersion: 16,
 } as const;
 
 const CLASS_IN = 1;
 const HEADER_OCTETS = 12;
-const MAX_NAME_OCTETS = 255;
-const MAX_LABEL_OCTETS = 63;
 /** The payload that passes everywhere without fragments (DNS flag day 2020). */
 const UDP_PAYLOAD = 1232;
+/** QR and the opcode: a response to a standard query. */
+const RESPONSE_MASK = 0xf800;
 const FLAGS = { response: 0x8000, truncated: 0x0200, recursionDesired: 0x0100, authenticData: 0x0020 } as const;
 const DNSSEC_OK = 0x8000;
 
@@ -34,6 +46,8 @@ export interface DnsQuery {
   readonly type: RecordType;
   /** False for a server that does not know EDNS (RFC 6891 §7). */
   readonly edns: boolean;
+  /** Ask for the result of DNSSEC validation: AD (RFC 6840 §5.7), and DO (RFC 3225) for servers that tell it only then. */
+  readonly dnssec: boolean;
 }
 
 export interface DnsRecord {
@@ -62,7 +76,7 @@ export interface DnsMessage {
   readonly authorities: readonly DnsRecord[];
 }
 
-/** A query that asks for recursion and for the result of DNSSEC validation (AD, RFC 6840 §5.7). Null for a name that cannot be. */
+/** A query that asks for recursion. Null for a name that cannot be. */
 export function formatQuery(query: DnsQuery): Uint8Array | null {
   const name = wireName(query.name);
   if (name === null) return null;
@@ -70,7 +84,7 @@ export function formatQuery(query: DnsQuery): Uint8Array | null {
   const bytes = new Uint8Array(HEADER_OCTETS + name.length + 4 + option);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, query.id);
-  view.setUint16(2, FLAGS.recursionDesired | FLAGS.authenticData);
+  view.setUint16(2, FLAGS.recursionDesired | (query.dnssec ? FLAGS.authenticData : 0));
   view.setUint16(4, 1);
   view.setUint16(10, query.edns ? 1 : 0);
   bytes.set(name, HEADER_OCTETS);
@@ -81,20 +95,9 @@ export function formatQuery(query: DnsQuery): Uint8Array | null {
     // RFC 6891 §6.1.2: the root name, the type, our payload as the class, flags as the TTL, no options.
     view.setUint16(after + 5, typeCodes.OPT);
     view.setUint16(after + 7, UDP_PAYLOAD);
-    view.setUint16(after + 11, DNSSEC_OK);
+    view.setUint16(after + 11, query.dnssec ? DNSSEC_OK : 0);
   }
   return bytes;
-}
-
-function wireName(name: string): Uint8Array | null {
-  const octets: number[] = [];
-  for (const label of name === "" ? [] : name.split(".")) {
-    if (label.length === 0 || label.length > MAX_LABEL_OCTETS || !/^[\x21-\x7e]+$/.test(label)) return null;
-    octets.push(label.length);
-    for (let at = 0; at < label.length; at++) octets.push(label.charCodeAt(at));
-  }
-  octets.push(0);
-  return octets.length > MAX_NAME_OCTETS ? null : Uint8Array.from(octets);
 }
 
 /** True for the response to `query`: the same id and the same question. Anything else is a stray or a forgery. */
@@ -108,7 +111,7 @@ export function answers(message: DnsMessage, query: DnsQuery): boolean {
 /** Reads a message; an error says what is wrong with it. */
 export function parseMessage(bytes: Uint8Array): Result<DnsMessage, string> {
   if (bytes.length < HEADER_OCTETS) return err("shorter than a header");
-  const view = viewOf(bytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const flags = view.getUint16(2);
   const questionCount = view.getUint16(4);
   let at = HEADER_OCTETS;
@@ -116,7 +119,8 @@ export function parseMessage(bytes: Uint8Array): Result<DnsMessage, string> {
   for (let left = questionCount; left > 0; left--) {
     const name = readName(bytes, at, bytes.length);
     if (name === null || name.next + 4 > bytes.length) return err("a question is cut short");
-    if (questionCount === 1) question = { name: name.text, type: view.getUint16(name.next) };
+    if (questionCount === 1 && view.getUint16(name.next + 2) === CLASS_IN)
+      question = { name: name.text, type: view.getUint16(name.next) };
     at = name.next + 4;
   }
   const truncated = (flags & FLAGS.truncated) !== 0;
@@ -137,7 +141,7 @@ export function parseMessage(bytes: Uint8Array): Result<DnsMessage, string> {
   return ok({
     bytes,
     id: view.getUint16(0),
-    response: (flags & FLAGS.response) !== 0,
+    response: (flags & RESPONSE_MASK) === FLAGS.response,
     truncated,
     authenticData: (flags & FLAGS.authenticData) !== 0,
     rcode: (extendedRcode << 4) | (flags & 0x0f),
@@ -170,116 +174,16 @@ function readRecord(bytes: Uint8Array, view: DataView, at: number): WireRecord |
   };
 }
 
-/**
- * A name at `at` whose own octets end by `end`. A pointer may lead anywhere before itself, so that no chain of them is endless
- * (RFC 1035 §4.1.4).
- */
-function readName(bytes: Uint8Array, at: number, end: number): { text: string; next: number } | null {
-  const labels: string[] = [];
-  let next: number | null = null;
-  let total = 1;
-  let limit = end;
-  for (let position = at; ; ) {
-    const length = bytes[position];
-    if (length === undefined || position >= limit) return null;
-    if (length === 0) return { text: labels.join("."), next: next ?? position + 1 };
-    if (length >= 0xc0) {
-      const low = bytes[position + 1];
-      if (low === undefined || position + 2 > limit) return null;
-      const target = ((length & 0x3f) << 8) | low;
-      if (target >= position) return null;
-      next ??= position + 2;
-      limit = position;
-      position = target;
-      continue;
-    }
-    if (length > MAX_LABEL_OCTETS || position + 1 + length > limit) return null;
-    total += length + 1;
-    if (total > MAX_NAME_OCTETS) return null;
-    labels.push(labelText(bytes, position + 1, position + 1 + length));
-    position += 1 + length;
-  }
-}
-
-/** Lower case; a dot inside a label and what is not printable are escaped as in zone files (RFC 1035 §5.1), so that no name passes for another. */
-function labelText(bytes: Uint8Array, start: number, end: number): string {
-  let text = "";
-  for (let at = start; at < end; at++) {
-    const octet = bytes[at] ?? 0;
-    const char = String.fromCharCode(octet);
-    if (octet <= 0x20 || octet >= 0x7f) text += `\\${octet.toString().padStart(3, "0")}`;
-    else text += char === "." || char === "\\" ? `\\${char}` : char;
-  }
-  return text.toLowerCase();
-}
-
-/** Reads the data of a record of its type; null where the data is malformed. */
-export type DataReader<T> = (message: DnsMessage, record: DnsRecord) => T | null;
-
 export function isOfType(record: DnsRecord, type: RecordType): boolean {
   return record.type === typeCodes[type];
 }
 
-export const readAddress: DataReader<string> = ({ bytes }, { type, start, end }) =>
-  end - start === (type === typeCodes.A ? 4 : 16) ? formatIp(bytes.subarray(start, end)) : null;
-
-/** The name that is the whole data: of CNAME and PTR. */
-export const readNameData: DataReader<string> = ({ bytes }, { start, end }) => nameUpTo(bytes, start, end);
-
-export const readMx: DataReader<MxRecord> = ({ bytes }, { start, end }) => {
-  if (end - start < 3) return null;
-  const exchange = nameUpTo(bytes, start + 2, end);
-  return exchange === null ? null : { preference: viewOf(bytes).getUint16(start), exchange };
-};
-
-/** RFC 2782. */
-export const readSrv: DataReader<SrvRecord> = ({ bytes }, { start, end }) => {
-  if (end - start < 7) return null;
-  const view = viewOf(bytes);
-  const target = nameUpTo(bytes, start + 6, end);
-  if (target === null) return null;
-  return {
-    priority: view.getUint16(start),
-    weight: view.getUint16(start + 2),
-    port: view.getUint16(start + 4),
-    target,
-  };
-};
-
-/** RFC 6698 §2.1. */
-export const readTlsa: DataReader<TlsaRecord> = ({ bytes }, { start, end }) => {
-  const [usage, selector, matchingType] = bytes.subarray(start, end);
-  if (usage === undefined || selector === undefined || matchingType === undefined || end - start === 3) return null;
-  return { usage, selector, matchingType, data: new Uint8Array(bytes.subarray(start + 3, end)) };
-};
-
-/** All strings of the record in one (RFC 7208 §3.3), each octet one character up to U+007F and UTF-8 beyond. */
-export const readTxt: DataReader<string> = ({ bytes }, { start, end }) => {
-  if (start === end) return null;
-  const decoder = new TextDecoder();
-  let text = "";
-  for (let at = start; at < end; ) {
-    const length = bytes[at] ?? 0;
-    if (at + 1 + length > end) return null;
-    text += decoder.decode(bytes.subarray(at + 1, at + 1 + length), { stream: true });
-    at += 1 + length;
-  }
-  return text + decoder.decode();
-};
-
-/** How long an absence may be remembered, in seconds: the lesser of the SOA's own TTL and its MINIMUM (RFC 2308 §5). */
-export const readNegativeTtl: DataReader<number> = ({ bytes }, { ttl, start, end }) => {
-  const primary = readName(bytes, start, end);
-  const mailbox = primary === null ? null : readName(bytes, primary.next, end);
-  if (mailbox === null || mailbox.next + 20 !== end) return null;
-  return Math.min(ttl, viewOf(bytes).getUint32(mailbox.next + 16));
-};
-
-function nameUpTo(bytes: Uint8Array, start: number, end: number): string | null {
-  const name = readName(bytes, start, end);
-  return name !== null && name.next === end ? name.text : null;
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** True for "ask those servers instead" (RFC 2308 §2.2): from a server that does no recursion. It denies nothing. */
+export function isReferral({ rcode, answers: records, authorities }: DnsMessage): boolean {
+  return (
+    rcode === rcodes.noError &&
+    records.length === 0 &&
+    authorities.some((record) => isOfType(record, "NS")) &&
+    !authorities.some((record) => isOfType(record, "SOA"))
+  );
 }

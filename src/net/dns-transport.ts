@@ -15,6 +15,8 @@ export interface Exchange {
   readonly query: Uint8Array;
   /** Milliseconds. */
   readonly timeout: number;
+  /** Ends the wait. */
+  readonly signal: AbortSignal | null;
   /** True for the message that answers the query. Others that come by UDP are passed over: they may be forged. */
   readonly accept: (message: DnsMessage) => boolean;
 }
@@ -27,6 +29,7 @@ export function exchangeUdp({
   server,
   query,
   timeout,
+  signal,
   accept,
 }: Exchange): Promise<Result<DnsMessage, ExchangeProblem>> {
   return new Promise((resolve) => {
@@ -34,11 +37,13 @@ export function exchangeUdp({
     let malformed: string | null = null;
     const settle = (result: Result<DnsMessage, ExchangeProblem>): void => {
       clearTimeout(deadline);
+      signal?.removeEventListener("abort", stop);
       // A socket that is still connecting cannot be closed twice, and errors after the end are of no interest.
       socket.removeAllListeners().on("error", () => {});
       socket.close();
       resolve(result);
     };
+    const stop = (): void => settle(err(closing(server)));
     const deadline = setTimeout(() => {
       if (malformed === null) settle(err(timedOut(server, timeout)));
       else
@@ -50,6 +55,8 @@ export function exchangeUdp({
       if (!message.ok) malformed = message.error;
       else if (accept(message.value)) settle(message);
     });
+    if (signal?.aborted === true) return stop();
+    signal?.addEventListener("abort", stop, { once: true });
     socket.connect(server.port, server.address, () => socket.send(query));
   });
 }
@@ -59,15 +66,18 @@ export function exchangeTcp({
   server,
   query,
   timeout,
+  signal,
   accept,
 }: Exchange): Promise<Result<DnsMessage, ExchangeProblem>> {
   return new Promise((resolve) => {
     const socket = connect({ host: server.address, port: server.port, noDelay: true });
     const settle = (result: Result<DnsMessage, ExchangeProblem>): void => {
       clearTimeout(deadline);
+      signal?.removeEventListener("abort", stop);
       socket.destroy();
       resolve(result);
     };
+    const stop = (): void => settle(err(closing(server)));
     const malformed = (detail: string): void =>
       settle(err({ reason: "malformed", detail: `${place(server)} answered by TCP with ${detail}` }));
     const deadline = setTimeout(() => settle(err(timedOut(server, timeout))), timeout);
@@ -87,8 +97,14 @@ export function exchangeTcp({
       else if (accept(message.value)) settle(message);
       else malformed("something that was not asked");
     });
+    if (signal?.aborted === true) return stop();
+    signal?.addEventListener("abort", stop, { once: true });
     socket.write(concatBytes([Uint8Array.of(query.length >> 8, query.length & 0xff), query]));
   });
+}
+
+function closing(server: Endpoint): ExchangeProblem {
+  return { reason: "unreachable", detail: `${place(server)} was not waited for: the lookup was stopped` };
 }
 
 function timedOut(server: Endpoint, timeout: number): ExchangeProblem {

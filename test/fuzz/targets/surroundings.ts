@@ -6,16 +6,15 @@ import { parseConfig } from "../../../src/config/index.ts";
 import { HeaderScanner } from "../../../src/message/index.ts";
 import {
   type DataReader,
-  isOfType,
-  parseMessage,
-  type RecordType,
   readAddress,
   readMx,
   readNameData,
   readNegativeTtl,
+  readSrv,
   readTlsa,
   readTxt,
-} from "../../../src/net/dns-message.ts";
+} from "../../../src/net/dns-data.ts";
+import { isOfType, parseMessage, type RecordType } from "../../../src/net/dns-message.ts";
 import { ProxyHeaderDecoder } from "../../../src/net/proxy-header.ts";
 import {
   createSaslClient,
@@ -67,6 +66,7 @@ const readers: readonly (readonly [RecordType, DataReader<unknown>])[] = [
   ["MX", readMx],
   ["TXT", readTxt],
   ["TLSA", readTlsa],
+  ["SRV", readSrv],
   ["SOA", readNegativeTtl],
 ];
 
