@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import type { DnsAnswer, Resolver, TlsaRecord } from "../net/index.ts";
+import { type DnsAnswer, type Resolver, type TlsaRecord, usableTlsa } from "../net/index.ts";
 import type { DaneFinding } from "./model.ts";
 
 /** A host that mail may go to, as the address lookup left it. */
@@ -15,7 +15,7 @@ export interface DaneHost {
   readonly secure: boolean;
 }
 
-export interface DaneQuestion {
+interface DaneQuestion {
   readonly resolver: Resolver;
   readonly host: DaneHost;
   /**
@@ -116,14 +116,4 @@ function none(reason: string): DaneFinding {
 /** RFC 7672 §2.1.2: whoever can make a lookup fail must not be able to switch DANE off by it. */
 function failed(type: string, name: string, { detail }: { readonly detail: string }): DaneFinding {
   return { kind: "failed", detail: `the ${type} lookup for ${name} failed: ${detail}` };
-}
-
-const DIGEST_OCTETS: Readonly<Record<number, number>> = { 1: 32, 2: 64 };
-
-/** RFC 7672 §3.1: usages 0 and 1 are not usable, nor is what this side does not know, or a digest of the wrong length. */
-function usableTlsa(records: readonly TlsaRecord[]): readonly TlsaRecord[] {
-  return records.filter(({ usage, selector, matchingType, data }) => {
-    const octets = matchingType === 0 ? data.length : DIGEST_OCTETS[matchingType];
-    return (usage === 2 || usage === 3) && (selector === 0 || selector === 1) && data.length === octets;
-  });
 }
