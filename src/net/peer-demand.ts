@@ -2,10 +2,10 @@ import type { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { err, ok, type Result } from "../base/index.ts";
 import { matchDane } from "./dane-match.ts";
+import { namesHost } from "./host-name.ts";
 import type { TlsaRecord } from "./resolver.ts";
 import type { CertificateProof, CertificateReason } from "./stream.ts";
 import { type CertificateFault, spki256 } from "./tls-info.ts";
-import { namesHost } from "./tls-server.ts";
 
 /** What a server must prove by its certificate. */
 export type PeerDemand =

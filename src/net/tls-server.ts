@@ -1,12 +1,15 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { createPrivateKey, type KeyObject, type X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { err, ok, type Result } from "../base/index.ts";
 import { runHandshake, takeSocket } from "./handshake.ts";
+import { namesHost } from "./host-name.ts";
+import { identifyPeer, type KnownPeer, type ReadPeer, readPeers } from "./known-peer.ts";
+import { readCertificates } from "./pem.ts";
 import { netProblem } from "./problem.ts";
 import { tlsStream } from "./socket-stream.ts";
-import type { ClearStream, NetProblem, Stream } from "./stream.ts";
-import { tlsInfo } from "./tls-info.ts";
+import type { ClearStream, NetProblem, PeerCertificate, Stream } from "./stream.ts";
+import { peerCertificate, tlsInfo } from "./tls-info.ts";
 import { CIPHERS, NO_TICKETS, OLDEST_VERSION, SERVER_SECURE_OPTIONS } from "./tls-settings.ts";
 
 /** A certificate chain and its key, both PEM. */
@@ -25,6 +28,19 @@ export interface ServerTlsOptions {
    * connection makes a full handshake.
    */
   readonly sessionTickets?: boolean;
+  /** What is spoken inside, as its ALPN id; default "smtp". */
+  readonly protocol?: "smtp" | "http/1.1";
+  /**
+   * Whether clients are asked for a certificate; default "none". A client may answer with none, and whatever it shows the handshake
+   * goes on: `PeerCertificate.identity` tells whether it is known. No authorities are named to the client: it would choose by
+   * them, and anybody could read there who the peers are.
+   *
+   * Not together with `sessionTickets`: a session that is resumed brings the certificate without its chain, and would outlive
+   * the rule by which the peer was known.
+   */
+  readonly clientCertificates?: "none" | "request";
+  /** The clients that are known by their certificates. */
+  readonly peers?: readonly KnownPeer[];
 }
 
 /** A key pair that was read and found to belong together. */
@@ -43,9 +59,12 @@ interface Presented {
 }
 
 interface Loaded {
+  readonly protocol: string;
   readonly first: Presented;
   readonly all: readonly Presented[];
   readonly expires: number;
+  /** Null where clients are not asked for certificates. */
+  readonly peers: readonly ReadPeer[] | null;
 }
 
 /** What this file alone may see of a `ServerTls`. */
@@ -91,25 +110,46 @@ export async function upgradeServer(
 ): Promise<Result<Stream, NetProblem>> {
   const taken = await takeSocket(stream, timeout);
   if (!taken.ok) return taken;
-  const socket = wrap(taken.value, loadedBy(tls));
+  const loaded = loadedBy(tls);
+  const socket = wrap(taken.value, loaded);
   return runHandshake({
     socket,
     event: "secure",
     timeout,
     finish: () => {
       const { servername } = socket;
-      return ok(tlsStream(socket, stream, tlsInfo(socket, typeof servername === "string" ? servername : null, null)));
+      const shown = loaded.peers === null ? null : clientCertificate(socket, loaded.peers);
+      return ok(tlsStream(socket, stream, tlsInfo(socket, typeof servername === "string" ? servername : null, shown)));
     },
   });
 }
 
-function wrap(socket: Socket, { first, all }: Loaded): TLSSocket {
+/** RFC 5280 allows any length, and OpenSSL bounds the octets; longer chains than this are nobody's. */
+const LONGEST_CHAIN = 16;
+
+function clientCertificate(socket: TLSSocket, peers: readonly ReadPeer[]): PeerCertificate | null {
+  const leaf = socket.getPeerX509Certificate();
+  if (leaf === undefined) return null;
+  const chain: X509Certificate[] = [];
+  for (let sent: X509Certificate | undefined = leaf; sent !== undefined; sent = sent.issuerCertificate) {
+    if (chain.push(sent) === LONGEST_CHAIN) break;
+  }
+  const identified = identifyPeer(chain, peers, Date.now());
+  if (!identified.ok) return peerCertificate(leaf, identified);
+  const { identity, proven } = identified.value;
+  return { ...peerCertificate(leaf, ok(proven)), identity };
+}
+
+function wrap(socket: Socket, { protocol, first, all, peers }: Loaded): TLSSocket {
   return new TLSSocket(socket, {
     isServer: true,
     secureContext: first.context,
+    requestCert: peers !== null,
+    // What it proves is looked at when the handshake is done, so that an unknown one is no reason to break it off.
+    rejectUnauthorized: false,
     // No ALPN id is registered for SMTP: a client that names its protocol is refused unless that is "smtp", so that a
     // browser's request is never taken for mail (RFC 9325 §3.7). A client that offers none is served.
-    ALPNProtocols: ["smtp"],
+    ALPNProtocols: [protocol],
     // Without a choice there is no callback, and the handshake need not wait for one.
     ...(all.length === 1
       ? {}
@@ -122,6 +162,10 @@ function presentedFor(name: string, all: readonly Presented[]): Presented | unde
 }
 
 function load(options: ServerTlsOptions): Result<Loaded, string> {
+  const asks = options.clientCertificates === "request";
+  if (asks && options.sessionTickets === true) return err("sessions with client certificates cannot be resumed");
+  const peers = asks ? readPeers(options.peers ?? []) : ok(null);
+  if (!peers.ok) return peers;
   const identities: Identity[] = [];
   for (const [index, pair] of options.keyPairs.entries()) {
     const identity = readIdentity(pair);
@@ -137,22 +181,19 @@ function load(options: ServerTlsOptions): Result<Loaded, string> {
   }
   const [first] = all;
   if (first === undefined) return err("no certificate was given");
-  return ok({ first, all, expires: Math.min(...identities.map(({ expires }) => expires)) });
+  return ok({
+    protocol: options.protocol ?? "smtp",
+    first,
+    all,
+    expires: Math.min(...identities.map(({ expires }) => expires)),
+    peers: peers.value,
+  });
 }
 
-const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
-
 function readIdentity(pair: KeyPair): Result<Identity, string> {
-  const chain: X509Certificate[] = [];
-  for (const text of pair.certificate.match(PEM_CERTIFICATE) ?? []) {
-    try {
-      chain.push(new X509Certificate(text));
-    } catch (error) {
-      return err(`certificate ${chain.length + 1} of the chain cannot be read: ${netProblem(error).detail}`);
-    }
-  }
-  const [leaf] = chain;
-  if (leaf === undefined) return err("the certificate file holds no certificate in PEM form");
+  const chain = readCertificates(pair.certificate);
+  if (!chain.ok) return err(`the certificate file cannot be used: ${chain.error}`);
+  const [leaf] = chain.value;
   let key: KeyObject;
   try {
     key = createPrivateKey(pair.privateKey);
@@ -162,7 +203,7 @@ function readIdentity(pair: KeyPair): Result<Identity, string> {
   if (!leaf.checkPrivateKey(key)) {
     return err("the private key does not belong to the certificate (the server's own certificate must come first)");
   }
-  const expires = Math.min(...chain.map(({ validToDate }) => validToDate.getTime()));
+  const expires = Math.min(...chain.value.map(({ validToDate }) => validToDate.getTime()));
   return ok({ pair, leaf, keyType: key.asymmetricKeyType ?? "", expires });
 }
 
@@ -196,9 +237,4 @@ function present(group: readonly Identity[], options: ServerTlsOptions): Result<
   } catch (error) {
     return err(`the certificate cannot be used: ${netProblem(error).detail}`);
   }
-}
-
-/** RFC 9525 §6.3: DNS names of the subjectAltName only, a wildcard for the whole first label. */
-export function namesHost(certificate: X509Certificate, host: string): boolean {
-  return certificate.checkHost(host, { subject: "never", wildcards: true, partialWildcards: false }) !== undefined;
 }
