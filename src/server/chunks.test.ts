@@ -12,6 +12,7 @@ const settings: SessionSettings = {
   protocol: "smtp",
   secure: false,
   startTls: "never",
+  certificate: "notRequired",
   xclient: null,
   limits: { errors: 3, softErrors: 9, tarpit: 0, refusals: 100, junk: 4, transactions: 3, discard: 5000 },
 };

@@ -4,6 +4,7 @@ import {
   decodeBase64,
   type Mailbox,
   needsSmtpUtf8,
+  type Reply,
   readMailParameters,
   readRcptParameters,
   type Verb,
@@ -23,16 +24,29 @@ export function onCommand(state: State, from: CommandPhase, command: Command, fo
   if (command.verb === "BDAT") return onChunk(state, from, command);
   const at: CommandPhase = from.name === "spoiled" ? { name: "idle", talk: from.talk } : from;
   const rule = verbs[command.verb];
+  const stranger = strangerReply(state.settings, command.verb);
+  if (stranger !== null) return fault(state, at, stranger);
   const foreign = foreignHello(state.settings.protocol, command.verb);
   if (foreign !== null) return fault(state, at, foreign);
   if (!rule.implemented) return fault(state, at, replies.notImplemented);
   const requireTls = at.name === "greeted" ? at.requireTls : at.talk.offer.requireTls;
-  if (requireTls && !state.settings.secure && !rule.preTls) return fault(state, at, replies.tlsRequired);
+  if ((requireTls || state.settings.certificate === "awaited") && !state.settings.secure && !rule.preTls)
+    return fault(state, at, replies.tlsRequired);
   if (!rule.phases.has(at.name)) return fault(state, at, replies.helloFirst);
   if (!rule.junk) return proceedWith(state, at, command, followed);
   const counted: State = { ...state, tally: { ...state.tally, junk: state.tally.junk + 1 } };
   if (counted.tally.junk > state.settings.limits.junk) return shut(counted, replies.tooManyErrors);
   return proceedWith(counted, at, command, followed);
+}
+
+/**
+ * RFC 3207 §4.1: where the handshake proved too little, every command but QUIT is answered 554. A session that goes on and says why
+ * is easier to mend for the other side than a handshake that fails with an alert.
+ */
+function strangerReply({ certificate }: State["settings"], verb: Verb): Reply | null {
+  if (verb === "QUIT") return null;
+  if (certificate === "missing") return replies.certificateMissing;
+  return certificate === "unknown" ? replies.certificateUnknown : null;
 }
 
 /** Each protocol has its own hello, so that two that speak different ones notice (RFC 2033 §4.1). */
@@ -140,7 +154,8 @@ function mail(before: State, at: TalkPhase, command: Of<"MAIL">): Step {
   const { talk } = at;
   const state: State = { ...before, mails: before.mails + 1 };
   // RFC 9422: who was told the limit and goes on is told that the connection ends (RFC 5321 §3.8), and comes again.
-  if (state.mails > state.settings.limits.transactions) return shut(state, replies.tooManyTransactions);
+  if (state.mails > (talk.offer.transactions ?? state.settings.limits.transactions))
+    return shut(state, replies.tooManyTransactions);
   if (at.name !== "idle") return fault(state, at, replies.nestedMail);
   if (talk.offer.requireAuth && talk.identity === null) return fault(state, at, replies.authRequired);
   const parameters = readMailParameters(command.parameters, talk.offered);

@@ -1,5 +1,5 @@
-import type { Clock, Log, Result } from "../base/index.ts";
-import type { ClearStream, NetProblem, Stream } from "../net/index.ts";
+import { type Clock, type Log, printable, type Result } from "../base/index.ts";
+import type { ClearStream, NetProblem, PeerCertificate, Stream, TlsInfo } from "../net/index.ts";
 import type { BareNewlines, Domain, XclientAttributes } from "../smtp/index.ts";
 import { events } from "./events.ts";
 import { Exchange, type ExchangeEnd } from "./exchange.ts";
@@ -30,6 +30,8 @@ export interface ConnectionOptions {
   readonly policy: Policy;
   readonly bareNewlines: BareNewlines;
   readonly refuseEarlyTalk: boolean;
+  /** Nothing leads on but TLS with a client certificate that is known. */
+  readonly requireCertificate: boolean;
   /** The peer may say by XCLIENT for whom it speaks. */
   readonly mayIntroduce: boolean;
   /** Counts the connection under another address; false where that has all it may have. */
@@ -64,7 +66,7 @@ export class Connection {
     const { peer, local } = stream;
     log.info(events.opened, { peer: peer.address, port: peer.port, local: local.port, ...(proxy && { proxy }) });
     if (mode === "implicit") void this.#secure(stream, openSession);
-    else this.#exchangeOver(stream, openSession(this.#settings(false)));
+    else this.#exchangeOver(stream, openSession(this.#settings(null)));
   }
 
   /** The server goes down: see `Exchange.stop`. During a handshake the session ends when it is done. */
@@ -78,13 +80,22 @@ export class Connection {
     this.#exchange?.destroy();
   }
 
-  #settings(secure: boolean): SessionSettings {
-    const { hostname, mode, protocol, upgrade, limits, mayIntroduce } = this.#options;
+  #settings(tls: TlsInfo | null): SessionSettings {
+    const { hostname, mode, protocol, upgrade, limits, mayIntroduce, requireCertificate } = this.#options;
     // Behind XCLIENT there is no way into TLS: what was said in clear text could not be kept, and the proxy's own address, which may
     // be allowed more, would come back in silence. A proxy that wants both secures the connection first.
     const able = mode === "starttls" && !this.#introduced;
     const startTls = !able ? "never" : upgrade === null ? "unavailable" : "offered";
-    return { hostname, protocol, secure, startTls, limits, xclient: mayIntroduce ? this.#introduction : null };
+    return {
+      hostname,
+      protocol,
+      secure: tls !== null,
+      startTls,
+      limits,
+      // Of the TLS session, so that a proxy shows its own and brings clients that have none.
+      certificate: requireCertificate ? standing(tls) : "notRequired",
+      xclient: mayIntroduce ? this.#introduction : null,
+    };
   }
 
   get #introduced(): boolean {
@@ -93,7 +104,8 @@ export class Connection {
 
   #exchangeOver(stream: Stream, session: State): void {
     const { sessionId, policy, clock, log, limits, bareNewlines, refuseEarlyTalk } = this.#options;
-    const peer: Client = { sessionId, peer: stream.peer, local: stream.local, tls: stream.tls };
+    const certificate = stream.tls?.peerCertificate?.identity ?? null;
+    const peer: Client = { sessionId, peer: stream.peer, local: stream.local, tls: stream.tls, certificate };
     const introduced = this.#introduced;
     const exchange = new Exchange({
       stream,
@@ -131,7 +143,7 @@ export class Connection {
       turnAway(stream, replies.tooManyConnections, clock, limits.linger, () => this.#closed(null));
       return;
     }
-    this.#exchangeOver(stream, openSession(this.#settings(stream.tls !== null)));
+    this.#exchangeOver(stream, openSession(this.#settings(stream.tls)));
     // A further XCLIENT in one piece ends this exchange too: what follows belongs to the one that is there by then.
     for (const bytes of rest) if (bytes.length > 0) this.#exchange?.data(bytes);
     if (peerEnded) this.#exchange?.ended();
@@ -150,12 +162,17 @@ export class Connection {
       return this.#closed(secured.error);
     }
     const { tls } = secured.value;
-    log.info(events.secured, { version: tls?.version, cipher: tls?.cipher, group: tls?.group });
+    log.info(events.secured, {
+      version: tls?.version,
+      cipher: tls?.cipher,
+      group: tls?.group,
+      ...certificateFacts(tls?.peerCertificate ?? null),
+    });
     if (this.#destroyed) {
       secured.value.destroy();
       return this.#closed(null);
     }
-    this.#exchangeOver(secured.value, session(this.#settings(true)));
+    this.#exchangeOver(secured.value, session(this.#settings(tls)));
   }
 
   #closed(problem: NetProblem | null): void {
@@ -163,3 +180,24 @@ export class Connection {
     this.#options.closed();
   }
 }
+
+function standing(tls: TlsInfo | null): SessionSettings["certificate"] {
+  if (tls === null) return "awaited";
+  if (tls.peerCertificate === null) return "missing";
+  return tls.peerCertificate.identity === undefined ? "unknown" : "known";
+}
+
+/** Enough to write a rule for a peer that is not known yet, or to see why the rule for one does not hold. */
+function certificateFacts(shown: PeerCertificate | null): Readonly<Record<string, unknown>> {
+  if (shown === null) return {};
+  return {
+    certificate: shown.identity ?? null,
+    key: shown.spki256,
+    subject: printable(shown.subject),
+    names: shown.names.slice(0, MAX_LOGGED_NAMES).map((name) => printable(name)),
+    ...(shown.problem === null ? {} : { certificateProblem: printable(shown.problem) }),
+  };
+}
+
+/** What a certificate names is the peer's choice, and a line of the log is one write. */
+const MAX_LOGGED_NAMES = 10;

@@ -45,11 +45,16 @@ export interface Introduced {
 /** RFC 4291 §2.5.2: the absence of an address. It must not be the proxy's own, which may be allowed to do more. */
 const NO_ADDRESS = "::";
 
-/** The client of whom `attributes` are said by `proxy`. What was not said stays as it is. */
+/**
+ * The client of whom `attributes` are said by `proxy`. What was not said stays as it is, but for the certificate: it is the proxy's,
+ * and proves nothing of anybody else.
+ */
 export function introducedBy(proxy: Client, attributes: XclientAttributes): Client {
   const { name, address, port, destination, destinationPort } = attributes;
   return {
     ...proxy,
+    tls: proxy.tls === null ? null : { ...proxy.tls, peerCertificate: null },
+    certificate: null,
     peer: {
       address: address === undefined ? proxy.peer.address : (address ?? NO_ADDRESS),
       port: port === undefined ? proxy.peer.port : (port ?? 0),

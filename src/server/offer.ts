@@ -27,7 +27,8 @@ const engine: readonly (readonly [keyword: string, offered: OfferedAs])[] = [
 const withinTls: ReadonlySet<string> = new Set(["REQUIRETLS"]);
 
 /** RFC 9422: what a client may do before it is told 421 (MAIL) or 452 (RCPT). */
-function limits({ limits: { transactions } }: SessionSettings, { recipients }: Offer): readonly string[] {
+function limits(settings: SessionSettings, { recipients, transactions: own }: Offer): readonly string[] {
+  const transactions = own ?? settings.limits.transactions;
   const mailMax = Number.isFinite(transactions) ? [`MAILMAX=${transactions}`] : [];
   return [...mailMax, `RCPTMAX=${recipients}`];
 }

@@ -10,6 +10,11 @@ export interface Client {
   readonly tls: TlsInfo | null;
   /** Its host name, where a trusted peer told it (XCLIENT); null where that has none either. */
   readonly name?: string | null;
+  /**
+   * The name under which the certificate that it showed in this TLS session is known (see `KnownPeer`); null, or absent, where
+   * none was asked for, none was shown, or nobody knows it. It is no SASL identity: it logs nobody in.
+   */
+  readonly certificate?: string | null;
 }
 
 /** The argument of EHLO, HELO or LHLO, as given; it proves nothing. */
@@ -33,6 +38,8 @@ export interface Offer {
   readonly recipients: number;
   /** Nothing but EHLO, STARTTLS, NOOP, RSET, HELP and QUIT before TLS: 530 5.7.0 (RFC 3207 §4). */
   readonly requireTls: boolean;
+  /** MAIL commands of this connection, announced as MAILMAX (RFC 9422); default: the server's limit. */
+  readonly transactions?: number;
   /** No MAIL before AUTH: 530 5.7.0 (RFC 4954 §6). */
   readonly requireAuth: boolean;
   /** Further EHLO lines, in order: keyword and parameters. */

@@ -29,6 +29,14 @@ export interface Service {
    * data gets a reply for each recipient. Not for port 25, nor for anything but a local network (§5).
    */
   readonly protocol?: "smtp" | "lmtp";
+  /** Its own certificates, client certificates and session tickets; default: the server's. */
+  readonly serverTls?: ServerTls | ServerTlsOptions;
+  /**
+   * Demand TLS and a client certificate that is known (`ServerTlsOptions.clientCertificates`): before TLS all but STARTTLS gets
+   * 530, and inside TLS without one all but QUIT gets 554 (RFC 3207 §4.1). Default false. Not for a public MX, which must
+   * not demand TLS (RFC 3207 §4).
+   */
+  readonly requireCertificate?: boolean;
   /** Default: the server's. */
   readonly policy?: Policy;
   /** What becomes of a CR or LF alone in a body; default "refuse". "repair" is for submission only. */
@@ -117,6 +125,8 @@ class SmtpServer implements Server {
   readonly #hostname: Domain;
   readonly #limits: ServerLimits;
   readonly #upgrade: Upgrade | null;
+  /** Of services with TLS of their own, made at the first use of each. */
+  readonly #upgrades = new WeakMap<ServerTls | ServerTlsOptions, Upgrade | null>();
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #nextId: () => string;
@@ -141,8 +151,10 @@ class SmtpServer implements Server {
     this.#nextId = sessionIds(this.#clock, options.random ?? mathRandom);
     this.#admission = new Admission(this.#limits);
     this.#upgrade = upgradeWith(options.tls, this.#limits.handshake);
-    if (this.#upgrade === null && options.listeners.some((listener) => listener.tls === "implicit")) {
-      throw new TypeError("a listener with implicit TLS needs a certificate");
+    for (const listener of options.listeners) {
+      if (this.#upgradeOf(listener) === null && listener.tls === "implicit") {
+        throw new TypeError("a listener with implicit TLS needs a certificate");
+      }
     }
     if (options.listeners.some(({ protocol, port }) => protocol === "lmtp" && port === 25)) {
       throw new TypeError("LMTP must not be served on port 25 (RFC 2033 §5)");
@@ -212,10 +224,11 @@ class SmtpServer implements Server {
       hostname: this.#hostname,
       mode: service.tls,
       protocol: service.protocol ?? "smtp",
-      upgrade: this.#upgrade,
+      upgrade: this.#upgradeOf(service),
       policy: service.policy ?? this.#options.policy,
       bareNewlines: service.bareNewlines ?? "refuse",
       refuseEarlyTalk: service.refuseEarlyTalk ?? true,
+      requireCertificate: service.requireCertificate ?? false,
       mayIntroduce: speaksForOthers(service, stream),
       move: (address) => place.move(address),
       limits: this.#limits,
@@ -229,6 +242,15 @@ class SmtpServer implements Server {
     });
     this.#connections.add(connection);
     connection.start();
+  }
+
+  #upgradeOf({ serverTls }: Service): Upgrade | null {
+    if (serverTls === undefined) return this.#upgrade;
+    const known = this.#upgrades.get(serverTls);
+    if (known !== undefined) return known;
+    const made = upgradeWith(serverTls, this.#limits.handshake);
+    this.#upgrades.set(serverTls, made);
+    return made;
   }
 
   stop(options?: { readonly grace?: number }): Promise<void> {

@@ -12,6 +12,7 @@ const settings: SessionSettings = {
   protocol: "smtp",
   secure: false,
   startTls: "offered",
+  certificate: "notRequired",
   xclient: null,
   limits: { errors: 10, softErrors: 3, tarpit: 0, refusals: 100, junk: 100, transactions: 1000, discard: 100 },
 };

@@ -20,6 +20,11 @@ export interface SessionSettings {
   /** "unavailable": the service has STARTTLS and no certificate to do it with (454). "never": no such command here (502). */
   readonly startTls: "offered" | "unavailable" | "never";
   readonly limits: SessionLimits;
+  /**
+   * Whether a client certificate that is known is demanded, and stands: "awaited" in clear text, where nothing but STARTTLS leads
+   * on; "missing" and "unknown" inside TLS, where nothing leads on (RFC 3207 §4.1).
+   */
+  readonly certificate: "notRequired" | "awaited" | "known" | "missing" | "unknown";
   /** What a peer that may speak for others has said by XCLIENT so far; null for all other peers. */
   readonly xclient: XclientAttributes | null;
 }

@@ -235,6 +235,7 @@ const serveSecure: Serve = (stream, policy, clock, log, { bareNewlines, protocol
     policy,
     bareNewlines,
     refuseEarlyTalk: true,
+    requireCertificate: false,
     mayIntroduce: true,
     move: () => true,
     limits: { ...defaultLimits, ...LIMITS },
