@@ -1,13 +1,14 @@
 import {
   createHash,
   createPrivateKey,
+  createPublicKey,
   generateKeyPairSync,
   type KeyObject,
   randomBytes,
   sign,
   X509Certificate,
 } from "node:crypto";
-import { DAY, encodeUtf8 } from "../base/index.ts";
+import { concatBytes, DAY, encodeUtf8 } from "../base/index.ts";
 import {
   bitString,
   boolean,
@@ -26,8 +27,9 @@ import type { KeyPair } from "./tls-server.ts";
 export type KeyType = "ecdsa-p256" | "rsa-2048" | "ed25519";
 
 export interface CertificateOptions {
-  /** DNS names, A-labels, `*.` allowed as the first label. The first is the subject as well. */
+  /** DNS names, A-labels, `*.` allowed as the first label. The first is the subject as well, unless `commonName` is. */
   readonly names: readonly string[];
+  readonly commonName?: string;
   /** IP addresses it also names. */
   readonly ip?: readonly string[];
   /** Days of validity from `notBefore` (default 397). */
@@ -36,13 +38,25 @@ export interface CertificateOptions {
   readonly notBefore?: Date;
   /** Who signs; without one the certificate is self-signed. */
   readonly issuer?: KeyPair;
+  /** Of the key that is made (default ECDSA). */
   readonly keyType?: KeyType;
+  /** PEM: the key to certify in place of a new one, as at a renewal that keeps it. */
+  readonly privateKey?: string;
 }
 
 export interface AuthorityOptions {
   readonly name?: string;
+  /** Days of validity from `notBefore` (default 3650). */
   readonly days?: number;
+  readonly notBefore?: Date;
   readonly issuer?: KeyPair;
+  readonly keyType?: KeyType;
+  readonly privateKey?: string;
+  /** How many authorities may stand between it and a server's certificate (RFC 5280 §4.2.1.9); default: any number. */
+  readonly pathLength?: number;
+  /** DNS names below which alone it may certify, and below which it may not (RFC 5280 §4.2.1.10). */
+  readonly permitted?: readonly string[];
+  readonly excluded?: readonly string[];
 }
 
 const DEFAULT_DAYS = 397;
@@ -55,6 +69,7 @@ const oids = {
   keyUsage: "2.5.29.15",
   subjectAltName: "2.5.29.17",
   basicConstraints: "2.5.29.19",
+  nameConstraints: "2.5.29.30",
   authorityKeyIdentifier: "2.5.29.35",
   extendedKeyUsage: "2.5.29.37",
   serverAuth: "1.3.6.1.5.5.7.3.1",
@@ -76,8 +91,8 @@ export function makeCertificate(options: CertificateOptions): KeyPair {
   const names = [...options.names.map(dnsName), ...(options.ip ?? []).map(ipName)];
   const usages = sequence(objectId(oids.serverAuth), objectId(oids.clientAuth));
   return issue({
-    subject: options.names[0] ?? options.ip?.[0] ?? "",
-    keyType: options.keyType ?? "ecdsa-p256",
+    subject: options.commonName ?? options.names[0] ?? options.ip?.[0] ?? "",
+    keys: keysFor(options),
     notBefore: options.notBefore ?? new Date(Date.now() - CLOCK_LEEWAY),
     days: options.days ?? DEFAULT_DAYS,
     issuer: options.issuer ?? null,
@@ -92,22 +107,41 @@ export function makeCertificate(options: CertificateOptions): KeyPair {
 
 /** Makes a certificate authority whose pair serves as `issuer`: a root, or below `issuer` an intermediate one. */
 export function makeAuthority(options: AuthorityOptions = {}): KeyPair {
+  const { pathLength, permitted = [], excluded = [] } = options;
+  const limit = pathLength === undefined ? [] : [integer(Uint8Array.of(pathLength))];
+  const trees = [...nameTrees(0, permitted), ...nameTrees(1, excluded)];
   return issue({
     subject: options.name ?? "Postern test authority",
-    keyType: "ecdsa-p256",
-    notBefore: new Date(Date.now() - CLOCK_LEEWAY),
+    keys: keysFor(options),
+    notBefore: options.notBefore ?? new Date(Date.now() - CLOCK_LEEWAY),
     days: options.days ?? AUTHORITY_DAYS,
     issuer: options.issuer ?? null,
     extensions: [
-      extension(oids.basicConstraints, true, sequence(boolean(true))),
+      extension(oids.basicConstraints, true, sequence(boolean(true), ...limit)),
       extension(oids.keyUsage, true, keyUsage(CERTIFICATE_SIGN)),
+      ...(trees.length === 0 ? [] : [extension(oids.nameConstraints, true, sequence(...trees))]),
     ],
   });
 }
 
+interface KeyChoice {
+  readonly keyType?: KeyType;
+  readonly privateKey?: string;
+}
+
+interface Keys {
+  readonly publicKey: KeyObject;
+  readonly privateKey: KeyObject;
+}
+
+function keysFor({ keyType = "ecdsa-p256", privateKey }: KeyChoice): Keys {
+  if (privateKey === undefined) return generateKeys(keyType);
+  return { publicKey: createPublicKey(privateKey), privateKey: createPrivateKey(privateKey) };
+}
+
 interface Issue {
   readonly subject: string;
-  readonly keyType: KeyType;
+  readonly keys: Keys;
   readonly notBefore: Date;
   readonly days: number;
   readonly issuer: KeyPair | null;
@@ -115,7 +149,7 @@ interface Issue {
 }
 
 function issue(request: Issue): KeyPair {
-  const { publicKey, privateKey } = generateKeys(request.keyType);
+  const { publicKey, privateKey } = request.keys;
   const issuer = request.issuer === null ? null : new X509Certificate(request.issuer.certificate);
   const signer = request.issuer === null ? privateKey : createPrivateKey(request.issuer.privateKey);
   const issuerName = issuer === null ? request.subject : (/^CN=(.*)$/m.exec(issuer.subject)?.[1] ?? "");
@@ -146,7 +180,7 @@ function issue(request: Issue): KeyPair {
   };
 }
 
-function generateKeys(type: KeyType): { publicKey: KeyObject; privateKey: KeyObject } {
+function generateKeys(type: KeyType): Keys {
   switch (type) {
     case "ecdsa-p256":
       return generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -198,6 +232,13 @@ function keyIdentifier(key: KeyObject): Uint8Array {
 
 function dnsName(name: string): Uint8Array {
   return tagged(2, "primitive", encodeUtf8(name));
+}
+
+/** A list of subtrees, permitted (0) or excluded (1); there is none without names. */
+function nameTrees(list: 0 | 1, names: readonly string[]): readonly Uint8Array[] {
+  return names.length === 0
+    ? []
+    : [tagged(list, "constructed", concatBytes(names.map((name) => sequence(dnsName(name)))))];
 }
 
 function ipName(address: string): Uint8Array {
