@@ -23,22 +23,33 @@ const PROBES: Record<string, readonly string[]> = {
   msmtp: ["--version"],
   python3: ["--version"],
   haproxy: ["-v"],
+  knotd: ["--version"],
+  unbound: ["-V"],
+  dig: ["-v"],
 };
+
+/** What zones that are signed and validated take. */
+const DNSSEC_PEERS = ["knotd", "unbound", "dig"];
 
 /**
  * Options for `test` that leave a test out where its peer is not installed, and say so; where `POSTERN_INTEROP=required` is
  * set (in CI) nothing is left out, so that a missing peer fails.
  */
 export async function needs(
-  peer: "swaks" | "msmtp" | "python3" | "haproxy" | "postfix",
+  peer: "swaks" | "msmtp" | "python3" | "haproxy" | "postfix" | "dnssec",
 ): Promise<{ readonly skip: string | false }> {
   if (process.env.POSTERN_INTEROP === "required") return { skip: false };
   const there =
     peer === "postfix"
       ? await havePostfix()
-      : await program(peer, PROBES[peer] ?? []).then(
-          () => true,
-          () => false,
-        );
+      : (await Promise.all((peer === "dnssec" ? DNSSEC_PEERS : [peer]).map(runs))).every((each) => each);
+  if (peer === "dnssec") return { skip: there ? false : `${DNSSEC_PEERS.join(", ")} are not all installed` };
   return { skip: there ? false : `${peer} is not installed` };
+}
+
+function runs(name: string): Promise<boolean> {
+  return program(name, PROBES[name] ?? []).then(
+    () => true,
+    () => false,
+  );
 }
