@@ -3,7 +3,7 @@
  * connected to or created. Begin with `schema.ts`, from which types, defaults, help, the JSON Schema and the reference page
  * come, then `load.ts`.
  */
-export { controlSocketFile, queueFile, usersFile } from "./files.ts";
+export { controlSocketFile, queueFile, trustFile, usersFile } from "./files.ts";
 export { loadConfig, parseConfig } from "./load.ts";
 export type {
   Config,
@@ -13,10 +13,12 @@ export type {
   ListenerTls,
   LocalDelivery,
   LogConfig,
+  PeerConfig,
   QueueConfig,
   Service,
   TimeoutsConfig,
   TlsLevel,
+  TlsReportConfig,
   Via,
 } from "./model.ts";
 export { type ConfigProblem, formatConfigProblem } from "./problems.ts";

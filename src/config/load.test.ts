@@ -294,3 +294,22 @@ next_private_key = "next/key.pem"
   assert.ok(parsed.ok);
   assert.equal(parsed.value.tls?.nextPrivateKey, "/etc/postern/next/key.pem");
 });
+
+test("reports on TLS come from the postmaster of this server, unless others are named, in ASCII", () => {
+  const base =
+    'hostname = "mail.bücher.example"\n[[listener]]\naddress = "127.0.0.1:0"\nservice = "mx"\ntls = "none"\n';
+  const plain = parseConfig(base, "/etc/postern.toml");
+  assert.deepEqual(plain.ok && plain.value.tlsReport, {
+    send: true,
+    contact: "postmaster@mail.xn--bcher-kva.example",
+    from: "postmaster@mail.xn--bcher-kva.example",
+    organization: "mail.bücher.example",
+    networks: [],
+  });
+  const named = parseConfig(`${base}[tls_report]\ncontact = "tls@example.org"`, "/etc/postern.toml");
+  assert.equal(named.ok && named.value.tlsReport.from, "tls@example.org");
+  for (const contact of ["tls", "tls@[192.0.2.1]", "tls@bücher.example", "a b@example.org"]) {
+    const refused = parseConfig(`${base}[tls_report]\ncontact = ${JSON.stringify(contact)}`, "/etc/postern.toml");
+    assert.deepEqual(!refused.ok && refused.error.map(({ key }) => key), ["tls_report.contact"], contact);
+  }
+});

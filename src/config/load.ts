@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { domainToASCII } from "node:url";
 import { parse, TomlError } from "smol-toml";
 import { err, ok, type Result } from "../base/index.ts";
 import { contradictions } from "./consistency.ts";
@@ -29,10 +30,11 @@ export function parseConfig(source: string, file: string): Result<Config, readon
     const problem = `is not TOML: ${tomlComplaint(cause)}`;
     return err([{ file, line: cause.line, key: "", problem, remedy: `look at column ${cause.column} of this line` }]);
   }
+  const places = new Places(source);
   const checked = settings.safeParse(written, { reportInput: true });
   const found = [...(checked.error?.issues ?? []).flatMap(findingsOf), ...contradictions(written)];
-  if (checked.success && found.length === 0) return ok(configOf(checked.data, resolve(file)));
-  return err(inOrder(found, new Places(source), file));
+  if (checked.success && found.length === 0) return ok(configOf(checked.data, resolve(file), places));
+  return err(inOrder(found, places, file));
 }
 
 function inOrder(found: readonly Finding[], places: Places, file: string): readonly ConfigProblem[] {
@@ -60,18 +62,23 @@ function unreadable(cause: unknown): string {
   return `cannot be read (${cause instanceof Error ? cause.message : String(cause)})`;
 }
 
-function configOf(given: Settings, file: string): Config {
+function configOf(given: Settings, file: string, places: Places): Config {
   const folder = dirname(file);
   return {
     file,
     folder,
     hostname: given.hostname,
     dataDir: resolve(folder, given.data_dir),
-    listeners: given.listener,
+    listeners: given.listener.map(({ client_certificates, session_tickets, ...listener }) => ({
+      ...listener,
+      clientCertificates: client_certificates,
+      sessionTickets: session_tickets,
+    })),
     tls: given.tls === undefined ? null : tlsOf(given.tls, folder),
     domains: given.domain.map((domain) => ({ ...domain, deliver: inFolder(domain.deliver, folder) })),
     smtp: given.smtp,
     relay: given.relay,
+    peers: peersOf(given.peer, folder, places),
     routes: given.route,
     delivery: {
       port: given.delivery.port,
@@ -79,6 +86,7 @@ function configOf(given: Settings, file: string): Config {
       chunking: given.delivery.chunking,
     },
     dns: { servers: given.dns.servers, trustAd: given.dns.trust_ad },
+    tlsReport: tlsReportOf(given),
     limits: {
       messageSize: given.limits.message_size,
       recipients: given.limits.recipients,
@@ -115,4 +123,33 @@ function tlsOf(given: NonNullable<Settings["tls"]>, folder: string): Config["tls
 
 function inFolder(deliver: LocalDelivery, folder: string): LocalDelivery {
   return deliver.kind === "maildir" ? { kind: "maildir", path: resolve(folder, deliver.path) } : deliver;
+}
+
+function tlsReportOf({ hostname, tls_report: given }: Settings): Config["tlsReport"] {
+  // Reports are ASCII (RFC 8460 §5.3).
+  const contact = given.contact ?? `postmaster@${domainToASCII(hostname) || hostname}`;
+  return {
+    send: given.send,
+    contact,
+    from: given.from ?? contact,
+    organization: given.organization ?? hostname,
+    networks: given.networks,
+  };
+}
+
+function peersOf(given: Settings["peer"], folder: string, places: Places): Config["peers"] {
+  return given.map(({ name, spki = [], ca, names = [], relay, senders, limits }, position) => ({
+    name,
+    spki,
+    ca: ca === undefined ? null : { file: resolve(folder, ca), line: places.line(["peer", position, "ca"]) },
+    names,
+    relay,
+    senders,
+    limits: {
+      messageSize: limits.message_size ?? null,
+      recipients: limits.recipients ?? null,
+      transactions: limits.transactions ?? null,
+      connections: limits.connections ?? null,
+    },
+  }));
 }

@@ -1,4 +1,5 @@
 import type { Duration } from "../base/index.ts";
+import type { Mailbox } from "../smtp/index.ts";
 
 /** An IP address and a port. */
 export interface Endpoint {
@@ -89,10 +90,48 @@ export interface QueueConfig {
   readonly concurrency: number;
 }
 
+/** Reports on TLS to other domains (RFC 8460). */
+export interface TlsReportConfig {
+  readonly send: boolean;
+  /** ASCII, with a domain name. */
+  readonly contact: string;
+  readonly from: string;
+  readonly organization: string;
+  /** CIDR networks that are not public and may be POSTed to. */
+  readonly networks: readonly string[];
+}
+
 export interface LogConfig {
   readonly level: "debug" | "info" | "warn" | "error";
   /** `auto`: pretty on a terminal, else JSON. */
   readonly format: "json" | "pretty" | "auto";
+}
+
+/** Reverse-paths that a peer may use. */
+export type SenderRule =
+  | { readonly kind: "any" }
+  | { readonly kind: "domain"; readonly domain: Mailbox["domain"] }
+  | { readonly kind: "address"; readonly mailbox: Mailbox };
+
+/** A client that is known by its certificate: by its key, or by an authority and a name. */
+export interface PeerConfig {
+  /** Letters, digits, `.`, `_` and `-`. */
+  readonly name: string;
+  /** SHA-256 of the SubjectPublicKeyInfo, hex in lower case. */
+  readonly spki: readonly string[];
+  /** A file in PEM, absolute path, and the line of the configuration that names it. */
+  readonly ca: { readonly file: string; readonly line: number } | null;
+  /** A-labels, or `*`. */
+  readonly names: readonly string[];
+  readonly relay: boolean;
+  readonly senders: readonly SenderRule[];
+  /** Null where `limits` of the server counts. */
+  readonly limits: {
+    readonly messageSize: number | null;
+    readonly recipients: number | null;
+    readonly transactions: number | null;
+    readonly connections: number | null;
+  };
 }
 
 /** A whole configuration, checked: names are valid, paths absolute, lists in the order of the file. */
@@ -107,6 +146,9 @@ export interface Config {
     readonly address: Endpoint;
     readonly service: Service;
     readonly tls: ListenerTls;
+    readonly clientCertificates: "none" | "request" | "require";
+    /** Clients may resume TLS sessions. */
+    readonly sessionTickets: boolean;
     /** CIDR networks of the proxies that must send a PROXY header. */
     readonly proxy: readonly string[];
     /** CIDR networks of the clients that may use XCLIENT. */
@@ -127,10 +169,12 @@ export interface Config {
   readonly smtp: SmtpConfig;
   /** CIDR networks, each with its prefix length. */
   readonly relay: { readonly networks: readonly string[] };
+  readonly peers: readonly PeerConfig[];
   readonly routes: readonly { readonly match: string; readonly via: Via; readonly tls: TlsLevel }[];
   readonly delivery: DeliveryConfig;
   /** No servers: the system's. */
   readonly dns: { readonly servers: readonly Endpoint[]; readonly trustAd: boolean };
+  readonly tlsReport: TlsReportConfig;
   readonly limits: LimitsConfig;
   readonly timeouts: TimeoutsConfig;
   readonly queue: QueueConfig;

@@ -36,7 +36,8 @@ function keys(table: Description): string {
   const rows = Object.entries(table.properties ?? {}).flatMap(([name, node]) => {
     if (node.properties !== undefined || node.items?.properties !== undefined) return [];
     const form = node.items === undefined ? acceptedForm(node) : `a list; each ${acceptedForm(node.items)}`;
-    const given = node.default === undefined ? "**required**" : `\`${JSON.stringify(node.default)}\``;
+    const missing = table.required?.includes(name) === true ? "**required**" : "–";
+    const given = node.default === undefined ? missing : `\`${JSON.stringify(node.default)}\``;
     return [`| \`${name}\` | ${cell(node.description ?? "")} | ${cell(form)} | ${given} |`];
   });
   return ["| key | meaning | write | default |", "| --- | --- | --- | --- |", ...rows, ""].join("\n");

@@ -1,37 +1,7 @@
 import { z } from "zod";
-import type { Result } from "../base/index.ts";
-import {
-  parseByteSize,
-  parseDuration,
-  parseEndpoint,
-  parseLocalDelivery,
-  parseMatch,
-  parseName,
-  parseNetwork,
-  parseRecipient,
-  parseVia,
-} from "./values.ts";
-
-/** A text with a form of its own. `accepted` tells the form; problems and the reference page both quote it. */
-function text<T>(accepted: string, parse: (text: string) => Result<T, string>) {
-  return z
-    .string()
-    .transform((written, context) => {
-      const parsed = parse(written);
-      if (parsed.ok) return parsed.value;
-      context.addIssue({ code: "custom", message: parsed.error });
-      return z.NEVER;
-    })
-    .meta({ accepted });
-}
-
-const domain = () => text('a domain name such as "mail.example.org"', parseName);
-const path = (accepted: string) => z.string().min(1).meta({ accepted });
-const byteSize = () => text('a size such as "512 KiB", "50 MiB" or "2 GiB", in quotes', parseByteSize);
-const duration = () => text('a duration such as "30s", "5m", "4h" or "5d", in quotes', parseDuration);
-const count = (most: number) => z.int().min(1).max(most);
-const network = () => text('a network such as "10.0.0.0/8" or "2001:db8::/32"', parseNetwork);
-const port = () => z.int().min(1).max(65_535);
+import { byteSize, count, domain, duration, network, path, port, text } from "./forms.ts";
+import { peer } from "./peer.ts";
+import { parseAddress, parseEndpoint, parseLocalDelivery, parseMatch, parseRecipient, parseVia } from "./values.ts";
 
 const listener = z
   .strictObject({
@@ -48,6 +18,21 @@ const listener = z
       .prefault("starttls")
       .describe(
         "`starttls` begins in clear text and upgrades (RFC 3207); `implicit` begins with the handshake (RFC 8314).",
+      ),
+    client_certificates: z
+      .enum(["none", "request", "require"])
+      .prefault("none")
+      .describe(
+        "Whether clients are asked for a TLS certificate, to be known by it (`[[peer]]`). `request`: it may show one; whatever it shows is " +
+          "taken as it is. `require`: who shows none that is known gets 530 before TLS and 554 in it. Not for a public `mx`, which must " +
+          "take mail without TLS.",
+      ),
+    session_tickets: z
+      .boolean()
+      .prefault(false)
+      .describe(
+        "Whether clients may resume TLS sessions. Off: resumption on port 25 has lost mail of some senders, and saves a mail server little. " +
+          "TLS 1.3 sends tickets either way; with `false` they open nothing.",
       ),
     proxy: z
       .array(network())
@@ -183,6 +168,28 @@ const dns = z
   })
   .describe("How names are looked up.");
 
+const address = () => text('an address such as "postmaster@example.org"', parseAddress);
+
+const tlsReport = z
+  .strictObject({
+    send: z
+      .boolean()
+      .prefault(true)
+      .describe(
+        "Send a report a day to each domain that publishes where to (`_smtp._tls`), on the TLS of our connections.",
+      ),
+    contact: address().optional().describe("Who is responsible for the reports. Without it: postmaster@ our own name."),
+    from: address()
+      .optional()
+      .describe("Who mailed reports come from, in envelope and header section. Without it: `contact`."),
+    organization: z.string().min(1).max(200).optional().describe("Who reports, in words. Without it: our own name."),
+    networks: z
+      .array(network())
+      .prefault([])
+      .describe("Networks of your own that reports may be sent into over HTTPS. Public addresses need not be named."),
+  })
+  .describe("Reports on TLS to other domains (RFC 8460).");
+
 const limits = z
   .strictObject({
     message_size: byteSize().prefault("50 MiB").describe("The largest message taken; announced as SIZE (RFC 1870)."),
@@ -252,9 +259,11 @@ export const settings = z
     domain: z.array(localDomain).prefault([]),
     smtp: smtp.prefault({}),
     relay: relay.prefault({}),
+    peer: z.array(peer).prefault([]),
     route: z.array(route).prefault([]),
     delivery: delivery.prefault({}),
     dns: dns.prefault({}),
+    tls_report: tlsReport.prefault({}),
     limits: limits.prefault({}),
     timeouts: timeouts.prefault({}),
     queue: queue.prefault({}),

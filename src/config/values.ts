@@ -1,6 +1,6 @@
 import { isIP, isIPv6 } from "node:net";
-import { DAY, type Duration, err, HOUR, MINUTE, ok, type Result, SECOND } from "../base/index.ts";
-import { type Domain, parseDomain, parseMailbox } from "../smtp/index.ts";
+import { DAY, type Duration, encodeUtf8, err, HOUR, MINUTE, ok, type Result, SECOND } from "../base/index.ts";
+import { type Domain, decodeBase64, parseDomain, parseMailbox } from "../smtp/index.ts";
 import type { Endpoint, LocalDelivery, Via } from "./model.ts";
 
 /** Why a value is not taken, as the end of the sentence "hostname: …". */
@@ -66,6 +66,18 @@ export function parseNetwork(text: string): Result<string, Complaint> {
   return ok(`${address}/${Number(prefix)}`);
 }
 
+/**
+ * The SHA-256 of a SubjectPublicKeyInfo: 64 hex digits, with colons between them or not, or base64, behind `sha256//` or not (as curl
+ * writes it). The value is hex in lower case.
+ */
+export function parseKeyPin(text: string): Result<string, Complaint> {
+  const digits = text.replaceAll(":", "").toLowerCase();
+  if (/^[0-9a-f]{64}$/.test(digits)) return ok(digits);
+  const [, encoded] = /^(?:sha256\/\/)?([A-Za-z0-9+/]{43})=?$/.exec(text) ?? [];
+  const octets = encoded === undefined ? null : decodeBase64(encodeUtf8(`${encoded}=`));
+  return octets === null ? err(`${quote(text)} is not the SHA-256 of a key`) : ok(octets.toHex());
+}
+
 /** What a route matches: a domain, `.domain` for everything below it, or `*`. */
 export function parseMatch(text: string): Result<string, Complaint> {
   if (text === "*") return ok(text);
@@ -101,6 +113,13 @@ export function parseLocalDelivery(text: string): Result<LocalDelivery, Complain
   if (!text.startsWith("lmtp://")) return err(`${quote(text)} is not a delivery`);
   const hop = parseHop(text.slice("lmtp://".length), null);
   return hop.ok ? ok({ kind: "lmtp", ...hop.value }) : hop;
+}
+
+/** An address in ASCII whose domain is a name, so that it can stand in any mail. */
+export function parseAddress(text: string): Result<string, Complaint> {
+  const mailbox = parseMailbox(text);
+  const plain = mailbox.ok && /^[\x21-\x7e]+$/.test(text) && !text.endsWith("]");
+  return plain ? ok(text) : err(`${quote(text)} is no address in ASCII, such as "postmaster@example.org"`);
 }
 
 /** A local part that has a mailbox, as written before the `@`, or `*` for every one. */
