@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { describe, test } from "node:test";
-import { type Answer, decode, encode, type Packet } from "dns-packet";
+import { type Answer, type DecodedPacket, decode, encode, type Packet } from "dns-packet";
 import { fakeClock } from "../testing/index.ts";
 import { createResolver, type ResolverOptions } from "./dns.ts";
 import type { DnsAnswer, Resolver } from "./resolver.ts";
@@ -14,7 +14,7 @@ const AD = 0x20;
 interface Said extends AsyncDisposable {
   readonly resolver: (options?: ResolverOptions) => Resolver;
   readonly address: string;
-  readonly queries: { readonly packet: Packet; readonly port: number }[];
+  readonly queries: { readonly packet: DecodedPacket; readonly port: number }[];
 }
 
 /** A server that answers each query with what `say` gives, under its id and question; null is silence. */
