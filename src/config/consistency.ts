@@ -1,5 +1,7 @@
+import { peerFindings } from "./peer-consistency.ts";
 import type { Finding } from "./problems.ts";
 import { parseDuration, parseEndpoint, parseMatch, parseName } from "./values.ts";
+import { field, list } from "./written.ts";
 
 /**
  * What no single value shows: settings that contradict each other. Looks at the text as written, not at the checked values, so
@@ -9,6 +11,7 @@ export function contradictions(written: unknown): readonly Finding[] {
   return [
     ...listenerFindings(written),
     ...domainFindings(written),
+    ...peerFindings(written),
     ...routeFindings(written),
     ...queueFindings(written),
   ];
@@ -75,14 +78,4 @@ function queueFindings(written: unknown): Finding[] {
   if (!first.ok || !longest.ok || first.value <= longest.value) return [];
   const remedy = "make it at least as long as retry_first";
   return [{ path: ["queue", "retry_longest"], problem: "is shorter than retry_first", remedy }];
-}
-
-function field(table: unknown, key: string): unknown {
-  if (typeof table !== "object" || table === null || !Object.hasOwn(table, key)) return undefined;
-  return Reflect.get(table, key);
-}
-
-function list(table: unknown, key: string): readonly unknown[] {
-  const value = field(table, key);
-  return Array.isArray(value) ? value : [];
 }

@@ -81,11 +81,21 @@ test("a full configuration becomes typed values with absolute paths", () => {
   assert.equal(config.folder, "/srv/mail");
   assert.equal(config.dataDir, "/srv/mail/data");
   assert.deepEqual(config.listeners, [
-    { address: { address: "127.0.0.1", port: 2525 }, service: "mx", tls: "starttls", proxy: [], xclient: [] },
+    {
+      address: { address: "127.0.0.1", port: 2525 },
+      service: "mx",
+      tls: "starttls",
+      clientCertificates: "none",
+      sessionTickets: false,
+      proxy: [],
+      xclient: [],
+    },
     {
       address: { address: "::1", port: 0 },
       service: "submission",
       tls: "implicit",
+      clientCertificates: "none",
+      sessionTickets: false,
       proxy: ["10.0.0.1/32"],
       xclient: ["::1/128"],
     },

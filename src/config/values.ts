@@ -75,7 +75,7 @@ export function parseKeyPin(text: string): Result<string, Complaint> {
   if (/^[0-9a-f]{64}$/.test(digits)) return ok(digits);
   const [, encoded] = /^(?:sha256\/\/)?([A-Za-z0-9+/]{43})=?$/.exec(text) ?? [];
   const octets = encoded === undefined ? null : decodeBase64(encodeUtf8(`${encoded}=`));
-  return octets === null ? err(`${quote(text)} is not the SHA-256 of a key`) : ok(octets.toHex());
+  return octets === null ? err(`${quote(text)} is not the SHA-256 of a key`) : ok(Buffer.from(octets).toString("hex"));
 }
 
 /** What a route matches: a domain, `.domain` for everything below it, or `*`. */
