@@ -3,9 +3,9 @@ import { isIPv4 } from "node:net";
 import type { Config } from "./config/index.ts";
 import { createResolver, type Resolver, type ResolverOptions } from "./net/index.ts";
 
-/** Asks the configured servers, or the system's where none are. */
-export function configuredResolver(config: Pick<Config, "dns">): Resolver {
-  return createResolver(resolverOptions(config));
+/** Asks the configured servers, or the system's where none are. Once `signal` is given, what is still being asked is given up. */
+export function configuredResolver(config: Pick<Config, "dns">, signal?: AbortSignal): Resolver {
+  return createResolver({ ...resolverOptions(config), ...(signal === undefined ? {} : { signal }) });
 }
 
 /** As `configuredResolver` makes one. */

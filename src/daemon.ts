@@ -122,7 +122,10 @@ async function openQueue(
 
 /** Everything behind the waist: from the due message to its outcome. */
 function createQueueSide(config: Config, store: QueueStore, log: Log, resources: AsyncDisposableStack): Runner {
-  const resolver = configuredResolver(config);
+  // A lookup that nobody waits for any more would keep the process for the rest of its timeouts.
+  const lookups = new AbortController();
+  resources.defer(() => lookups.abort());
+  const resolver = configuredResolver(config, lookups.signal);
   const pool = createPool({ clock: systemClock });
   resources.defer(() => pool.close());
   const deliverer = createDeliverer({
