@@ -1,20 +1,16 @@
-import { type Clock, type Log, printable, type Result } from "../base/index.ts";
+import { type Instant, type Log, printable } from "../base/index.ts";
 import {
   type ClientProblem,
   type ClientSession,
-  type ClientTimeouts,
-  type ClientTls,
   mayBegin,
-  openSession,
-  type Pool,
   type RecipientResult,
   takeBatch,
   wasDead,
 } from "../client/index.ts";
-import { connect } from "../net/index.ts";
 import type { Hop, Recipient } from "../queue/index.ts";
+import { type DialContext, openFor } from "./dial.ts";
 import { events } from "./events.ts";
-import { type EightBit, fitMessage, fits } from "./fit.ts";
+import { fitMessage, fits } from "./fit.ts";
 import {
   type Finding,
   fromProblem,
@@ -26,26 +22,7 @@ import {
 } from "./outcome.ts";
 import { type PlannedAttempt, sessionKey } from "./plan.ts";
 import { type Load, onwardOf, spokenLoad } from "./spoken-load.ts";
-
-/** How connections are made; the same for every attempt of a deliverer. */
-export interface Dialling {
-  /** Our name in EHLO. */
-  readonly hostname: string;
-  readonly pool: Pool;
-  readonly clock: Clock;
-  /** For each address, milliseconds. */
-  readonly connectTimeout: number;
-  /** Milliseconds. */
-  readonly handshakeTimeout: number;
-  readonly timeouts: Partial<ClientTimeouts>;
-  readonly localAddress: string | null;
-  /** Where each session leads; filled when it is opened. */
-  readonly peers: WeakMap<ClientSession, string>;
-  /** CAs in PEM that `verified` connections are checked against; null: the system's. */
-  readonly ca: readonly string[] | null;
-  readonly eightBit: EightBit;
-  readonly chunking: "auto" | "never";
-}
+import { fellBelow } from "./tls-failure.ts";
 
 /** What one host led to. */
 export interface AttemptResult {
@@ -55,23 +32,12 @@ export interface AttemptResult {
   readonly problem: ClientProblem | null;
 }
 
-/** One attempt's surroundings. */
-export interface AttemptContext {
-  readonly dialling: Dialling;
-  readonly log: Log;
-  readonly signal: AbortSignal;
-}
-
 /**
  * Tries one host: on an idle session where one fits, else on a new connection. An idle session that proves dead before it
  * answered MAIL says nothing of the host, so the host is asked again at once on a new one. Where the host takes so many
  * transactions in one session and no more (RFC 9422), the rest goes by the next.
  */
-export async function attemptHost(
-  attempt: PlannedAttempt,
-  load: Load,
-  context: AttemptContext,
-): Promise<AttemptResult> {
+export async function attemptHost(attempt: PlannedAttempt, load: Load, context: DialContext): Promise<AttemptResult> {
   const findings: Finding[] = [];
   let problem: ClientProblem | null = null;
   let rest = load.recipients.map((recipient, place) => ({ recipient, place }));
@@ -104,15 +70,15 @@ interface SessionResult {
 async function onOneSession(
   attempt: PlannedAttempt,
   load: Load,
-  context: AttemptContext,
+  context: DialContext,
   fresh: boolean,
 ): Promise<SessionResult> {
   const { pool } = context.dialling;
-  const leased = await pool.lease(sessionKey(attempt), () => open(attempt, context), { fresh });
+  const leased = await pool.lease(sessionKey(attempt), () => openFor(attempt, context), { fresh });
   if (!leased.ok) {
     const hop = hopOf(attempt, null, null);
     const demanded = attempt.requirement.requireTls ? requireTlsFailure(leased.error, hop) : null;
-    const finding = demanded ?? fromProblem(leased.error, hop);
+    const finding = demanded ?? fromProblem(leased.error, hop, heldUntil(attempt, leased.error, context));
     return { findings: load.recipients.map(() => finding), problem: leased.error, stale: false };
   }
   const lease = leased.value;
@@ -139,52 +105,13 @@ async function onOneSession(
   }
 }
 
-async function open(
-  attempt: PlannedAttempt,
-  { dialling, log, signal }: AttemptContext,
-): Promise<Result<ClientSession, ClientProblem>> {
-  const stream = await connect({
-    addresses: attempt.addresses,
-    port: attempt.port,
-    timeout: dialling.connectTimeout,
-    signal,
-    ...(dialling.localAddress === null ? {} : { localAddress: dialling.localAddress }),
-  });
-  if (!stream.ok) {
-    const problem = { kind: "network", stage: "connect", problem: stream.error } as const;
-    return { ok: false, error: problem };
-  }
-  const { address } = stream.value.peer;
-  const session = await openSession({
-    stream: stream.value,
-    hello: dialling.hostname,
-    protocol: attempt.protocol,
-    tls: clientTls(attempt, dialling),
-    timeouts: dialling.timeouts,
-    chunking: dialling.chunking,
-    clock: dialling.clock,
-    signal,
-    log,
-  });
-  if (session.ok) dialling.peers.set(session.value, address);
-  return session;
-}
-
-function clientTls(attempt: PlannedAttempt, dialling: Dialling): ClientTls {
-  const { mode, names } = attempt.requirement;
-  if (mode === "none") return { kind: "none" };
-  const ca = dialling.ca === null ? {} : { ca: dialling.ca };
-  const options = {
-    serverName: serverName(attempt.host),
-    verify: names === null ? ({ kind: "nothing" } as const) : ({ kind: "name", names, ...ca } as const),
-    timeout: dialling.handshakeTimeout,
-  };
-  return { kind: mode, options };
-}
-
-/** RFC 6066 §3: no literal address in SNI. */
-function serverName(host: string): string | null {
-  return host.startsWith("[") || /^[0-9.]+$/.test(host) || host.includes(":") ? null : host;
+/** Notes a host that no longer shows what it proved, and tells until when it is held to that; null for any other trouble. */
+function heldUntil(attempt: PlannedAttempt, problem: ClientProblem, { dialling, log }: DialContext): Instant | null {
+  const { host, domain, requirement } = attempt;
+  if (dialling.memory === null || domain === null || !fellBelow(requirement, problem)) return null;
+  const until = dialling.memory.fell(domain, host.toLowerCase());
+  log.warn(events.downgradeHeld, { host, domain, rule: requirement.rule, until: new Date(until).toISOString() });
+  return until;
 }
 
 /**
@@ -202,7 +129,7 @@ type Entry = Recipient & { readonly place: number };
 async function transactions(
   session: ClientSession,
   load: Load,
-  context: AttemptContext,
+  context: DialContext,
 ): Promise<readonly TransactionResult[]> {
   const results: TransactionResult[] = [];
   let rest: readonly Entry[] = load.recipients.map((recipient, place) => ({ ...recipient, place }));
@@ -243,7 +170,7 @@ async function transactions(
   return results;
 }
 
-async function unlessUnreadable<T>(action: () => Promise<T>, { log }: AttemptContext): Promise<T | "unreadable"> {
+async function unlessUnreadable<T>(action: () => Promise<T>, { log }: DialContext): Promise<T | "unreadable"> {
   try {
     return await action();
   } catch (error) {

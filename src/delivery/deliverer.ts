@@ -1,16 +1,17 @@
 import { type Clock, type Log, MINUTE, mathRandom, printable, type Random, SECOND, silentLog } from "../base/index.ts";
 import type { ClientSession, ClientTimeouts, Pool } from "../client/index.ts";
-import type { Resolver } from "../net/index.ts";
+import { createTlsSessions, type Resolver } from "../net/index.ts";
 import type { Deliverer, DeliveryJob, Outcome, Recipient } from "../queue/index.ts";
 import { formatMailbox } from "../smtp/index.ts";
-import type { AttemptContext, Dialling } from "./attempt.ts";
+import type { HostMemory, StsPolicies, TlsResults } from "../trust/index.ts";
+import type { DialContext, Dialling } from "./dial.ts";
 import type { EightBit } from "./fit.ts";
 import { deliverToMaildir, discard } from "./local/local-delivery.ts";
 import { Maildir } from "./local/maildir.ts";
-import { type HostLookupContext, lookUpExchangers, lookUpHost } from "./mx.ts";
 import { aborted } from "./outcome.ts";
 import { deliverToHosts } from "./remote.ts";
 import { asciiDomain, type LocalDomain, type Route, type RouteRule, RouteTable } from "./route.ts";
+import { nextHopOf, type SurveyContext, survey } from "./survey.ts";
 
 export interface DelivererOptions {
   /** Our own name, for EHLO, for file names, and to know ourselves among mail exchangers. */
@@ -34,8 +35,18 @@ export interface DelivererOptions {
   readonly timeouts?: Partial<ClientTimeouts>;
   /** The address that connections are made from. */
   readonly localAddress?: string;
-  /** CAs in PEM for `verified` routes; default the system's. */
+  /** CAs in PEM that are trusted besides the system's. */
   readonly ca?: readonly string[];
+  /** Ask for TLSA records (RFC 7672); default true. They count where the resolver's answers are validated. */
+  readonly dane?: boolean;
+  /** MTA-STS policies (RFC 8461); without them none counts. */
+  readonly sts?: StsPolicies;
+  /** What hosts proved before; without it none is held to anything. */
+  readonly memory?: HostMemory;
+  /** Told of sessions for TLS reports (RFC 8460). */
+  readonly results?: TlsResults;
+  /** Resume TLS sessions; default true. */
+  readonly tlsResumption?: boolean;
   /** Clear text after a failed handshake where nothing demands TLS; default false: the mail waits. */
   readonly clearTextAfterTlsFailure?: boolean;
   /** 8-bit mail for a server without 8BITMIME: default "bounce". See `fitMessage`. */
@@ -45,6 +56,9 @@ export interface DelivererOptions {
   /** No further host of a job is begun after so many milliseconds; default 10 minutes. */
   readonly budget?: number;
 }
+
+/** Hosts, or more exactly demands on hosts, whose TLS sessions are kept. */
+const TLS_SESSIONS = 2000;
 
 /** Carries mail to where its routes lead: Maildirs, LMTP, smarthosts, mail exchangers. */
 export function createDeliverer(options: DelivererOptions): Deliverer {
@@ -56,6 +70,7 @@ class RoutingDeliverer implements Deliverer {
   readonly #table: RouteTable;
   readonly #maildir: Maildir;
   readonly #dialling: Dialling;
+  readonly #survey: SurveyContext;
   readonly #log: Log;
 
   constructor(options: DelivererOptions) {
@@ -72,9 +87,21 @@ class RoutingDeliverer implements Deliverer {
       timeouts: options.timeouts ?? {},
       localAddress: options.localAddress ?? null,
       peers: new WeakMap<ClientSession, string>(),
-      ca: options.ca ?? null,
+      extraCa: options.ca ?? [],
+      sessions: options.tlsResumption === false ? null : createTlsSessions({ max: TLS_SESSIONS, clock: options.clock }),
+      memory: options.memory ?? null,
+      results: options.results ?? null,
       eightBit: options.eightBit ?? "bounce",
       chunking: options.chunking ?? "auto",
+    };
+    this.#survey = {
+      resolver: options.resolver,
+      random: options.random ?? mathRandom,
+      hostname: this.#dialling.hostname,
+      isSelf: options.isSelf ?? (() => false),
+      dane: options.dane ?? true,
+      sts: options.sts ?? null,
+      memory: this.#dialling.memory,
     };
   }
 
@@ -117,7 +144,7 @@ class RoutingDeliverer implements Deliverer {
     route: Route,
     recipients: readonly Recipient[],
     job: DeliveryJob,
-    context: AttemptContext,
+    context: DialContext,
   ): Promise<readonly Outcome[]> {
     switch (route.kind) {
       case "none": {
@@ -135,17 +162,9 @@ class RoutingDeliverer implements Deliverer {
         });
       case "local":
         return await this.#deliverLocally(route, recipients, job, context);
-      case "mx": {
-        const lookup = await lookUpExchangers(route.domain, this.#lookup(this.#options.port));
-        const shape = { port: this.#options.port, protocol: "smtp", implicit: false } as const;
-        return await deliverToHosts(lookup, this.#request(job, recipients, route.tls, route.rule, shape), context);
-      }
-      case "relay": {
-        const { kind, host, port } = route.via;
-        const lookup = await lookUpHost(host, this.#lookup(port));
-        const shape = { port, protocol: kind === "lmtp" ? "lmtp" : "smtp", implicit: kind === "smtps" } as const;
-        return await deliverToHosts(lookup, this.#request(job, recipients, route.tls, route.rule, shape), context);
-      }
+      case "mx":
+      case "relay":
+        return await this.#deliverToNextHop(route, recipients, job, context);
     }
   }
 
@@ -153,7 +172,7 @@ class RoutingDeliverer implements Deliverer {
     route: Extract<Route, { kind: "local" }>,
     recipients: readonly Recipient[],
     job: DeliveryJob,
-    context: AttemptContext,
+    context: DialContext,
   ): Promise<readonly Outcome[]> {
     const { deliver } = route;
     const { message, body } = job;
@@ -169,38 +188,30 @@ class RoutingDeliverer implements Deliverer {
         }
         return outcomes;
       }
-      case "lmtp": {
-        const { host, port } = deliver;
-        const lookup = await lookUpHost(host, this.#lookup(port));
-        const shape = { port, protocol: "lmtp", implicit: false } as const;
-        const reason = `local domain ${route.domain}`;
-        return await deliverToHosts(lookup, this.#request(job, recipients, "opportunistic", reason, shape), context);
-      }
+      case "lmtp":
+        return await this.#deliverToNextHop(route, recipients, job, context);
     }
   }
 
-  #lookup(port: number): HostLookupContext {
-    const { resolver, hostname, random = mathRandom, isSelf = () => false } = this.#options;
-    return { resolver, random, hostname: asciiDomain(hostname) ?? hostname, port, isSelf };
-  }
-
-  #request(
-    job: DeliveryJob,
+  async #deliverToNextHop(
+    route: Route,
     recipients: readonly Recipient[],
-    level: Extract<Route, { kind: "mx" }>["tls"],
-    reason: string,
-    shape: { readonly port: number; readonly protocol: "smtp" | "lmtp"; readonly implicit: boolean },
-  ) {
+    job: DeliveryJob,
+    context: DialContext,
+  ): Promise<readonly Outcome[]> {
     const { reversePath, parameters, receivedAt } = job.message;
-    return {
-      ...shape,
-      level,
-      reason,
-      // RFC 8689 §4.2.1, §5: a report is not lost for want of what its message demanded.
-      requireTls: parameters.requireTls === true && reversePath !== null,
+    const hop = nextHopOf(route, this.#options.port);
+    if (hop === null) throw new Error(`a route of kind ${route.kind} leads to no host`);
+    // RFC 8689 §4.2.1, §5: a report is not lost for want of what its message demanded.
+    const requireTls = parameters.requireTls === true && reversePath !== null;
+    const tlsOptional = parameters.tlsOptional === true && parameters.requireTls !== true;
+    const found = await survey(hop, { requireTls, tlsOptional }, this.#survey);
+    const request = {
       load: { reversePath, parameters, receivedAt, recipients, body: job.body },
-      clearTextAfterTlsFailure: this.#options.clearTextAfterTlsFailure ?? false,
+      domain: hop.domain,
+      clearTextAfterTlsFailure: tlsOptional || (this.#options.clearTextAfterTlsFailure ?? false),
       budget: this.#options.budget ?? 10 * MINUTE,
     };
+    return await deliverToHosts(found, request, context);
   }
 }

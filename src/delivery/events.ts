@@ -2,6 +2,8 @@
 export const events = {
   /** One host was tried and did not take all: with `host`, `rule`, `problem`. */
   hostFailed: "delivery.host.failed",
+  /** A host shows less than it proved before, and mail for it waits: with `host`, `domain`, `rule`, `until`. */
+  downgradeHeld: "delivery.downgrade.held",
   /** A transaction ended at a host: with `host`, `address`, `tls`, `rule`, `accepted`, `refused`. */
   transaction: "delivery.transaction",
   /** The stored body could not be read while it was sent: with `error`. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../base/index.ts";
 import type { DnsAnswer, MxRecord, Resolver } from "../net/index.ts";
+import { type DnsZone, fakeResolver } from "../testing/index.ts";
 import { type HostLookupContext, interleave, lookUpExchangers, lookUpHost, MAX_HOSTS, orderRecords } from "./mx.ts";
 
 type Zone = Record<string, { mx?: MxRecord[] | "servfail"; a?: string[] | "servfail"; aaaa?: string[] | "servfail" }>;
@@ -132,11 +133,34 @@ test("address literals are not looked up", async () => {
   const asked: string[] = [];
   const lookup = await lookUpExchangers("[IPv6:2001:db8::1]", context({}, [], asked));
   assert.deepEqual(lookup.kind === "hosts" && lookup.hosts, [
-    { name: "[IPv6:2001:db8::1]", addresses: ["2001:db8::1"] },
+    { name: "[IPv6:2001:db8::1]", canonical: "[IPv6:2001:db8::1]", addresses: ["2001:db8::1"], secure: false },
   ]);
   assert.deepEqual(asked, []);
   assert.equal((await lookUpExchangers("[X:abc]", context({}))).kind, "failed");
   assert.equal((await lookUpExchangers("[192.0.2.1]", context({}, ["192.0.2.1 25"]))).kind, "failed");
+});
+
+test("a host is secure by the family that was had: breaking the other lookup does not hide that a zone is signed", async () => {
+  const found = async (zone: DnsZone) => {
+    const lookup = await lookUpExchangers("d.test", { ...context({}), resolver: fakeResolver(zone) });
+    assert.ok(lookup.kind === "hosts");
+    return [lookup.secure, ...lookup.hosts.map(({ name, canonical, secure }) => [name, canonical, secure])];
+  };
+  const d = { mx: [mx(1, "a.test")], secure: true };
+  const signed = { secure: true, a: ["192.0.2.1"] };
+  assert.deepEqual(await found({ "d.test": d, "a.test": signed }), [true, ["a.test", "a.test", true]]);
+  const broken = { ...signed, aaaa: "servfail" } as const;
+  assert.deepEqual(await found({ "d.test": d, "a.test": broken }), [true, ["a.test", "a.test", true]]);
+  const unsigned = { a: ["192.0.2.1"] };
+  assert.deepEqual(await found({ "d.test": d, "a.test": unsigned }), [true, ["a.test", "a.test", false]]);
+  const alias = { "d.test": d, "a.test": { cname: "b.test", secure: true }, "b.test": signed };
+  assert.deepEqual(await found(alias), [true, ["a.test", "b.test", true]]);
+  const own = { "d.test": { ...signed } };
+  assert.deepEqual(await found(own), [true, ["d.test", "d.test", true]]);
+  assert.deepEqual(await found({ "d.test": { ...d, secure: false }, "a.test": signed }), [
+    false,
+    ["a.test", "a.test", true],
+  ]);
 });
 
 test("a configured host is taken as it is, and trouble with it never loses mail", async () => {

@@ -12,8 +12,13 @@ const MAX_ADDRESSES = 8;
 
 /** A host that takes mail, with where it can be reached: IPv6 and IPv4 in turn, at least one address. */
 export interface MailHost {
+  /** As routed, or as MX names it. */
   readonly name: string;
+  /** Where its addresses were found, after CNAMEs; else its name (RFC 7672 §2.2.2). */
+  readonly canonical: string;
   readonly addresses: readonly string[];
+  /** Its addresses, of both families as far as they could be had, are validated by DNSSEC. */
+  readonly secure: boolean;
 }
 
 /** What DNS says of where mail goes, best host first. */
@@ -40,6 +45,7 @@ export interface HostLookupContext {
 }
 
 interface Found {
+  readonly canonical: string;
   readonly addresses: readonly string[];
   /** What DNS said where a lookup failed, null where none did. */
   readonly failure: string | null;
@@ -67,7 +73,7 @@ export async function lookUpExchangers(domain: string, context: HostLookupContex
 
 /** Finds the addresses of a host that a route names: no MX is asked. */
 export async function lookUpHost(host: string, context: HostLookupContext): Promise<HostLookup> {
-  const found = isIP(host) === 0 ? await addressesOf(host, context) : known(host);
+  const found = isIP(host) === 0 ? await addressesOf(host, context) : known(host, host);
   if (found.addresses.length === 0) {
     // A configured host without an address is the operator's to repair, so that mail waits for it.
     if (found.failure !== null) {
@@ -82,18 +88,23 @@ export async function lookUpHost(host: string, context: HostLookupContext): Prom
   if (found.addresses.some((address) => context.isSelf(address, context.port))) {
     return problem("deferred", "4.3.5", `the configured host ${host} port ${context.port} is this server itself`);
   }
-  return { kind: "hosts", hosts: [{ name: host, addresses: found.addresses }], unresolved: [], secure: true };
+  return { kind: "hosts", hosts: [hostOf(host, found)], unresolved: [], secure: true };
 }
 
-function known(address: string): Found {
-  return { addresses: [address], failure: null, secure: true };
+/** An address needs no name: no TLSA record can speak for it (RFC 7672 §2.2). */
+function known(name: string, address: string): Found {
+  return { canonical: name, addresses: [address], failure: null, secure: false };
+}
+
+function hostOf(name: string, { canonical, addresses, secure }: Found): MailHost {
+  return { name, canonical, addresses, secure };
 }
 
 function literalHost(domain: string, context: HostLookupContext): HostLookup {
   const address = isLiteral(domain) ? literalAddress(domain) : null;
   if (address === null) return problem("failed", "5.1.2", `${domain} names no IP address`);
   if (context.isSelf(address, context.port)) return loop(domain);
-  return { kind: "hosts", hosts: [{ name: domain, addresses: [address] }], unresolved: [], secure: true };
+  return { kind: "hosts", hosts: [hostOf(domain, known(domain, address))], unresolved: [], secure: true };
 }
 
 /** RFC 5321 §5.1: no MX at all, so the domain is its own exchanger with preference 0. */
@@ -107,8 +118,7 @@ async function implicitExchanger(domain: string, secure: boolean, context: HostL
     return problem("failed", "5.4.4", `the domain ${domain} has neither MX nor address records`);
   }
   if (found.addresses.some((address) => context.isSelf(address, context.port))) return loop(domain);
-  const hosts = [{ name: domain, addresses: found.addresses }];
-  return { kind: "hosts", hosts, unresolved: [], secure: secure && found.secure };
+  return { kind: "hosts", hosts: [hostOf(domain, found)], unresolved: [], secure };
 }
 
 async function exchangers(
@@ -132,7 +142,7 @@ async function exchangers(
     const host = found[i];
     // RFC 5321 §5.1: this host's own preference and all worse ones would send the mail in a circle.
     if (host === undefined || record.preference >= own) continue;
-    if (host.addresses.length > 0) hosts.push({ name: record.exchange, addresses: host.addresses });
+    if (host.addresses.length > 0) hosts.push(hostOf(record.exchange, host));
     else if (host.failure !== null) {
       unresolved.push(record.exchange);
       failures.push(`${record.exchange}: ${host.failure}`);
@@ -175,10 +185,27 @@ async function addressesOf(name: string, context: HostLookupContext): Promise<Fo
     four.kind === "found" ? shuffle(four.records, context.random) : [],
   );
   return {
+    canonical: canonicalName(name, six, four),
     addresses: addresses.slice(0, MAX_ADDRESSES),
     failure: failureOf(four) ?? failureOf(six),
-    secure: six.kind !== "failed" && six.secure && four.kind !== "failed" && four.secure,
+    secure: isSecure(six, four),
   };
+}
+
+/** The name both families were found at; where they disagree, no alias is to be believed. */
+function canonicalName(name: string, six: DnsAnswer<string>, four: DnsAnswer<string>): string {
+  const found = new Set([six, four].flatMap((answer) => (answer.kind === "found" ? [answer.name] : [])));
+  const [only] = found;
+  return only === undefined || found.size > 1 ? name : only;
+}
+
+/**
+ * A family that could not be had takes nothing away: the addresses are of the other, and who breaks one lookup must not be able to
+ * hide that the zone is signed, and with it the TLSA records.
+ */
+function isSecure(six: DnsAnswer<string>, four: DnsAnswer<string>): boolean {
+  const answers = [six, four].filter((answer) => answer.kind !== "failed");
+  return answers.length > 0 && answers.every(({ secure }) => secure);
 }
 
 function failureOf(answer: DnsAnswer<string>): string | null {

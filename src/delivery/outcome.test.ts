@@ -4,15 +4,8 @@ import type { ClientProblem, RecipientResult, Stage } from "../client/index.ts";
 import type { NetProblem } from "../net/index.ts";
 import type { Hop, Outcome } from "../queue/index.ts";
 import { reply } from "../smtp/index.ts";
-import {
-  combine,
-  type Finding,
-  fromProblem,
-  fromResult,
-  isHandshakeFailure,
-  isTooManyRecipients,
-  requireTlsFailure,
-} from "./outcome.ts";
+import { combine, type Finding, fromProblem, fromResult, isTooManyRecipients, requireTlsFailure } from "./outcome.ts";
+import { isHandshakeFailure } from "./tls-failure.ts";
 
 const HOP: Hop = { host: "mx.test", address: "192.0.2.1", port: 25, tls: null, rule: "opportunistic (test)" };
 

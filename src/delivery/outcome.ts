@@ -1,8 +1,9 @@
-import { printable } from "../base/index.ts";
+import { type Instant, printable } from "../base/index.ts";
 import type { ClientProblem, RecipientResult, Stage } from "../client/index.ts";
-import type { NetProblem } from "../net/index.ts";
+import type { CertificateReason, NetProblem } from "../net/index.ts";
 import type { DeliveryProblem, Hop, Onward, Outcome, Scope } from "../queue/index.ts";
 import { describeReply, formatStatus, type Reply, severity } from "../smtp/index.ts";
+import { isHandshakeFailure, isTlsFailure } from "./tls-failure.ts";
 
 /** What one host led to for one recipient, and whether it is right to ask the next host. */
 export interface Finding {
@@ -26,13 +27,26 @@ export function fromResult(result: RecipientResult, hop: Hop, onward?: Onward): 
   }
 }
 
-/** The meaning of a session that did not come about, or broke before the end of data was sent. */
-export function fromProblem(problem: ClientProblem, hop: Hop): Finding {
-  if (problem.kind === "refused") return fromRefusal(problem.stage, problem.reply, hop, false);
+/**
+ * The meaning of a session that did not come about, or broke before the end of data was sent. `heldUntil`: when less than the host
+ * proved before will be believed, where it fell below that.
+ */
+export function fromProblem(problem: ClientProblem, hop: Hop, heldUntil: Instant | null = null): Finding {
+  if (problem.kind === "refused")
+    return ruled(fromRefusal(problem.stage, problem.reply, hop, false), problem, heldUntil);
   const { status, text } = describeProblem(problem, hop.host);
   // Before a session stands the trouble is the host's; after that only this connection's.
   const scope = isTransactionStage(stageOf(problem)) ? "connection" : "host";
-  return { outcome: deferred(scope, { text, reply: null, status }, hop), tryNext: true };
+  return ruled({ outcome: deferred(scope, { text, reply: null, status }, hop), tryNext: true }, problem, heldUntil);
+}
+
+/** Where TLS was the trouble, the reason tells what was demanded and by which rule. */
+function ruled(finding: Finding, problem: ClientProblem, heldUntil: Instant | null): Finding {
+  const { outcome } = finding;
+  if (outcome.kind === "delivered" || !isTlsFailure(problem)) return finding;
+  const until = heldUntil === null ? "" : `, until ${new Date(heldUntil).toISOString()}`;
+  const text = `${outcome.problem.text}; demanded is ${outcome.hop?.rule ?? "TLS"}${until}`;
+  return { ...finding, outcome: { ...outcome, problem: { ...outcome.problem, text } } };
 }
 
 /**
@@ -98,11 +112,6 @@ export function isTooManyRecipients(result: RecipientResult): boolean {
 export function unreadableBody(hop: Hop): Finding {
   const problem = { text: "the stored message could not be read, as told in the log", reply: null, status: "4.3.0" };
   return { outcome: deferred("message", problem, hop), tryNext: false };
-}
-
-/** A failed handshake, after which a clear-text connection may still work. */
-export function isHandshakeFailure(problem: ClientProblem): boolean {
-  return problem.kind !== "tlsNotOffered" && problem.kind !== "authNotOffered" && problem.stage === "handshake";
 }
 
 /** The host was reached over TLS and does not promise REQUIRETLS (RFC 8689 §4.2.1 step 5). */
@@ -172,6 +181,15 @@ const STAGE_WORDS: Record<Stage, string> = {
   quit: "QUIT",
 };
 
+const CERTIFICATE_WORDS: Record<CertificateReason | "none", string> = {
+  name: "is for another name",
+  expired: "is not valid at this time",
+  untrusted: "is by no authority that is trusted here",
+  dane: "matches none of its TLSA records",
+  pin: "has another key than the pinned ones",
+  none: "does not prove what is demanded",
+};
+
 const TRANSACTION_STAGES: ReadonlySet<Stage> = new Set(["mail", "rcpt", "data", "body", "end", "reset", "quit"]);
 
 function isTransactionStage(stage: Stage): boolean {
@@ -217,7 +235,7 @@ function describeNetwork(problem: NetProblem, stage: Stage, host: string) {
     case "tls":
       return { status: "4.7.5", text: `the TLS handshake with ${host} failed` };
     case "certificate":
-      return { status: "4.7.5", text: `the certificate of ${host} does not prove what is demanded` };
+      return { status: "4.7.5", text: `the certificate of ${host} ${CERTIFICATE_WORDS[problem.reason ?? "none"]}` };
     case "timeout":
       return { status: stage === "connect" ? "4.4.1" : "4.4.2", text: `${host} did not answer in time` };
     case "refused":

@@ -1,6 +1,7 @@
-import type { DeliveryProblem } from "../queue/index.ts";
+import type { DaneFinding, RememberedHost } from "../trust/index.ts";
 import type { MailHost } from "./mx.ts";
-import { decideTls, type TlsQuestion, type TlsRequirement, withoutTls } from "./tls-policy.ts";
+import { decideTls, type TlsQuestion, type TlsRefusal } from "./tls-policy.ts";
+import { demandKey, type TlsRequirement, withoutTls } from "./tls-requirement.ts";
 
 /** One host to be tried, with all that its connection must prove. */
 export interface PlannedAttempt {
@@ -10,14 +11,16 @@ export interface PlannedAttempt {
   readonly addresses: readonly string[];
   readonly port: number;
   readonly protocol: "smtp" | "lmtp";
+  /** For whose mail the host is remembered and reported on, see `PlanRequest`. */
+  readonly domain: string | null;
   readonly requirement: TlsRequirement;
 }
 
 /** A host that is passed over because nothing it could show would be enough. */
-export interface RuledOut {
+export interface RuledOut extends TlsRefusal {
   readonly host: string;
-  readonly kind: "deferred" | "failed";
-  readonly problem: DeliveryProblem;
+  /** How many attempts come before it in the order of hosts. */
+  readonly after: number;
 }
 
 export interface Plan {
@@ -25,25 +28,30 @@ export interface Plan {
   readonly ruledOut: readonly RuledOut[];
 }
 
-export interface PlanRequest extends Omit<TlsQuestion, "host"> {
+/** What is known of one host before a connection. */
+export interface KnownHost extends MailHost {
+  readonly dane: DaneFinding;
+  readonly remembered: RememberedHost | null;
+}
+
+export interface PlanRequest extends Omit<TlsQuestion, "host" | "dane" | "remembered"> {
   /** Best first. */
-  readonly hosts: readonly MailHost[];
+  readonly hosts: readonly KnownHost[];
   readonly port: number;
   readonly protocol: "smtp" | "lmtp";
+  /** The recipient's domain, or `HOST:PORT` of a configured next hop; null where nothing is to be remembered of the host. */
+  readonly domain: string | null;
 }
 
 /** Decides, before any connection, what will be tried in which order and what each must prove. Pure. */
 export function planAttempts(request: PlanRequest): Plan {
   const attempts: PlannedAttempt[] = [];
   const ruledOut: RuledOut[] = [];
-  for (const { name, addresses } of request.hosts) {
-    const decision = decideTls({ ...request, host: name });
-    if (decision.kind !== "require") {
-      ruledOut.push({ host: name, kind: decision.kind, problem: decision.problem });
-      continue;
-    }
-    const { requirement } = decision;
-    attempts.push({ host: name, addresses, port: request.port, protocol: request.protocol, requirement });
+  const { port, protocol, domain } = request;
+  for (const { name: host, addresses, dane, remembered } of request.hosts) {
+    const decision = decideTls({ ...request, host, dane, remembered });
+    if (decision.kind !== "require") ruledOut.push({ ...decision, host, after: attempts.length });
+    else attempts.push({ host, addresses, port, protocol, domain, requirement: decision.requirement });
   }
   return { attempts, ruledOut };
 }
@@ -54,7 +62,7 @@ export function planAttempts(request: PlanRequest): Plan {
  */
 export function clearTextRound(failedHandshakes: readonly PlannedAttempt[]): readonly PlannedAttempt[] {
   return failedHandshakes
-    .filter(({ requirement }) => requirement.mode === "opportunistic" && requirement.names === null)
+    .filter(({ requirement }) => requirement.mode === "opportunistic" && requirement.proof.kind === "nothing")
     .map((attempt) => ({ ...attempt, requirement: withoutTls(attempt.requirement) }));
 }
 
@@ -62,7 +70,6 @@ export function clearTextRound(failedHandshakes: readonly PlannedAttempt[]): rea
  * Names the sessions that may carry this attempt's mail. All that the TLS policy demands is in it, so that a session opened under
  * a weaker rule is never used for a stronger one, whatever domains share the host.
  */
-export function sessionKey(attempt: PlannedAttempt): string {
-  const { mode, names, requireTls } = attempt.requirement;
-  return JSON.stringify([attempt.protocol, attempt.host.toLowerCase(), attempt.port, mode, names, requireTls]);
+export function sessionKey({ protocol, host, port, requirement }: PlannedAttempt): string {
+  return JSON.stringify([protocol, host.toLowerCase(), port, demandKey(requirement)]);
 }

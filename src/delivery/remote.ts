@@ -1,14 +1,18 @@
 import { later } from "../base/index.ts";
 import type { Outcome } from "../queue/index.ts";
-import { type AttemptContext, attemptHost } from "./attempt.ts";
-import type { HostLookup } from "./mx.ts";
-import { aborted, combine, isHandshakeFailure, outOfTime } from "./outcome.ts";
-import { clearTextRound, type Plan, type PlannedAttempt, type PlanRequest, planAttempts } from "./plan.ts";
+import { attemptHost } from "./attempt.ts";
+import type { DialContext } from "./dial.ts";
+import { aborted, combine, outOfTime } from "./outcome.ts";
+import { clearTextRound, type Plan, type PlannedAttempt, type RuledOut } from "./plan.ts";
 import type { Load } from "./spoken-load.ts";
+import type { Survey } from "./survey.ts";
+import { isHandshakeFailure } from "./tls-failure.ts";
 
-/** What a delivery to hosts needs to know, beyond what DNS says. */
-export interface RemoteRequest extends Omit<PlanRequest, "hosts" | "secureName"> {
+/** What a delivery to hosts needs to know, beyond what the survey found. */
+export interface RemoteRequest {
   readonly load: Load;
+  /** The recipients' domain where its hosts are asked and reported on, else null. */
+  readonly domain: string | null;
   /** After a failed handshake, where nothing demanded TLS, clear text at the same hosts; else the mail waits. */
   readonly clearTextAfterTlsFailure: boolean;
   /** No further host is begun after so many milliseconds. */
@@ -17,9 +21,9 @@ export interface RemoteRequest extends Omit<PlanRequest, "hosts" | "secureName">
 
 /** Offers a message to one host after the other, until each recipient has its answer. One outcome a recipient, in order. */
 export async function deliverToHosts(
-  lookup: HostLookup,
+  { lookup, plan }: Survey,
   request: RemoteRequest,
-  context: AttemptContext,
+  context: DialContext,
 ): Promise<readonly Outcome[]> {
   const { recipients } = request.load;
   if (lookup.kind !== "hosts") {
@@ -27,9 +31,9 @@ export async function deliverToHosts(
     const scope = kind === "deferred" ? "host" : "recipient";
     return recipients.map(() => ({ kind, scope, problem, hop: null }));
   }
-  const plan = planAttempts({ ...request, hosts: lookup.hosts, secureName: lookup.secure });
   const round = new Round(request, plan, context);
   const handshakes = await round.run(plan.attempts);
+  round.tellRuledOut(plan.attempts.length);
   if (request.clearTextAfterTlsFailure) await round.run(clearTextRound(handshakes));
   return round.outcomes(lookup.unresolved);
 }
@@ -37,14 +41,17 @@ export async function deliverToHosts(
 /** Who still needs a host, and what each heard so far. */
 class Round {
   readonly #request: RemoteRequest;
-  readonly #context: AttemptContext;
+  readonly #context: DialContext;
   readonly #heard: Outcome[][];
   readonly #final: (Outcome | null)[];
   readonly #until: number;
+  /** Not yet told to reports. */
+  #ruledOut: readonly RuledOut[];
 
-  constructor(request: RemoteRequest, plan: Plan, context: AttemptContext) {
+  constructor(request: RemoteRequest, plan: Plan, context: DialContext) {
     this.#request = request;
     this.#context = context;
+    this.#ruledOut = plan.ruledOut;
     const { recipients } = request.load;
     this.#final = recipients.map(() => null);
     this.#heard = recipients.map(() =>
@@ -66,6 +73,7 @@ class Round {
         for (const place of places) at(this.#heard, place).push(signal.aborted ? aborted() : outOfTime(attempt.host));
         break;
       }
+      this.tellRuledOut(i);
       const { load } = this.#request;
       const recipients = places.map((place) => at(load.recipients, place));
       const result = await attemptHost(attempt, { ...load, recipients }, this.#context);
@@ -77,6 +85,25 @@ class Round {
       if (result.problem !== null && isHandshakeFailure(result.problem)) handshakes.push(attempt);
     }
     return handshakes;
+  }
+
+  /** Tells reports of the hosts that were passed over before the attempt at `place`, once, if anybody came as far as that. */
+  tellRuledOut(place: number): void {
+    const { domain } = this.#request;
+    if (domain === null || this.#ruledOut.length === 0 || this.#waiting().length === 0) return;
+    for (const { host, after, told } of this.#ruledOut) {
+      if (after > place || told === null) continue;
+      const { policy, flaw } = told;
+      this.#context.dialling.results?.add({
+        domain,
+        policy,
+        host,
+        sendingAddress: null,
+        receivingAddress: null,
+        ...flaw,
+      });
+    }
+    this.#ruledOut = this.#ruledOut.filter(({ after }) => after > place);
   }
 
   outcomes(unresolved: readonly string[]): readonly Outcome[] {

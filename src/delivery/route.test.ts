@@ -27,7 +27,7 @@ test("the first rule that matches wins; names, sub-domains and everything", () =
   const table = new RouteTable([], rules);
   const tls = (address: string): string => {
     const route = table.route(to(address));
-    return route.kind === "mx" || route.kind === "relay" ? `${route.kind} ${route.tls}` : route.kind;
+    return route.kind === "mx" || route.kind === "relay" ? `${route.kind} ${route.demand.level}` : route.kind;
   };
   assert.equal(tls("x@a.test"), "mx verified");
   assert.equal(tls("x@b.a.test"), "mx encrypted");
@@ -41,9 +41,15 @@ test("without a rule mail goes to the exchangers of its domain, TLS where offere
   assert.deepEqual(route, {
     kind: "mx",
     domain: "elsewhere.test",
-    tls: "opportunistic",
+    demand: {
+      level: "opportunistic",
+      reason: "no route matches",
+      ca: null,
+      pins: [],
+      minVersion: "TLSv1.2",
+      clientCertificate: null,
+    },
     key: "elsewhere.test",
-    rule: "no route matches",
   });
 });
 
@@ -52,13 +58,16 @@ test("domains of one smarthost share a queue, unless they must prove different t
     [],
     [
       { match: "strict.test", via: smarthost, tls: "verified" },
+      { match: "pinned.test", via: smarthost, tls: "verified", pins: ["00".repeat(32)] },
+      { match: "new.test", via: smarthost, minVersion: "TLSv1.3" },
       { match: "*", via: smarthost },
     ],
   );
   const key = (address: string): string => table.route(to(address)).key;
   assert.equal(key("a@one.test"), "smtp://relay.test:587");
   assert.equal(key("a@two.test"), key("a@one.test"));
-  assert.notEqual(key("a@strict.test"), key("a@one.test"));
+  const keys = ["a@strict.test", "a@pinned.test", "a@new.test", "a@one.test"].map(key);
+  assert.equal(new Set(keys).size, keys.length);
 });
 
 test("U-labels and A-labels are one domain", () => {

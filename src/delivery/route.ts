@@ -1,7 +1,10 @@
 import { isIP } from "node:net";
+import type { KeyPair } from "../net/index.ts";
 import { type AddressLiteral, type Domain, isAddressLiteral, type Mailbox } from "../smtp/index.ts";
 import { asciiDomain } from "./ascii-domain.ts";
 import { hasMailbox } from "./local/recipients.ts";
+import type { RouteDemand } from "./tls-policy.ts";
+import type { TlsVersion } from "./tls-requirement.ts";
 
 export { asciiDomain };
 
@@ -34,24 +37,25 @@ export interface RouteRule {
   readonly via: Via;
   /** Default opportunistic. */
   readonly tls?: TlsLevel;
+  /** Authorities in PEM, in place of those trusted by default. None: those. */
+  readonly ca?: readonly string[];
+  /** Keys that are as good as a proven name: SHA-256 of the SPKI, hex in lower case. */
+  readonly pins?: readonly string[];
+  /** Default TLS 1.2. */
+  readonly minVersion?: TlsVersion;
+  /** Shown to hosts that ask for one. */
+  readonly clientCertificate?: KeyPair;
 }
 
 /** Where mail for one mailbox goes, and by which line of the configuration. */
 export type Route =
   | { readonly kind: "local"; readonly domain: string; readonly deliver: LocalDelivery; readonly key: string }
-  | {
-      readonly kind: "mx";
-      readonly domain: string;
-      readonly tls: TlsLevel;
-      readonly key: string;
-      readonly rule: string;
-    }
+  | { readonly kind: "mx"; readonly domain: string; readonly demand: RouteDemand; readonly key: string }
   | {
       readonly kind: "relay";
       readonly via: Exclude<Via, { readonly kind: "mx" }>;
-      readonly tls: TlsLevel;
+      readonly demand: RouteDemand;
       readonly key: string;
-      readonly rule: string;
     }
   /** The domain is ours and has no such mailbox. */
   | { readonly kind: "unknown"; readonly domain: string; readonly key: string }
@@ -61,7 +65,12 @@ export type Route =
 /** Routes mailboxes by the configured domains and rules. Pure; made once for a configuration. */
 export class RouteTable {
   readonly #domains = new Map<string, LocalDomain>();
-  readonly #rules: readonly { readonly match: string; readonly via: Via; readonly tls: TlsLevel }[];
+  readonly #rules: readonly {
+    readonly match: string;
+    readonly via: Via;
+    readonly demand: RouteDemand;
+    readonly key: string;
+  }[];
 
   constructor(domains: readonly LocalDomain[], rules: readonly RouteRule[]) {
     for (const domain of domains) {
@@ -70,7 +79,8 @@ export class RouteTable {
     this.#rules = rules.map((rule) => ({
       match: asciiMatch(rule.match),
       via: rule.via,
-      tls: rule.tls ?? "opportunistic",
+      demand: demandOf(rule),
+      key: relayKey(rule),
     }));
   }
 
@@ -80,29 +90,46 @@ export class RouteTable {
     const local = this.#domains.get(domain);
     if (local !== undefined) return localRoute(local, domain, mailbox);
     const rule = this.#rules.find(({ match }) => matches(match, domain));
-    if (rule === undefined) return viaMx(domain, "opportunistic", "no route matches");
-    const reason = `route "${rule.match}"`;
-    if (rule.via.kind === "mx") return viaMx(domain, rule.tls, reason);
-    const key = `${rule.via.kind}://${authority(rule.via.host, rule.via.port)}`;
-    return {
-      kind: "relay",
-      via: rule.via,
-      tls: rule.tls,
-      // Two routes over one smarthost that demand different proofs must not share a job.
-      key: rule.tls === "opportunistic" ? key : `${key}#${rule.tls}`,
-      rule: reason,
-    };
+    if (rule === undefined) return { kind: "mx", domain, demand: NO_ROUTE, key: domain };
+    const { via, demand, key } = rule;
+    return via.kind === "mx" ? { kind: "mx", domain, demand, key: domain } : { kind: "relay", via, demand, key };
   }
+}
+
+const NO_ROUTE: RouteDemand = leastDemand("no route matches");
+
+/** What is demanded where the configuration says nothing of it: opportunistic, TLS 1.2. */
+export function leastDemand(reason: string): RouteDemand {
+  return { level: "opportunistic", reason, ca: null, pins: [], minVersion: "TLSv1.2", clientCertificate: null };
+}
+
+/** Made once for a rule, so that what it holds is one object for all its mail. */
+function demandOf({ match, tls, ca, pins, minVersion, clientCertificate }: RouteRule): RouteDemand {
+  return {
+    level: tls ?? "opportunistic",
+    reason: `route "${match}"`,
+    ca: ca === undefined || ca.length === 0 ? null : ca,
+    pins: pins ?? [],
+    minVersion: minVersion ?? "TLSv1.2",
+    clientCertificate: clientCertificate ?? null,
+  };
+}
+
+/** Two routes over one smarthost that demand different proofs must not share a job. */
+function relayKey(rule: RouteRule): string {
+  const { via, match } = rule;
+  if (via.kind === "mx") return "";
+  const { level, ca, pins, minVersion, clientCertificate } = demandOf(rule);
+  const key = `${via.kind}://${authority(via.host, via.port)}`;
+  const plain = ca === null && pins.length === 0 && minVersion === "TLSv1.2" && clientCertificate === null;
+  if (!plain) return `${key}#${level} ${match}`;
+  return level === "opportunistic" ? key : `${key}#${level}`;
 }
 
 function localRoute(local: LocalDomain, domain: string, mailbox: Mailbox): Route {
   const { deliver } = local;
   if (!hasMailbox(local, mailbox)) return { kind: "unknown", domain, key: `unknown:${domain}` };
   return { kind: "local", domain, deliver, key: localKey(domain, deliver) };
-}
-
-function viaMx(domain: string, tls: TlsLevel, rule: string): Route {
-  return { kind: "mx", domain, tls, key: domain, rule };
 }
 
 function localKey(domain: string, deliver: LocalDelivery): string {
