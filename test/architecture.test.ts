@@ -34,6 +34,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   server: { folders: ["base", "smtp", "net"], node: true },
   client: { folders: ["base", "smtp", "net"], node: true },
   trust: { folders: ["base", "smtp", "message", "net"], node: true },
+  web: { folders: ["base", "net"], node: true },
   queue: { folders: ["base", "smtp"], node: true },
   intake: { folders: ["base", "smtp", "message", "server", "queue"], node: true },
   delivery: { folders: ["base", "smtp", "message", "net", "client", "trust", "queue"], node: true },

@@ -1,0 +1,7 @@
+/**
+ * Pages that other programs fetch over HTTP(S): the MTA-STS policy of our domains (RFC 8461 §3.2), and what mail programs look up.
+ * One short answer to one request a connection; nothing here takes input beyond a request line and header, and nothing here is
+ * for an operator. What a page says is handed in by the composition root. Begin with `page.ts`.
+ */
+export type { Page, PageRequest, PageResponse } from "./page.ts";
+export { createWebServer, type WebListener, type WebServer, type WebServerOptions } from "./web-server.ts";
