@@ -4,6 +4,7 @@ import { formatMailbox, type Mailbox } from "../smtp/index.ts";
 import { events } from "./events.ts";
 import { type Home, isPostmaster } from "./home.ts";
 import { offeredExtensions, verifier } from "./offered.ts";
+import type { Peers } from "./peers.ts";
 import type { Receiver } from "./receive.ts";
 import { REPLIES } from "./replies.ts";
 
@@ -12,6 +13,8 @@ export interface RelayPolicyOptions {
   readonly home: Home;
   /** True for a client, by its IP address, that may send anywhere (`relay.networks`). */
   readonly mayRelay: (address: string) => boolean;
+  /** Clients that are known by their certificates; default: none. */
+  readonly peers?: Peers;
   readonly receive: Receiver;
   /** Whether a mailbox of ours exists; without it every one does. */
   readonly knows?: (mailbox: Mailbox) => boolean | Promise<boolean>;
@@ -24,8 +27,8 @@ export interface RelayPolicyOptions {
 const ACCEPT: Verdict = { kind: "accept" };
 
 /**
- * The policy of the MTA (the `mx` service): mail for our domains from anyone, mail for elsewhere only from the networks that
- * may relay. The postmaster is always there (RFC 5321 §4.5.1). TLS is offered and not demanded (RFC 3207 §4: a public
+ * The policy of the MTA (the `mx` service): mail for our domains from anyone, mail for elsewhere only from the networks and
+ * from the peers, known by their certificates, that may relay. The postmaster is always there (RFC 5321 §4.5.1). TLS is offered and not demanded (RFC 3207 §4: a public
  * server MUST NOT), AUTH is not offered. Any reverse-path is taken, the null one with any number of recipients.
  */
 export function createRelayPolicy(options: RelayPolicyOptions): Policy {
@@ -41,10 +44,12 @@ export function createRelayPolicy(options: RelayPolicyOptions): Policy {
   return {
     connect: () => ACCEPT,
     begin(client): Conversation {
-      const relays = options.mayRelay(client.peer.address);
+      const peer = options.peers?.begin(client, offer) ?? null;
+      const relays = options.mayRelay(client.peer.address) || peer?.relay === true;
       return {
-        offer: () => offer,
+        offer: () => peer?.offer ?? offer,
         ...verify,
+        ...peer?.parts,
         recipient: (request) => judgeRecipient(options, client, relays, request),
         body: (transaction) => options.receive(client, transaction, "mx", { mayRaise: relays }),
       };

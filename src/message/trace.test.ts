@@ -56,6 +56,17 @@ test("a Received field tells client, TLS, host, protocol, id, recipient and date
   for (const line of (decodeUtf8(bytes) ?? "").split("\r\n")) assert.ok(line.length <= 78, line);
 });
 
+test("a certificate that is known is told in a comment between TLS and host, and cannot leave it", () => {
+  const at = / cipher TLS_AES_256_GCM_SHA384\) \(client certificate "([^\s();"\\]+)" verified\) by mx\.test with /;
+  assert.equal(at.exec(received({ certificate: "partner-1.example" }))?.[1], "partner-1.example");
+  assert.doesNotMatch(received({ certificate: null }), /certificate/);
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", minLength: 1, maxLength: 64 }), (certificate) =>
+      assert.match(received({ certificate }), at),
+    ),
+  );
+});
+
 test("the protocol keyword follows RFC 3848 and RFC 6531", () => {
   const keyword = (verb: "EHLO" | "HELO" | "LHLO", tls: boolean, authenticated: boolean, smtputf8: boolean): string => {
     const facts = { hello: { verb, name: "c.test" }, authenticated, smtputf8, tls: tls ? FACTS.tls : null };
