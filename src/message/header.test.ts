@@ -45,6 +45,37 @@ test("knows the end of the section as soon as it has passed", () => {
   assert.equal(scanner.push(encodeUtf8("\n")), "ended");
 });
 
+test("fields are told as they came, and are the whole section", () => {
+  for (const chunks of cuts(encodeUtf8(`${MESSAGE}\r\nbody`))) {
+    const scanner = scan(chunks);
+    const fields = scanner.fields();
+    assert.equal(fields.map(({ octets }) => new TextDecoder().decode(octets)).join(""), MESSAGE);
+    assert.deepEqual(
+      fields.map(({ name }) => name),
+      ["received", "received", "subject", "x-received", "subject"],
+    );
+    const values = fields.map(({ octets, valueAt }) => new TextDecoder().decode(octets.subarray(valueAt)));
+    assert.equal(values[1]?.startsWith("\r\n\tfrom c.test"), true);
+    assert.equal(values[4], " second\r\n");
+    assert.equal(scanner.broken, false);
+  }
+});
+
+test("a section is broken where a line is no field, and only there", () => {
+  for (const [text, broken] of [
+    ["A: b\r\nhello\r\n\r\n", true],
+    ["hello", true],
+    [" folded\r\n", true],
+    ["A: b\r\n\r\nhello\r\n", false],
+    ["A: b\n\nhello", false],
+    ["A: b", false],
+    ["", false],
+    ["\r\nhello", false],
+  ] as const) {
+    for (const chunks of cuts(encodeUtf8(text))) assert.equal(scan(chunks).broken, broken, JSON.stringify(text));
+  }
+});
+
 test("a line that is no field ends the section", () => {
   for (const line of ["hello\r\n", "hello x\r\n", "no good: x\r\n", " folded nothing\r\n", ": x\r\n"]) {
     for (const chunks of cuts(encodeUtf8(`${line}Received: x\r\n\r\n`))) {

@@ -6,6 +6,16 @@ const MAX_HEADER_OCTETS = 100 * 1024;
 /** `open`: more octets are wanted. `ended`: what follows is body. `tooLarge`: no end within the limit. */
 export type HeaderProgress = "open" | "ended" | "tooLarge";
 
+/** One field of a header section. */
+export interface HeaderField {
+  /** In lower case. */
+  readonly name: string;
+  /** The whole field with its line ends, as it came; a view that the next push may overwrite. */
+  readonly octets: Uint8Array;
+  /** Where in `octets` the value begins, behind the colon. */
+  readonly valueAt: number;
+}
+
 const TAB = 0x09;
 const COLON = 0x3a;
 const NOTHING = new Uint8Array(0);
@@ -30,6 +40,7 @@ export class HeaderScanner {
   /** Three numbers a field: start of the name, end of the name, end of the field. */
   readonly #fields: number[] = [];
   #progress: HeaderProgress = "open";
+  #broken = false;
 
   constructor(limit: number = MAX_HEADER_OCTETS) {
     this.#limit = limit;
@@ -42,6 +53,23 @@ export class HeaderScanner {
   /** Octets of the fields so far, without the empty line that ends them. */
   get size(): number {
     return this.#fields.at(-1) ?? 0;
+  }
+
+  /** The section ended at a line that is no field, not at an empty line or the end of the message. */
+  get broken(): boolean {
+    return this.#broken;
+  }
+
+  /** The fields so far, in order; together they are the first `size` octets. */
+  fields(): readonly HeaderField[] {
+    const fields: HeaderField[] = [];
+    for (let field = 0; field < this.#fields.length; field += 3) {
+      const [start = 0, nameEnd = 0, end = 0] = this.#fields.slice(field, field + 3);
+      const octets = this.#bytes.subarray(start, end);
+      const name = decodeUtf8Lenient(octets.subarray(0, nameEnd - start)).toLowerCase();
+      fields.push({ name, octets, valueAt: octets.indexOf(COLON) + 1 });
+    }
+    return fields;
   }
 
   /** Looks at the next octets of the message. They must not change until the section has ended. */
@@ -119,8 +147,10 @@ export class HeaderScanner {
       return;
     }
     const nameEnd = folded ? -1 : this.#nameEnd(start, end);
-    if (nameEnd === -1) this.#progress = "ended";
-    else this.#fields.push(start, nameEnd, next);
+    if (nameEnd === -1) {
+      this.#progress = "ended";
+      this.#broken = end > start;
+    } else this.#fields.push(start, nameEnd, next);
   }
 
   /** Where the field name from `start` ends, or -1 where the line is no field (an empty line is none). */
