@@ -9,6 +9,7 @@ import { addCheck } from "./commands/check.ts";
 import { addConfig } from "./commands/config.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDns } from "./commands/dns.ts";
+import { addProbe } from "./commands/probe.ts";
 import { addQueue } from "./commands/queue.ts";
 import { addSend } from "./commands/send.ts";
 import { addServe } from "./commands/serve.ts";
@@ -35,7 +36,8 @@ function program(): Command {
     .addHelpText("after", EXAMPLES)
     .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
     .exitOverride();
-  for (const add of [addServe, addCheck, addStart, addUser, addSend, addQueue, addDns, addConfig, addDemo]) add(root);
+  for (const add of [addServe, addCheck, addStart, addUser, addSend, addQueue, addProbe, addDns, addConfig, addDemo])
+    add(root);
   return inherit(root);
 }
 

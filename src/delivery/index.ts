@@ -5,6 +5,7 @@
  */
 export { createReporter, type ReporterOptions } from "./bounce.ts";
 export { createDeliverer, type DelivererOptions } from "./deliverer.ts";
+export { type HostLookup, lookUpExchangers, lookUpHost, type MailHost } from "./mx.ts";
 export {
   type LocalDelivery,
   type LocalDomain,
