@@ -10,4 +10,12 @@ export const events = {
   memoryFailed: "trust.memory.failed",
   /** Results for TLS reports could not be written; they are kept in memory, up to a bound: with `err`, `waiting`. */
   resultsFailed: "trust.results.failed",
+  /** A TLS report went out, into the queue or over HTTPS: with `domain`, `day`, `to`, `report`. */
+  reportSent: "trust.report.sent",
+  /** A TLS report could not be sent: with `domain`, `day`, `to`, `detail`, and `final`, whether it is given up. */
+  reportFailed: "trust.report.failed",
+  /** A domain asks for TLS reports by a record that cannot be used, or in part not: with `domain`, `detail`. */
+  reportRecord: "trust.report.record-refused",
+  /** The reports of a day broke off and are tried again later: with `err`. */
+  reportsBroke: "trust.report.broke",
 } as const;

@@ -16,6 +16,8 @@ export {
   parseStsRecords,
   policyId,
 } from "./sts-policy.ts";
+export { formatDay, type TlsReport, tlsReport } from "./tls-report.ts";
+export { createTlsReports, type MailedTlsReport, type TlsReports, type TlsReportsOptions } from "./tls-reports.ts";
 export {
   createTlsResults,
   type Day,

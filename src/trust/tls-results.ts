@@ -19,6 +19,9 @@ const MAX_POLICIES = 10;
 const MAX_A_DAY = 200_000;
 
 const MAX_REASON = 200;
+/** Of a policy, as it will stand in a report: lines, and characters of a line. */
+const MAX_LINES = 50;
+const MAX_LINE = 300;
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS tls_result (
@@ -134,13 +137,17 @@ function columnsOf({ domain, policy, type, ...where }: TlsResult, day: Day): rea
   return [
     day,
     domain.toLowerCase(),
-    JSON.stringify([policy.type, policy.strings, policy.mxHosts]),
+    JSON.stringify([policy.type, bounded(policy.strings), bounded(policy.mxHosts)]),
     type,
     told?.host ?? "",
     told?.sendingAddress ?? "",
     told?.receivingAddress ?? "",
     printable(told?.reason ?? "", MAX_REASON),
   ];
+}
+
+function bounded(lines: readonly string[]): readonly string[] {
+  return lines.slice(0, MAX_LINES).map((line) => line.slice(0, MAX_LINE));
 }
 
 function statements(file: DatabaseSync) {
@@ -158,13 +165,13 @@ function statements(file: DatabaseSync) {
   /** How many different ones a stranger's records and answers may add is bounded here. */
   const add = (counted: Counted, room: { left: number }): void => {
     if (bump(counted)) return;
-    const kept = bounded(counted);
+    const kept = fitting(counted);
     if (kept !== counted && bump(kept)) return;
     if (room.left <= 0) return;
     room.left--;
     insert.run(...kept.columns, kept.count);
   };
-  const bounded = (counted: Counted): Counted => {
+  const fitting = (counted: Counted): Counted => {
     const [day, domain = "", policy = "", type = "", ...where] = counted.columns;
     const known = samePolicy.get(day, domain, policy) !== undefined;
     const full = !known && integerOf(policies.get(day, domain)?.n) >= MAX_POLICIES;
