@@ -1,10 +1,10 @@
 // What can be wrong before the first connection: folders, certificates, ports. One plain line each, with what to do.
-import { accessSync, constants, mkdirSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, mkdirSync, statSync } from "node:fs";
 import { openAdmin } from "./admin/index.ts";
-import { err, ok, type Result } from "./base/index.ts";
-import { type Config, type KeyPairFiles, usersFile } from "./config/index.ts";
+import { type Config, usersFile } from "./config/index.ts";
+import { certificateNames, checkAuthorities, loadTls } from "./daemon-tls.ts";
 import { openCredentials } from "./intake/index.ts";
-import { type KeyPair, listen, type NetProblem, ServerTls } from "./net/index.ts";
+import { listen, type NetProblem } from "./net/index.ts";
 
 /** Makes the data folder (mode 0700) where there is none, and tries whether it can be used. Null when all is well. */
 export function checkDataFolder(config: Pick<Config, "dataDir">): string | null {
@@ -18,24 +18,6 @@ export function checkDataFolder(config: Pick<Config, "dataDir">): string | null 
     const reason = cause instanceof Error ? cause.message : String(cause);
     return `data_dir ${dataDir} cannot be used: ${reason}; make it a folder that this user may write`;
   }
-}
-
-/** The certificates of the configuration, null where there are none to have. */
-export function loadTls(config: Pick<Config, "tls">): Result<ServerTls | null, readonly string[]> {
-  if (config.tls === null) return ok(null);
-  const keyPairs = readKeyPairs(config.tls.keyPairs);
-  if (!keyPairs.ok) return keyPairs;
-  const created = ServerTls.create({ keyPairs: keyPairs.value });
-  return created.ok ? created : err([`${certificateNames(config.tls.keyPairs)}: ${created.error}`]);
-}
-
-/** Puts the certificates as they are on disk now into use; on a problem nothing changes. */
-export function reloadTls(config: Pick<Config, "tls">, tls: ServerTls): Result<void, readonly string[]> {
-  if (config.tls === null) return ok(undefined);
-  const keyPairs = readKeyPairs(config.tls.keyPairs);
-  if (!keyPairs.ok) return keyPairs;
-  const replaced = tls.replace({ keyPairs: keyPairs.value });
-  return replaced.ok ? replaced : err([`${certificateNames(config.tls.keyPairs)}: ${replaced.error}`]);
 }
 
 /** Why a listener could not begin, with what to do about it. */
@@ -59,9 +41,10 @@ export async function checkConfig(config: Config): Promise<readonly string[]> {
   if (folder !== null) problems.push(folder);
   const tls = loadTls(config);
   if (!tls.ok) problems.push(...tls.error);
-  else if (tls.value !== null && tls.value.expires <= Date.now() && config.tls !== null) {
-    problems.push(`${certificateNames(config.tls.keyPairs)}: a certificate expired; put a new one in its place`);
+  else if (tls.value !== null && tls.value.plain.expires <= Date.now() && config.tls !== null) {
+    problems.push(`${certificateNames(config.tls)}: a certificate expired; put a new one in its place`);
   }
+  problems.push(...checkAuthorities(config));
   if (folder !== null) return problems;
   problems.push(...checkUsers(config));
   const admin = await openAdmin(config);
@@ -91,26 +74,4 @@ async function checkPorts(config: Config): Promise<readonly string[]> {
     else problems.push(listenProblem(`${address.address}:${address.port}`, tried.error));
   }
   return problems;
-}
-
-function readKeyPairs(files: readonly KeyPairFiles[]): Result<readonly KeyPair[], readonly string[]> {
-  const problems: string[] = [];
-  const read = (key: string, file: string): string => {
-    try {
-      return readFileSync(file, "utf8");
-    } catch (cause) {
-      const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
-      problems.push(`[tls] ${key}: ${file} cannot be read (${reason}); name a file in PEM that this user may read`);
-      return "";
-    }
-  };
-  const keyPairs = files.map(({ certificate, privateKey }) => ({
-    certificate: read("certificate", certificate),
-    privateKey: read("private_key", privateKey),
-  }));
-  return problems.length === 0 ? ok(keyPairs) : err(problems);
-}
-
-function certificateNames(files: readonly KeyPairFiles[]): string {
-  return files.map(({ certificate }) => certificate).join(", ");
 }

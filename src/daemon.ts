@@ -6,20 +6,22 @@ import { createControlServer, createOperations, socketPath } from "./admin/index
 import { err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index.ts";
 import { createPool } from "./client/index.ts";
 import { type Config, queueFile, usersFile } from "./config/index.ts";
-import { checkDataFolder, listenProblem, loadTls, reloadTls } from "./daemon-checks.ts";
+import { checkDataFolder, listenProblem } from "./daemon-checks.ts";
 import { configuredResolver } from "./daemon-resolver.ts";
+import { loadTls, type ServingTls } from "./daemon-tls.ts";
 import { createDeliverer, createReporter, recipientTest, selfTest } from "./delivery/index.ts";
 import {
   type Credentials,
   createAuthenticator,
   createHome,
+  createPeers,
   createReceiver,
   createRelayPolicy,
   createSubmissionPolicy,
   freeSpaceOf,
   openCredentials,
 } from "./intake/index.ts";
-import { type Endpoint, inNetworks, type ServerTls, systemClock } from "./net/index.ts";
+import { type Endpoint, inNetworks, systemClock } from "./net/index.ts";
 import { createRunner, openSqliteStore, type QueueStore, type Runner, StoreError } from "./queue/index.ts";
 import { createServer, type ListenerOptions, type Policy, type ServerLimits } from "./server/index.ts";
 import { parseDomain } from "./smtp/index.ts";
@@ -34,7 +36,7 @@ export interface Daemon {
     readonly tls: "starttls" | "implicit" | "none";
     readonly local: Endpoint;
   }[];
-  /** Reads the certificates anew; on a problem the old ones stay in use. Running sessions keep theirs. */
+  /** Reads the certificates anew, and the authorities of peers; on a problem the old ones stay in use. Running sessions keep theirs. */
   reload(): Promise<Result<void, readonly string[]>>;
   /** Graceful: no new connections, running transactions and deliveries end or are cut after the configured time. */
   stop(): Promise<void>;
@@ -70,9 +72,9 @@ export async function startDaemon(
   const policies = createPolicies({ config, store: store.value, runner: queue, credentials, log });
   const server = createServer({
     hostname: config.hostname,
-    listeners: config.listeners.map((listener) => listenerOptions(listener, policies)),
+    listeners: config.listeners.map((listener) => listenerOptions(listener, policies, tls.value)),
     policy: policies.mx,
-    ...(tls.value === null ? {} : { tls: tls.value }),
+    ...(tls.value === null ? {} : { tls: tls.value.plain }),
     limits: serverLimits(config),
     log,
   });
@@ -97,7 +99,7 @@ export async function startDaemon(
       tls: mode,
       local: started.value[at] ?? { address: "", port: 0 },
     })),
-    reload: async () => reload(config, tls.value, log),
+    reload: async () => reload(tls.value, log),
     async stop() {
       log.info("daemon.stopping", {});
       await owned.disposeAsync();
@@ -204,7 +206,16 @@ function createPolicies({ config, store, runner, credentials, log }: PolicyParts
   const { messageSize, recipients } = config.limits;
   const limits = { messageSize, recipients };
   return {
-    mx: createRelayPolicy({ home, mayRelay: inNetworks(config.relay.networks), receive, knows, vrfy, limits, log }),
+    mx: createRelayPolicy({
+      home,
+      mayRelay: inNetworks(config.relay.networks),
+      peers: createPeers({ rules: config.peers, log }),
+      receive,
+      knows,
+      vrfy,
+      limits,
+      log,
+    }),
     submission: createSubmissionPolicy({
       authenticator,
       receive,
@@ -221,10 +232,13 @@ function createPolicies({ config, store, runner, credentials, log }: PolicyParts
 function listenerOptions(
   listener: Config["listeners"][number],
   policies: Record<"mx" | "submission", Policy>,
+  tls: ServingTls | null,
 ): ListenerOptions {
   return {
     ...listener.address,
     tls: listener.tls,
+    ...(tls === null ? {} : { serverTls: tls.of(listener) }),
+    requireCertificate: listener.clientCertificates === "require",
     policy: policies[listener.service],
     proxy: inNetworks(listener.proxy),
     xclient: inNetworks(listener.xclient),
@@ -252,10 +266,10 @@ async function openControl(config: Config, store: QueueStore, runner: Runner, lo
   return await createControlServer({ path: path.value, operations, log });
 }
 
-function reload(config: Config, tls: ServerTls | null, log: Log): Result<void, readonly string[]> {
+function reload(tls: ServingTls | null, log: Log): Result<void, readonly string[]> {
   if (tls === null) return ok(undefined);
-  const reloaded = reloadTls(config, tls);
-  if (reloaded.ok) log.info("daemon.reloaded", { certificatesExpire: new Date(tls.expires).toISOString() });
+  const reloaded = tls.reload();
+  if (reloaded.ok) log.info("daemon.reloaded", { certificatesExpire: new Date(tls.plain.expires).toISOString() });
   else log.error("daemon.reload.failed", { problems: reloaded.error });
   return reloaded;
 }

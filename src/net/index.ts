@@ -14,6 +14,7 @@ export type { KnownPeer } from "./known-peer.ts";
 export * from "./listen.ts";
 export * from "./networks.ts";
 export type { PeerDemand } from "./peer-demand.ts";
+export { readCertificates } from "./pem.ts";
 export * from "./proxied.ts";
 export * from "./resolver.ts";
 export * from "./stream.ts";
