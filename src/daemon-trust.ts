@@ -5,10 +5,13 @@ import {
   type Clock,
   DAY,
   type Duration,
+  err,
   type Log,
   later,
   mathRandom,
+  ok,
   type Random,
+  type Result,
   silentLog,
   unwrap,
 } from "./base/index.ts";
@@ -47,29 +50,36 @@ export interface TrustOptions {
   readonly log?: Log;
 }
 
-/** Opens what is known of other mail systems. Throws one plain line where the file cannot be used. */
-export function openTrust(config: Pick<Config, "dataDir">, options: TrustOptions): Trust {
+/** Opens what is known of other mail systems. Fails with one plain line where the file cannot be used. */
+export function openTrust(config: Pick<Config, "dataDir">, options: TrustOptions): Result<Trust, string> {
   const { hold, clock = systemClock, log = silentLog } = options;
   const path = trustFile(config);
-  const file = openTrustFile(path);
+  let file: Trust["file"] | null = null;
   try {
-    const memory = createHostMemory({ file, clock, hold, log });
-    const results = createTlsResults({ file, clock, log });
-    const close = (): void => {
-      results.close();
-      file.close();
-    };
-    return { file, memory, results, close };
+    file = openTrustFile(path);
+    return ok(trustIn(file, { hold, clock, log }));
   } catch (cause) {
-    file.close();
+    file?.close();
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${path} cannot be used: ${reason}; delete it, there is no mail in it`, { cause });
+    const where = reason.includes(path) ? reason : `${path} cannot be used: ${reason}`;
+    return err(`${where}; where it is damaged delete it, there is no mail in it`);
   }
 }
 
+function trustIn(file: Trust["file"], options: Required<TrustOptions>): Trust {
+  const { hold, clock, log } = options;
+  const memory = createHostMemory({ file, clock, hold, log });
+  const results = createTlsResults({ file, clock, log });
+  const close = (): void => {
+    results.close();
+    file.close();
+  };
+  return { file, memory, results, close };
+}
+
 /** As `openTrust`, for the command line: null where nothing is known yet, for only the daemon makes the file. */
-export function readTrust(config: Pick<Config, "dataDir">): Trust | null {
-  return existsSync(trustFile(config)) ? openTrust(config, { hold: DAY }) : null;
+export function readTrust(config: Pick<Config, "dataDir">): Result<Trust | null, string> {
+  return existsSync(trustFile(config)) ? openTrust(config, { hold: DAY }) : ok(null);
 }
 
 export interface TlsReportingParts {

@@ -3,12 +3,14 @@
  * queue and delivery together, and takes all of it down again in the opposite order.
  */
 import { createControlServer, createOperations, socketPath } from "./admin/index.ts";
-import { err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index.ts";
+import { DAY, err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index.ts";
 import { createPool } from "./client/index.ts";
 import { type Config, queueFile, usersFile } from "./config/index.ts";
 import { checkDataFolder, listenProblem } from "./daemon-checks.ts";
 import { configuredResolver } from "./daemon-resolver.ts";
 import { loadTls, type ServingTls } from "./daemon-tls.ts";
+import { openWeb } from "./daemon-web.ts";
+import { createTlsReporting, openTrust, type Trust } from "./daemon-trust.ts";
 import { createDeliverer, createReporter, recipientTest, selfTest } from "./delivery/index.ts";
 import {
   type Credentials,
@@ -28,6 +30,7 @@ import { parseDomain } from "./smtp/index.ts";
 
 export { checkConfig } from "./daemon-checks.ts";
 export { openUsers, type Users, writeSelfSignedCertificate } from "./daemon-setup.ts";
+export { readTrust } from "./daemon-trust.ts";
 
 /** A running Postern. */
 export interface Daemon {
@@ -44,6 +47,8 @@ export interface Daemon {
 
 /** Octets of the disk that are never filled with mail: room to record outcomes and to log. */
 const FREE_SPACE_FLOOR = 100 * 1024 * 1024;
+/** For how long a host is held to what it proved before. */
+const DOWNGRADE_HOLD = DAY;
 /** A header section may be this large (octets); beyond it the message is refused. */
 const HEADER_LIMIT = 256 * 1024;
 
@@ -66,7 +71,11 @@ export async function startDaemon(
   if (!store.ok) return err([store.error]);
   resources.defer(() => store.value.close());
 
-  const queue = createQueueSide(config, store.value, log, resources);
+  const trust = openTrust(config, { hold: DOWNGRADE_HOLD, log });
+  if (!trust.ok) return err([trust.error]);
+  resources.defer(() => trust.value.close());
+
+  const queue = createQueueSide({ config, store: store.value, trust: trust.value, log }, resources);
   const credentials = openCredentials(usersFile(config));
   resources.defer(() => credentials.close());
   const policies = createPolicies({ config, store: store.value, runner: queue, credentials, log });
@@ -89,8 +98,12 @@ export async function startDaemon(
     const { listener, problem: cause } = started.error;
     return err([listenProblem(`${listener.address}:${listener.port}`, cause)]);
   }
+  const web = await openWeb(config, tls.value, log);
+  if (!web.ok) return err([web.error]);
+  resources.defer(() => web.value.stop());
   queue.start();
-  log.info("daemon.started", { listeners: started.value.map(({ address, port }) => `${address}:${port}`) });
+  const endpoints = [...started.value, ...web.value.endpoints].map(({ address, port }) => `${address}:${port}`);
+  log.info("daemon.started", { listeners: endpoints });
 
   const owned = resources.move();
   return ok({
@@ -122,8 +135,15 @@ async function openQueue(
   }
 }
 
-/** Everything behind the waist: from the due message to its outcome. */
-function createQueueSide(config: Config, store: QueueStore, log: Log, resources: AsyncDisposableStack): Runner {
+interface QueueParts {
+  readonly config: Config;
+  readonly store: QueueStore;
+  readonly trust: Trust;
+  readonly log: Log;
+}
+
+/** Everything behind the waist: from the due message to its outcome, and the reports on the connections that it took. */
+function createQueueSide({ config, store, trust, log }: QueueParts, resources: AsyncDisposableStack): Runner {
   // A lookup that nobody waits for any more would keep the process for the rest of its timeouts.
   const lookups = new AbortController();
   resources.defer(() => lookups.abort());
@@ -168,6 +188,11 @@ function createQueueSide(config: Config, store: QueueStore, log: Log, resources:
     limits: { total: config.queue.concurrency, memory: config.limits.memory },
   });
   resources.defer(() => runner.stop(config.timeouts.stop));
+  if (config.tlsReport.send) {
+    const reports = createTlsReporting({ config, trust, resolver, store, runner, ca: null, log });
+    resources.defer(() => reports.close());
+    reports.start();
+  }
   return runner;
 }
 
