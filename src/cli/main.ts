@@ -14,6 +14,8 @@ import { addQueue } from "./commands/queue.ts";
 import { addSend } from "./commands/send.ts";
 import { addServe } from "./commands/serve.ts";
 import { addStart } from "./commands/start.ts";
+import { addTlsMemory } from "./commands/tls-memory.ts";
+import { addTlsReport } from "./commands/tls-report.ts";
 import { addUser } from "./commands/user.ts";
 import { complain, EXIT } from "./terminal.ts";
 
@@ -36,7 +38,20 @@ function program(): Command {
     .addHelpText("after", EXAMPLES)
     .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
     .exitOverride();
-  for (const add of [addServe, addCheck, addStart, addUser, addSend, addQueue, addProbe, addDns, addConfig, addDemo])
+  for (const add of [
+    addServe,
+    addCheck,
+    addStart,
+    addUser,
+    addSend,
+    addQueue,
+    addProbe,
+    addDns,
+    addTlsMemory,
+    addTlsReport,
+    addConfig,
+    addDemo,
+  ])
     add(root);
   return inherit(root);
 }

@@ -17,7 +17,7 @@ import {
   SECOND,
   type Timer,
 } from "../base/index.ts";
-import { type HttpsOptions, httpsRequest, type Resolver } from "../net/index.ts";
+import { type DnsAnswer, type HttpsOptions, httpsRequest, type Resolver } from "../net/index.ts";
 import type { Mailbox } from "../smtp/index.ts";
 import { events } from "./events.ts";
 import { formatDay, type ReportSubmitter, reportFileName, reportId, submitterDomain, tlsReport } from "./tls-report.ts";
@@ -147,6 +147,10 @@ async function inTurns<T>(items: readonly T[], task: (item: T) => Promise<number
 /** Sends the report of a day and domain; 1 where that is to be tried again, 0 where it is settled. */
 function createSender(options: TlsReportsOptions, marks: ReturnType<typeof openReportMarks>, signal: AbortSignal) {
   const { clock, log, resolver, results, submitter } = options;
+  const ended = new Promise<DnsAnswer<string>>((resolve) => {
+    const given = { kind: "failed", reason: "timeout", detail: "given up" } as const;
+    signal.addEventListener("abort", () => resolve(given), { once: true });
+  });
   const later = (firstTry: number, told: { domain: string; day: string; to: string; detail: string }): number => {
     const final = clock.now() >= firstTry + GIVE_UP_AFTER;
     log.warn(events.reportFailed, { ...told, final });
@@ -177,7 +181,7 @@ function createSender(options: TlsReportsOptions, marks: ReturnType<typeof openR
   const destinations = async (domain: string): Promise<Result<readonly ReportDestination[], string>> => {
     // What is no name in DNS, such as an address literal, publishes nothing.
     if (!/^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(domain)) return ok([]);
-    const answer = await resolver.txt(`_smtp._tls.${domain}`);
+    const answer = await Promise.race([resolver.txt(`_smtp._tls.${domain}`), ended]);
     if (answer.kind === "failed") return err(`its record could not be looked up: ${answer.detail}`);
     const record = parseTlsReportRecords(answer.kind === "found" ? answer.records : []);
     const complaints = record.ok ? (record.value?.skipped ?? []) : [record.error];
@@ -190,6 +194,7 @@ function createSender(options: TlsReportsOptions, marks: ReturnType<typeof openR
     const firstTry = marks.begin(day, domain, clock.now());
     const told = { domain, day: formatDay(day) };
     const found = await destinations(domain);
+    if (signal.aborted) return 1;
     let left = found.ok ? 0 : later(firstTry, { ...told, to: "", detail: found.error });
     for (const destination of found.ok ? found.value : []) {
       const to = destination.uri;
