@@ -248,6 +248,31 @@ describe("what only the fields of a certificate tell", () => {
   });
 });
 
+test("what only looks like an authority is none", () => {
+  const twoLevels = (upper: KeyPair): KeyPair[] => [makeCertificate({ names: ["mx.test"], issuer: upper }), upper];
+  const made = makeAuthority({ name: "upper", issuer: root });
+  assert.equal(outcome({ chain: [...twoLevels(made), root], records: [tlsa("2 0 1", root)] }), "2 0 1");
+  const denied = resigned(made, root, { "551d130101ff040530030101ff": "551d130101ff04053003010100" });
+  assert.equal(x509(denied).ca, false);
+  assert.equal(outcome({ chain: [...twoLevels(denied), root], records: [tlsa("2 0 1", root)] }), "untrusted");
+  const renamed = makeAuthority({ name: "renamed", privateKey: middle.privateKey });
+  assert.equal(x509(leaf).verify(x509(renamed).publicKey), true);
+  assert.equal(outcome({ chain: [leaf, renamed], records: [tlsa("2 0 1", renamed)] }), "dane");
+});
+
+test("constraints on addresses concern certificates with addresses alone, and those are refused", () => {
+  const byName = makeAuthority({ name: "bounded", permitted: ["12345678"] });
+  const bounded = resigned(byName, byName, { "82083132333435363738": "87083132333435363738" });
+  const records = [tlsa("2 0 1", bounded)];
+  const below = (options: CertificateOptions): KeyPair[] => [makeCertificate({ issuer: bounded, ...options }), bounded];
+  assert.equal(outcome({ chain: below({ names: ["mx.test"] }), records }), "2 0 1");
+  assert.equal(outcome({ chain: below({ names: ["mx.test"], ip: ["192.0.2.1"] }), records }), "untrusted");
+  const short = makeAuthority({ name: "bounded", permitted: ["ab"] });
+  const ofSubject = resigned(short, short, { "82026162": "a4023000" });
+  const alone = [makeCertificate({ names: ["mx.test"], issuer: ofSubject }), ofSubject];
+  assert.equal(outcome({ chain: alone, records: [tlsa("2 0 1", ofSubject)] }), "untrusted");
+});
+
 describe("which records count", () => {
   const good = [
     "2 0 0",
