@@ -79,7 +79,7 @@ async function judge(resolver: Resolver, { owner, base, answer, host, nextHop }:
       kind: "unusable",
       owner,
       base,
-      reason: `no TLSA record of ${owner} can be used: ${[...new Set(shown)].join(", ")}`,
+      reason: `of no usable kind, or malformed: ${[...new Set(shown)].join(", ")}`,
     };
   }
   const named = records.some(({ usage }) => usage === DANE_TA);
