@@ -71,7 +71,7 @@ function fetched(call: ReturnType<typeof request>): Promise<Fetched> {
 
 function get(port: number, name: string, path: string, method = "GET"): Promise<Fetched> {
   const at = { host: "127.0.0.1", port, servername: name, ca, path, method, headers: { host: name } };
-  return fetched(request({ ...at, agent: false, ALPNProtocols: ["http/1.1"] }));
+  return fetched(request({ ...at, agent: false }));
 }
 
 /** Writes octets in clear text, and reads until the server closes. */
