@@ -5,7 +5,7 @@
  * `policy.ts`. No queue, no file and no domain of ours may be known here, and nothing of `client/`. Begin with `policy.ts`, then
  * `session.ts`.
  */
-export { inNetworks, ServerTls, type ServerTlsOptions } from "../net/index.ts";
+export { inNetworks, type KnownPeer, ServerTls, type ServerTlsOptions } from "../net/index.ts";
 export type { TlsMode } from "./connection.ts";
 export { defaultOffer, definePolicy, type PolicyParts } from "./define-policy.ts";
 export { defaultLimits, type ServerLimits } from "./limits.ts";

@@ -4,6 +4,16 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 
 const PATIENCE = 10_000;
 
+/** A client certificate with its chain, and its key, PEM. */
+interface ShownPair {
+  readonly certificate: string;
+  readonly privateKey: string;
+}
+
+function certificateOptions(shown: ShownPair | undefined) {
+  return shown === undefined ? {} : { cert: shown.certificate, key: shown.privateKey };
+}
+
 /** A person at a terminal: says a line, waits for the whole reply. */
 export class Talk {
   #socket: Socket;
@@ -24,9 +34,9 @@ export class Talk {
   }
 
   /** The same inside TLS from the first octet; the certificate is not checked. */
-  static async openSecure(port: number, from = "127.0.0.1"): Promise<Talk> {
+  static async openSecure(port: number, from = "127.0.0.1", shown?: ShownPair): Promise<Talk> {
     const socket = createConnection({ host: "127.0.0.1", port, localAddress: from, noDelay: true });
-    const talk = new Talk(connectTls({ socket, rejectUnauthorized: false }));
+    const talk = new Talk(connectTls({ socket, rejectUnauthorized: false, ...certificateOptions(shown) }));
     await talk.reply();
     return talk;
   }
@@ -62,8 +72,8 @@ export class Talk {
     }
   }
 
-  /** STARTTLS and the handshake; `serverName` is sent by SNI. */
-  async secure(serverName?: string): Promise<TLSSocket> {
+  /** STARTTLS and the handshake; `serverName` is sent by SNI, `shown` where the server asks for a certificate. */
+  async secure(serverName?: string, shown?: ShownPair): Promise<TLSSocket> {
     const go = await this.say("STARTTLS");
     if (go?.startsWith("220") !== true) throw new Error(`STARTTLS: ${go}`);
     this.#socket.removeAllListeners();
@@ -71,6 +81,7 @@ export class Talk {
       socket: this.#socket,
       rejectUnauthorized: false,
       ...(serverName === undefined ? {} : { servername: serverName }),
+      ...certificateOptions(shown),
     });
     await once(secured, "secureConnect", { signal: AbortSignal.timeout(PATIENCE) });
     this.#socket = secured;
