@@ -2,6 +2,7 @@
 import { accessSync, constants, mkdirSync, statSync } from "node:fs";
 import { openAdmin } from "./admin/index.ts";
 import { type Config, usersFile } from "./config/index.ts";
+import { loadNextHops } from "./daemon-next-hops.ts";
 import { certificateNames, checkAuthorities, loadTls } from "./daemon-tls.ts";
 import { openCredentials } from "./intake/index.ts";
 import { listen, type NetProblem } from "./net/index.ts";
@@ -20,15 +21,15 @@ export function checkDataFolder(config: Pick<Config, "dataDir">): string | null 
   }
 }
 
-/** Why a listener could not begin, with what to do about it. */
-export function listenProblem(endpoint: string, problem: NetProblem): string {
+/** Why a listener could not begin, with what to do about it. `table`: where its address is written. */
+export function listenProblem(endpoint: string, problem: NetProblem, table = "[[listener]]"): string {
   switch (problem.kind) {
     case "addressInUse":
-      return `${endpoint} is already taken by another program; stop that or choose another port in [[listener]] address`;
+      return `${endpoint} is already taken by another program; stop that or choose another port in ${table} address`;
     case "permission":
       return `${endpoint} may not be opened by this user; ports below 1024 need the right to (CAP_NET_BIND_SERVICE), or choose another`;
     case "addressUnavailable":
-      return `${endpoint} is no address of this machine; correct [[listener]] address`;
+      return `${endpoint} is no address of this machine; correct ${table} address`;
     default:
       return `${endpoint} cannot be listened on: ${problem.detail}`;
   }
@@ -45,6 +46,8 @@ export async function checkConfig(config: Config): Promise<readonly string[]> {
     problems.push(`${certificateNames(config.tls)}: a certificate expired; put a new one in its place`);
   }
   problems.push(...checkAuthorities(config));
+  const nextHops = loadNextHops(config);
+  if (!nextHops.ok) problems.push(...nextHops.error);
   if (folder !== null) return problems;
   problems.push(...checkUsers(config));
   const admin = await openAdmin(config);
@@ -68,10 +71,14 @@ function checkUsers(config: Config): readonly string[] {
 
 async function checkPorts(config: Config): Promise<readonly string[]> {
   const problems: string[] = [];
-  for (const { address } of config.listeners) {
+  const wanted = [
+    ...config.listeners.map(({ address }) => ({ address, table: "[[listener]]" })),
+    ...config.web.map(({ address }) => ({ address, table: "[[web]]" })),
+  ];
+  for (const { address, table } of wanted) {
     const tried = await listen({ ...address, onStream: (stream) => stream.destroy() });
     if (tried.ok) await tried.value.close();
-    else problems.push(listenProblem(`${address.address}:${address.port}`, tried.error));
+    else problems.push(listenProblem(`${address.address}:${address.port}`, tried.error, table));
   }
   return problems;
 }

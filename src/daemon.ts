@@ -3,14 +3,17 @@
  * queue and delivery together, and takes all of it down again in the opposite order.
  */
 import { createControlServer, createOperations, socketPath } from "./admin/index.ts";
-import { DAY, err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index.ts";
+import { err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index.ts";
 import { createPool } from "./client/index.ts";
 import { type Config, queueFile, usersFile } from "./config/index.ts";
 import { checkDataFolder, listenProblem } from "./daemon-checks.ts";
+import { createMailDomains } from "./daemon-mail-domains.ts";
+import { loadNextHops, type NextHops } from "./daemon-next-hops.ts";
 import { configuredResolver } from "./daemon-resolver.ts";
+import { findStsPolicies } from "./daemon-sts.ts";
 import { loadTls, type ServingTls } from "./daemon-tls.ts";
-import { openWeb } from "./daemon-web.ts";
 import { createTlsReporting, openTrust, type Trust } from "./daemon-trust.ts";
+import { openWeb } from "./daemon-web.ts";
 import { createDeliverer, createReporter, recipientTest, selfTest } from "./delivery/index.ts";
 import {
   type Credentials,
@@ -22,6 +25,8 @@ import {
   createSubmissionPolicy,
   freeSpaceOf,
   openCredentials,
+  type SubmissionRules,
+  sendersByName,
 } from "./intake/index.ts";
 import { type Endpoint, inNetworks, systemClock } from "./net/index.ts";
 import { createRunner, openSqliteStore, type QueueStore, type Runner, StoreError } from "./queue/index.ts";
@@ -47,8 +52,6 @@ export interface Daemon {
 
 /** Octets of the disk that are never filled with mail: room to record outcomes and to log. */
 const FREE_SPACE_FLOOR = 100 * 1024 * 1024;
-/** For how long a host is held to what it proved before. */
-const DOWNGRADE_HOLD = DAY;
 /** A header section may be this large (octets); beyond it the message is refused. */
 const HEADER_LIMIT = 256 * 1024;
 
@@ -67,18 +70,32 @@ export async function startDaemon(
   if (problem !== null) return err([problem]);
   const tls = loadTls(config);
   if (!tls.ok) return tls;
+  const nextHops = loadNextHops(config);
+  if (!nextHops.ok) return nextHops;
   const store = await openQueue(config, log, options.onDeath);
   if (!store.ok) return err([store.error]);
   resources.defer(() => store.value.close());
 
-  const trust = openTrust(config, { hold: DOWNGRADE_HOLD, log });
+  const trust = openTrust(config, { hold: config.delivery.downgradeHold, log });
   if (!trust.ok) return err([trust.error]);
   resources.defer(() => trust.value.close());
 
-  const queue = createQueueSide({ config, store: store.value, trust: trust.value, log }, resources);
+  const queue = createQueueSide(
+    { config, store: store.value, trust: trust.value, nextHops: nextHops.value, log },
+    resources,
+  );
   const credentials = openCredentials(usersFile(config));
   resources.defer(() => credentials.close());
-  const policies = createPolicies({ config, store: store.value, runner: queue, credentials, log });
+  const lookups = new AbortController();
+  resources.defer(() => lookups.abort());
+  const policies = createPolicies({
+    config,
+    store: store.value,
+    runner: queue,
+    credentials,
+    lookups: lookups.signal,
+    log,
+  });
   const server = createServer({
     hostname: config.hostname,
     listeners: config.listeners.map((listener) => listenerOptions(listener, policies, tls.value)),
@@ -139,22 +156,33 @@ interface QueueParts {
   readonly config: Config;
   readonly store: QueueStore;
   readonly trust: Trust;
+  readonly nextHops: NextHops;
   readonly log: Log;
 }
 
 /** Everything behind the waist: from the due message to its outcome, and the reports on the connections that it took. */
-function createQueueSide({ config, store, trust, log }: QueueParts, resources: AsyncDisposableStack): Runner {
+function createQueueSide({ config, store, trust, nextHops, log }: QueueParts, resources: AsyncDisposableStack): Runner {
   // A lookup that nobody waits for any more would keep the process for the rest of its timeouts.
   const lookups = new AbortController();
   resources.defer(() => lookups.abort());
   const resolver = configuredResolver(config, lookups.signal);
+  const { trusted: ca } = nextHops;
+  const sts = config.delivery.mtaSts ? findStsPolicies({ config, file: trust.file, resolver, ca, log }) : null;
+  resources.defer(() => sts?.close());
   const pool = createPool({ clock: systemClock });
   resources.defer(() => pool.close());
   const deliverer = createDeliverer({
     hostname: config.hostname,
     domains: config.domains,
-    routes: config.routes,
+    routes: nextHops.routes,
     port: config.delivery.port,
+    ca: nextHops.extraCa,
+    dane: config.delivery.dane,
+    ...(sts === null ? {} : { sts }),
+    memory: trust.memory,
+    results: trust.results,
+    clearTextAfterTlsFailure: config.delivery.afterTlsFailure === "clear",
+    tlsResumption: config.delivery.tlsResumption,
     eightBit: config.delivery.eightBit,
     chunking: config.delivery.chunking,
     resolver,
@@ -189,7 +217,7 @@ function createQueueSide({ config, store, trust, log }: QueueParts, resources: A
   });
   resources.defer(() => runner.stop(config.timeouts.stop));
   if (config.tlsReport.send) {
-    const reports = createTlsReporting({ config, trust, resolver, store, runner, ca: null, log });
+    const reports = createTlsReporting({ config, trust, resolver, store, runner, ca, log });
     resources.defer(() => reports.close());
     reports.start();
   }
@@ -201,15 +229,22 @@ interface PolicyParts {
   readonly store: QueueStore;
   readonly runner: Runner;
   readonly credentials: Credentials;
+  /** Given when nobody waits for DNS any more. */
+  readonly lookups: AbortSignal;
   readonly log: Log;
 }
 
 /** The MTA and the MSA, over one receiver. */
-function createPolicies({ config, store, runner, credentials, log }: PolicyParts): Record<"mx" | "submission", Policy> {
-  const home = createHome({
-    hostname: unwrap(parseDomain(config.hostname)),
-    domains: config.domains.map(({ name }) => unwrap(parseDomain(name))),
-  });
+function createPolicies({
+  config,
+  store,
+  runner,
+  credentials,
+  lookups,
+  log,
+}: PolicyParts): Record<"mx" | "submission", Policy> {
+  const domains = config.domains.map(({ name }) => unwrap(parseDomain(name)));
+  const home = createHome({ hostname: unwrap(parseDomain(config.hostname)), domains });
   const receive = createReceiver({
     hostname: config.hostname,
     store,
@@ -242,16 +277,25 @@ function createPolicies({ config, store, runner, credentials, log }: PolicyParts
       log,
     }),
     submission: createSubmissionPolicy({
+      hostname: config.hostname,
       authenticator,
+      senders: sendersByName(domains),
+      rules: submissionRules(config),
+      mailDomains: createMailDomains(config, configuredResolver(config, lookups)),
       receive,
       home,
       knows,
       vrfy,
-      limits: { ...limits, futureRelease: config.limits.futureRelease },
+      limits: { ...limits, header: HEADER_LIMIT, futureRelease: config.limits.futureRelease },
       clock: systemClock,
       log,
     }),
   };
+}
+
+function submissionRules({ submission }: Config): SubmissionRules {
+  const { sender, qualifyDomain, hideClient } = submission;
+  return { sender, hideClient, qualifyDomain: qualifyDomain === null ? null : unwrap(parseDomain(qualifyDomain)) };
 }
 
 function listenerOptions(

@@ -1,6 +1,8 @@
+import { nextHopFindings } from "./next-hop-consistency.ts";
 import { peerFindings } from "./peer-consistency.ts";
 import type { Finding } from "./problems.ts";
 import { parseDuration, parseEndpoint, parseMatch, parseName } from "./values.ts";
+import { webFindings } from "./web.ts";
 import { field, list } from "./written.ts";
 
 /**
@@ -13,6 +15,8 @@ export function contradictions(written: unknown): readonly Finding[] {
     ...domainFindings(written),
     ...peerFindings(written),
     ...routeFindings(written),
+    ...nextHopFindings(written),
+    ...webFindings(written),
     ...queueFindings(written),
   ];
 }

@@ -1,7 +1,7 @@
 // The forms of values that several tables of `schema.ts` share.
 import { z } from "zod";
 import type { Result } from "../base/index.ts";
-import { parseByteSize, parseDuration, parseName, parseNetwork } from "./values.ts";
+import { parseByteSize, parseDuration, parseKeyPin, parseName, parseNetwork } from "./values.ts";
 
 /** A text with a form of its own. `accepted` tells the form; problems and the reference page both quote it. */
 export function text<T>(accepted: string, parse: (text: string) => Result<T, string>) {
@@ -23,3 +23,5 @@ export const duration = () => text('a duration such as "30s", "5m", "4h" or "5d"
 export const count = (most: number) => z.int().min(1).max(most);
 export const network = () => text('a network such as "10.0.0.0/8" or "2001:db8::/32"', parseNetwork);
 export const port = () => z.int().min(1).max(65_535);
+export const keyPin = () =>
+  text('the SHA-256 of a key (SubjectPublicKeyInfo), 64 hex digits or base64 such as "sha256//…="', parseKeyPin);

@@ -111,9 +111,10 @@ test("a full configuration becomes typed values with absolute paths", () => {
     { name: "void.example.org", deliver: { kind: "discard" }, recipients: ["*"] },
   ]);
   assert.deepEqual(config.relay.networks, ["127.0.0.0/8", "::1/128", "2001:db8::/32"]);
+  const unset = { ca: [], pins: [], minVersion: "TLSv1.2", clientCertificate: null } as const;
   assert.deepEqual(config.routes, [
-    { match: ".example.net", via: { kind: "smtps", host: "2001:db8::25", port: 465 }, tls: "verified" },
-    { match: "*", via: { kind: "smtp", host: "relay.example.com", port: 25 }, tls: "opportunistic" },
+    { match: ".example.net", via: { kind: "smtps", host: "2001:db8::25", port: 465 }, tls: "verified", ...unset },
+    { match: "*", via: { kind: "smtp", host: "relay.example.com", port: 25 }, tls: "opportunistic", ...unset },
   ]);
   assert.equal(config.delivery.port, 2526);
   assert.deepEqual(config.dns, {

@@ -4,10 +4,11 @@ import { domainToASCII } from "node:url";
 import { parse, TomlError } from "smol-toml";
 import { err, ok, type Result } from "../base/index.ts";
 import { contradictions } from "./consistency.ts";
-import type { Config, LocalDelivery } from "./model.ts";
+import type { Config, DeliveryConfig, LocalDelivery, RouteConfig } from "./model.ts";
 import { Places } from "./places.ts";
 import { type ConfigProblem, type Finding, findingsOf } from "./problems.ts";
 import { type Settings, settings } from "./schema.ts";
+import { mtaStsOf } from "./web.ts";
 
 /** Reads and checks a configuration file. A failure lists every problem, in the order of the file. */
 export function loadConfig(file: string): Result<Config, readonly ConfigProblem[]> {
@@ -77,14 +78,17 @@ function configOf(given: Settings, file: string, places: Places): Config {
     tls: given.tls === undefined ? null : tlsOf(given.tls, folder),
     domains: given.domain.map((domain) => ({ ...domain, deliver: inFolder(domain.deliver, folder) })),
     smtp: given.smtp,
+    submission: {
+      sender: given.submission.sender,
+      qualifyDomain: given.submission.qualify_domain ?? null,
+      hideClient: given.submission.hide_client,
+    },
     relay: given.relay,
     peers: peersOf(given.peer, folder, places),
-    routes: given.route,
-    delivery: {
-      port: given.delivery.port,
-      eightBit: given.delivery.eight_bit,
-      chunking: given.delivery.chunking,
-    },
+    routes: given.route.map((route) => routeOf(route, folder)),
+    delivery: deliveryOf(given.delivery, folder),
+    web: given.web,
+    mtaSts: mtaStsOf(given),
     dns: { servers: given.dns.servers, trustAd: given.dns.trust_ad },
     tlsReport: tlsReportOf(given),
     limits: {
@@ -118,6 +122,37 @@ function tlsOf(given: NonNullable<Settings["tls"]>, folder: string): Config["tls
   return {
     keyPairs: [pair(given), ...given.additional.map(pair)],
     nextPrivateKey: given.next_private_key === undefined ? null : resolve(folder, given.next_private_key),
+  };
+}
+
+function routeOf(route: Settings["route"][number], folder: string): RouteConfig {
+  const { match, via, tls, ca, pins, min_version, client_certificate, client_private_key } = route;
+  const shown =
+    client_certificate === undefined || client_private_key === undefined
+      ? null
+      : { certificate: resolve(folder, client_certificate), privateKey: resolve(folder, client_private_key) };
+  return {
+    match,
+    via,
+    tls,
+    ca: ca.map((file) => resolve(folder, file)),
+    pins,
+    minVersion: `TLSv${min_version}`,
+    clientCertificate: shown,
+  };
+}
+
+function deliveryOf(delivery: Settings["delivery"], folder: string): DeliveryConfig {
+  return {
+    port: delivery.port,
+    eightBit: delivery.eight_bit,
+    chunking: delivery.chunking,
+    mtaSts: delivery.mta_sts,
+    dane: delivery.dane,
+    ca: delivery.ca.map((file) => resolve(folder, file)),
+    afterTlsFailure: delivery.after_tls_failure,
+    downgradeHold: delivery.downgrade_hold,
+    tlsResumption: delivery.tls_resumption,
   };
 }
 

@@ -58,6 +58,16 @@ export interface SmtpConfig {
   readonly vrfy: boolean;
 }
 
+/** Mail from users. */
+export interface SubmissionConfig {
+  /** What becomes of a sender that the user may not use. */
+  readonly sender: "enforce" | "correct" | "any";
+  /** Put behind addresses without a domain; null: the domain of the user's own address. */
+  readonly qualifyDomain: string | null;
+  /** The trace field tells nothing of where the user is. */
+  readonly hideClient: boolean;
+}
+
 export interface TimeoutsConfig {
   /** For the next command (RFC 5321 §4.5.3.2.7). */
   readonly command: Duration;
@@ -78,6 +88,40 @@ export interface DeliveryConfig {
   readonly eightBit: "bounce" | "convert";
   /** BDAT where it saves a round trip, or never. */
   readonly chunking: "auto" | "never";
+  /** The MTA-STS policies of recipient domains count. */
+  readonly mtaSts: boolean;
+  /** Hold hosts to their TLSA records. */
+  readonly dane: boolean;
+  /** Files of authorities trusted besides the system's, absolute. */
+  readonly ca: readonly string[];
+  /** Where nothing demands TLS. */
+  readonly afterTlsFailure: "defer" | "clear";
+  /** For how long a host is held to what it proved; 0: not at all. */
+  readonly downgradeHold: Duration;
+  readonly tlsResumption: boolean;
+}
+
+export interface RouteConfig {
+  readonly match: string;
+  readonly via: Via;
+  readonly tls: TlsLevel;
+  /** Files of authorities in place of those trusted by default, absolute; none: those. */
+  readonly ca: readonly string[];
+  /** SHA-256 of the SPKI, hex in lower case. */
+  readonly pins: readonly string[];
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  readonly clientCertificate: KeyPairFiles | null;
+}
+
+export interface MtaStsConfig {
+  readonly mode: "enforce" | "testing" | "none";
+  /** Names, or `*.` and a name. Never empty. */
+  readonly mx: readonly string[];
+  readonly maxAge: Duration;
+  /** At policy hosts. */
+  readonly fetchPort: number;
+  /** CIDR networks that are not public and may be fetched from. */
+  readonly fetchNetworks: readonly string[];
 }
 
 export interface QueueConfig {
@@ -167,11 +211,15 @@ export interface Config {
     readonly recipients: readonly string[];
   }[];
   readonly smtp: SmtpConfig;
+  readonly submission: SubmissionConfig;
   /** CIDR networks, each with its prefix length. */
   readonly relay: { readonly networks: readonly string[] };
   readonly peers: readonly PeerConfig[];
-  readonly routes: readonly { readonly match: string; readonly via: Via; readonly tls: TlsLevel }[];
+  readonly routes: readonly RouteConfig[];
   readonly delivery: DeliveryConfig;
+  /** Where pages are served. */
+  readonly web: readonly { readonly address: Endpoint; readonly tls: "implicit" | "none" }[];
+  readonly mtaSts: MtaStsConfig;
   /** No servers: the system's. */
   readonly dns: { readonly servers: readonly Endpoint[]; readonly trustAd: boolean };
   readonly tlsReport: TlsReportConfig;

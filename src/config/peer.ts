@@ -2,12 +2,9 @@ import { domainToASCII } from "node:url";
 import { z } from "zod";
 import { err, ok, type Result } from "../base/index.ts";
 import { parseMailbox } from "../smtp/index.ts";
-import { byteSize, count, path, text } from "./forms.ts";
+import { byteSize, count, keyPin, path, text } from "./forms.ts";
 import type { SenderRule } from "./model.ts";
-import { parseKeyPin, parseName } from "./values.ts";
-
-const pin = () =>
-  text('the SHA-256 of a key (SubjectPublicKeyInfo), 64 hex digits or base64 such as "sha256//…="', parseKeyPin);
+import { parseName } from "./values.ts";
 
 const peerLimits = z
   .strictObject({
@@ -31,7 +28,7 @@ export const peer = z
       "What it is called: in the log, in the trace field of its mail and in `postern queue show` (`certificate:NAME`).",
     ),
     spki: z
-      .array(pin())
+      .array(keyPin())
       .min(1)
       .optional()
       .meta({ accepted: "a list of one or more hashes" })

@@ -1,7 +1,10 @@
 import { z } from "zod";
-import { byteSize, count, domain, duration, network, path, port, text } from "./forms.ts";
+import { byteSize, count, domain, duration, network, path, text } from "./forms.ts";
+import { delivery, route } from "./next-hop.ts";
 import { peer } from "./peer.ts";
-import { parseAddress, parseEndpoint, parseLocalDelivery, parseMatch, parseRecipient, parseVia } from "./values.ts";
+import { submission } from "./submission.ts";
+import { parseAddress, parseEndpoint, parseLocalDelivery, parseRecipient } from "./values.ts";
+import { mtaSts, web } from "./web.ts";
 
 const listener = z
   .strictObject({
@@ -116,45 +119,6 @@ const relay = z
   })
   .describe("Who may send through this server without a password.");
 
-const route = z
-  .strictObject({
-    match: text('"example.org", ".example.org" (all below it) or "*"', parseMatch).describe(
-      "Recipient domains this is for.",
-    ),
-    via: text('"mx", "smtp://HOST:PORT", "smtps://HOST:PORT" or "lmtp://HOST:PORT"', parseVia)
-      .prefault("mx")
-      .describe("Where it goes: to the domain's own MX hosts, or always to one host."),
-    tls: z
-      .enum(["off", "opportunistic", "encrypted", "verified", "dane"])
-      .prefault("opportunistic")
-      .describe(
-        "The least a connection must prove. `off`: no TLS is tried. `opportunistic`: TLS where offered, else clear text. " +
-          "`encrypted`: TLS with any certificate, or no delivery. `verified`: a certificate valid for the next hop's name. " +
-          "`dane`: a DNSSEC-validated TLSA match, or no delivery.",
-      ),
-  })
-  .describe("Mail for elsewhere. The first match wins; without a match mail goes by MX, opportunistically.");
-
-const delivery = z
-  .strictObject({
-    port: port().prefault(25).describe("The port at MX hosts."),
-    eight_bit: z
-      .enum(["bounce", "convert"])
-      .prefault("bounce")
-      .describe(
-        "8-bit mail for a server that takes 7-bit mail only (no 8BITMIME, RFC 6152 §3). `bounce` returns it to its sender. " +
-          "`convert` sends it as quoted-printable and base64, which breaks DKIM signatures over the body.",
-      ),
-    chunking: z
-      .enum(["auto", "never"])
-      .prefault("auto")
-      .describe(
-        "`auto` sends a small message by BDAT in one go with its envelope where CHUNKING is offered (RFC 3030). " +
-          "`never` sends all by DATA, and then no BINARYMIME.",
-      ),
-  })
-  .describe("Connections to other servers.");
-
 const dns = z
   .strictObject({
     servers: z
@@ -258,10 +222,13 @@ export const settings = z
     tls: tls.optional(),
     domain: z.array(localDomain).prefault([]),
     smtp: smtp.prefault({}),
+    submission: submission.prefault({}),
     relay: relay.prefault({}),
     peer: z.array(peer).prefault([]),
     route: z.array(route).prefault([]),
     delivery: delivery.prefault({}),
+    web: z.array(web).prefault([]),
+    mta_sts: mtaSts.prefault({}),
     dns: dns.prefault({}),
     tls_report: tlsReport.prefault({}),
     limits: limits.prefault({}),

@@ -1,0 +1,74 @@
+// What connections to other servers are made with: the routes, with the authorities and certificates that their files hold.
+import { readFileSync } from "node:fs";
+import { getCACertificates } from "node:tls";
+import { err, ok, type Result } from "./base/index.ts";
+import type { Config, KeyPairFiles } from "./config/index.ts";
+import type { RouteRule } from "./delivery/index.ts";
+import { type KeyPair, readCertificates, ServerTls } from "./net/index.ts";
+
+export interface NextHops {
+  readonly routes: readonly RouteRule[];
+  /** Authorities that are trusted besides the system's, PEM. */
+  readonly extraCa: readonly string[];
+  /** All that are trusted by default, PEM; null where they are the system's alone. */
+  readonly trusted: readonly string[] | null;
+}
+
+/** Reads the files; every problem of them is one line. */
+export function loadNextHops({
+  routes,
+  delivery,
+}: Pick<Config, "routes" | "delivery">): Result<NextHops, readonly string[]> {
+  const problems: string[] = [];
+  const extraCa = delivery.ca.flatMap((file) => authorities("[delivery] ca", file, problems));
+  const rules = routes.map(({ match, via, tls, ca, pins, minVersion, clientCertificate }): RouteRule => {
+    const at = `[[route]] match = "${match}"`;
+    const pair = clientCertificate === null ? null : keyPair(at, clientCertificate, problems);
+    return {
+      match,
+      via,
+      tls,
+      ca: ca.flatMap((file) => authorities(`${at}, ca`, file, problems)),
+      pins,
+      minVersion,
+      ...(pair === null ? {} : { clientCertificate: pair }),
+    };
+  });
+  if (problems.length > 0) return err(problems);
+  return ok({ routes: rules, extraCa, trusted: extraCa.length === 0 ? null : [...byDefault(), ...extraCa] });
+}
+
+function byDefault(): readonly string[] {
+  return [...new Set([...getCACertificates("default"), ...getCACertificates("system")])];
+}
+
+function authorities(key: string, file: string, problems: string[]): readonly string[] {
+  const read = readCertificates(readText(key, file, problems) ?? "");
+  if (read.ok) return read.value.map((certificate) => certificate.toString());
+  // A file that cannot be read was told of already.
+  if (!problems.some((problem) => problem.startsWith(`${key}: ${file} `))) {
+    problems.push(`${key}: ${file}: ${read.error}; name a file with the certificates of authorities`);
+  }
+  return [];
+}
+
+function keyPair(at: string, files: KeyPairFiles, problems: string[]): KeyPair | null {
+  const certificate = readText(`${at}, client_certificate`, files.certificate, problems);
+  const privateKey = readText(`${at}, client_private_key`, files.privateKey, problems);
+  if (certificate === null || privateKey === null) return null;
+  // What serves as a server's pair is one: the two are held against each other there.
+  const tried = ServerTls.create({ keyPairs: [{ certificate, privateKey }] });
+  if (tried.ok) return { certificate, privateKey };
+  problems.push(`${at}, client_certificate: ${files.certificate}: ${tried.error}`);
+  return null;
+}
+
+function readText(key: string, file: string, problems: string[]): string | null {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    problems.push(`${key}: ${file} cannot be read (${reason}); name a file in PEM that this user may read`);
+    return null;
+  }
+}
