@@ -14,7 +14,9 @@ export {
 } from "./credentials.ts";
 export { type FreeSpace, freeSpaceOf } from "./free-space.ts";
 export { createHome, type Home } from "./home.ts";
+export type { DomainVerdict, MailDomains } from "./mail-domains.ts";
+export { createPeers, type PeerLimits, type PeerRules, type Peers } from "./peers.ts";
 export { createReceiver, type ReceiveLimits, type Receiver, type ReceiverOptions } from "./receive.ts";
 export { createRelayPolicy, type RelayPolicyOptions } from "./relay.ts";
 export { type SenderGrant, type Senders, sendersByName } from "./senders.ts";
-export { createSubmissionPolicy, type SubmissionPolicyOptions } from "./submission.ts";
+export { createSubmissionPolicy, type SubmissionPolicyOptions, type SubmissionRules } from "./submission.ts";

@@ -55,7 +55,20 @@ export interface ReceiverOptions {
 export interface Trust {
   /** A priority above 0 is granted (RFC 6710 §4.1). */
   readonly mayRaise: boolean;
+  /** The trace field tells nothing of where the client is; default false. */
+  readonly hideClient?: boolean;
 }
+
+/** A sink whose message may also be refused for what stands in it, before its end. */
+export interface ReceiverSink extends MessageSink {
+  /** The message will not be taken; what is written from here on is passed over, and `finish` gives the refusal. */
+  refuse(refusal: Reply): Promise<void>;
+}
+
+/** As a body verdict, with a sink that the policy may still say no to. */
+export type ReceiverVerdict =
+  | { readonly kind: "accept"; readonly sink: ReceiverSink }
+  | Extract<BodyVerdict, { readonly kind: "refuse" }>;
 
 /** Takes messages into the queue; the answer to `Conversation.body`. */
 export type Receiver = (
@@ -63,7 +76,7 @@ export type Receiver = (
   transaction: Transaction,
   service: Origin["service"],
   trust: Trust,
-) => BodyVerdict | Promise<BodyVerdict>;
+) => ReceiverVerdict | Promise<ReceiverVerdict>;
 
 /**
  * Takes messages into the queue: a Received field in front, the octets as they come, and 250 only when the store has synced
@@ -94,7 +107,7 @@ interface Offered {
 
 const TLS_REQUIRED = "tls-required";
 
-class QueueSink implements MessageSink {
+class QueueSink implements ReceiverSink {
   readonly #options: ReceiverOptions;
   readonly #client: Client;
   readonly #transaction: Transaction;
@@ -103,6 +116,7 @@ class QueueSink implements MessageSink {
   readonly #priority: number | undefined;
   readonly #draft: Draft;
   readonly #header: HeaderScanner;
+  readonly #hideClient: boolean;
   readonly #receivedAt;
   #size = 0;
   #eightBit = false;
@@ -112,6 +126,7 @@ class QueueSink implements MessageSink {
   constructor(options: ReceiverOptions, { client, transaction, service, trust }: Offered) {
     this.#options = options;
     this.#priority = grantedPriority(transaction.parameters, trust.mayRaise);
+    this.#hideClient = trust.hideClient ?? false;
     this.#client = client;
     this.#transaction = transaction;
     this.#service = service;
@@ -127,9 +142,10 @@ class QueueSink implements MessageSink {
     return this.#append(
       formatReceived({
         hello,
-        client: { address: this.#client.peer.address, name: this.#client.name ?? null },
+        client: this.#hideClient ? null : { address: this.#client.peer.address, name: this.#client.name ?? null },
         hostname: this.#options.hostname,
         tls: this.#client.tls,
+        certificate: this.#client.certificate ?? null,
         authenticated: identity !== null,
         smtputf8: parameters.smtputf8 === true,
         id: this.#draft.id,
@@ -146,10 +162,16 @@ class QueueSink implements MessageSink {
     if (this.#header.progress === "open") {
       this.#header.push(chunk);
       const refusal = this.#judgeHeader();
-      if (refusal !== null) return this.#refuse(refusal);
+      if (refusal !== null) return this.refuse(refusal);
     }
     if (!this.#eightBit && !isAscii(chunk)) this.#eightBit = true;
     return this.#append(chunk);
+  }
+
+  refuse(refusal: Reply): Promise<void> {
+    this.#refusal = refusal;
+    this.#options.log.info(events.messageRefused, { ...this.#names(), code: refusal.code, reason: refusal.lines[0] });
+    return this.#discard();
   }
 
   async finish(): Promise<Reply> {
@@ -157,7 +179,7 @@ class QueueSink implements MessageSink {
     this.#header.end();
     const refusal = this.#judgeHeader();
     if (refusal !== null) {
-      await this.#refuse(refusal);
+      await this.refuse(refusal);
       return refusal;
     }
     let accepted: AcceptedMessage;
@@ -194,12 +216,6 @@ class QueueSink implements MessageSink {
     if (this.#header.progress === "tooLarge") return REPLIES.headerTooLarge;
     if (this.#header.progress === "open") return null;
     return this.#header.count("received") > this.#options.limits.hops ? REPLIES.loop : null;
-  }
-
-  #refuse(refusal: Reply): Promise<void> {
-    this.#refusal = refusal;
-    this.#options.log.info(events.messageRefused, { ...this.#names(), code: refusal.code, reason: refusal.lines[0] });
-    return this.#discard();
   }
 
   /** A store that fails is our trouble, never the sender's: 4yz, and the reason to the log alone. */
@@ -266,13 +282,15 @@ class QueueSink implements MessageSink {
   }
 
   #origin(): Origin {
-    const { sessionId, peer, tls } = this.#client;
+    const { sessionId, peer, tls, certificate = null } = this.#client;
+    const { identity } = this.#transaction;
     return {
       service: this.#service,
       sessionId,
       address: peer.address,
       hello: this.#transaction.hello.name,
-      identity: this.#transaction.identity,
+      // Who logged in is said by that: the certificate is then the program's and not the person's.
+      identity: identity ?? (certificate === null ? null : `certificate:${certificate}`),
       tls: tls === null ? null : `${tls.version} ${tls.cipher}`,
     };
   }
@@ -314,6 +332,7 @@ class QueueSink implements MessageSink {
       hello: printable(origin.hello ?? ""),
       identity: origin.identity,
       tls: origin.tls,
+      ...(this.#client.certificate == null ? {} : { certificate: this.#client.certificate }),
       from: formatPath(reversePath),
       to: recipients.slice(0, MAX_LOGGED_RECIPIENTS).map((recipient) => formatMailbox(recipient.mailbox)),
       recipients: recipients.length,

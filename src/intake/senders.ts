@@ -1,5 +1,5 @@
 import { domainToASCII } from "node:url";
-import { type Domain, type Mailbox, parseMailbox } from "../smtp/index.ts";
+import { type Domain, type Mailbox, parseMailbox, parseMailDomain } from "../smtp/index.ts";
 
 /** What a user may write as a sender: one mailbox with its sub-addresses, every mailbox of a domain, or everything. */
 export type SenderGrant =
@@ -48,9 +48,15 @@ function grantCovers(grant: SenderGrant, mailbox: Mailbox): boolean {
   }
 }
 
-/** The first address among the grants: what stands for the user where one has to be written. */
+/**
+ * The first address among the grants, its domain in A-labels, which everybody can read: what stands for the user where one has to
+ * be written.
+ */
 export function ownAddress(grants: readonly SenderGrant[]): Mailbox | null {
-  return grants.find((grant) => grant.kind === "address")?.mailbox ?? null;
+  const mailbox = grants.find((grant) => grant.kind === "address")?.mailbox;
+  if (mailbox === undefined) return null;
+  const domain = parseMailDomain(asciiDomain(mailbox.domain));
+  return domain.ok ? { ...mailbox, domain: domain.value } : mailbox;
 }
 
 /** RFC 5233 §1 calls what follows the `+` a detail: one mailbox under many names. Case means nothing, as in delivery. */

@@ -12,7 +12,9 @@ import type { AuthThrottleRules } from "./auth-throttle.ts";
 import { createAuthenticator } from "./authenticator.ts";
 import { type Credentials, openCredentials } from "./credentials.ts";
 import { createHome } from "./home.ts";
-import { createSubmissionPolicy, type SubmissionPolicyOptions } from "./submission.ts";
+import type { MailDomains } from "./mail-domains.ts";
+import { type Senders, sendersByName } from "./senders.ts";
+import { createSubmissionPolicy, type SubmissionPolicyOptions, type SubmissionRules } from "./submission.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "submission-"));
 const users = openCredentials(join(folder, "users.db"), {
@@ -36,7 +38,9 @@ beforeEach(() => {
 interface Setting {
   readonly credentials?: Credentials;
   readonly throttle?: Partial<AuthThrottleRules>;
-  readonly maySend?: NonNullable<SubmissionPolicyOptions["maySend"]>;
+  readonly senders?: Senders;
+  readonly rules?: Partial<SubmissionRules>;
+  readonly mailDomains?: MailDomains;
   readonly knows?: NonNullable<SubmissionPolicyOptions["knows"]>;
 }
 
@@ -44,17 +48,22 @@ interface Setting {
 function service({
   credentials = users,
   throttle = {},
-  maySend,
+  senders = sendersByName([unwrap(parseDomain("ours.test"))]),
+  rules = {},
+  mailDomains,
   knows,
 }: Setting = {}): (address: string) => Conversation {
   const policy = createSubmissionPolicy({
     authenticator: createAuthenticator({ credentials, clock: time.clock, log: silentLog, throttle }),
     receive: () => ({ kind: "refuse", reply: reply(452, "4.3.1", "x") }),
     home: createHome({ hostname: unwrap(parseDomain("mx.test")), domains: [unwrap(parseDomain("localhost"))] }),
-    limits: { messageSize: 1000, recipients: 10, futureRelease: 7 * DAY },
+    limits: { messageSize: 1000, recipients: 10, header: 1000, futureRelease: 7 * DAY },
     clock: time.clock,
     log: silentLog,
-    ...(maySend === undefined ? {} : { maySend }),
+    hostname: "mx.test",
+    senders,
+    rules: { sender: "enforce", qualifyDomain: null, hideClient: false, ...rules },
+    ...(mailDomains === undefined ? {} : { mailDomains }),
     ...(knows === undefined ? {} : { knows }),
   });
   return (address) => {
@@ -206,7 +215,7 @@ test("our trouble is 454, so that no client throws a good password away", async 
 });
 
 test("an address whose domain is one label is refused, unless that domain is ours (RFC 6409 §4.2)", async () => {
-  const conversation = service()(HERE);
+  const conversation = service({ rules: { sender: "any" } })(HERE);
   const hello = { verb: "EHLO", name: "x" } as const;
   const mail = async (path: string) => {
     const reversePath = unwrap(parseMailbox(path));
@@ -242,9 +251,14 @@ test("TLS and AUTH are demanded, and without an identity nobody sends", async ()
     (await service(setting)(HERE).mail?.({ ...request, identity }))?.kind;
   assert.equal(await judge(null), "refuse");
   assert.equal(await judge("anna"), "accept");
-  assert.equal(await judge("anna", { maySend: (identity, path) => path?.localPart === identity }), "accept");
-  assert.equal(await judge("bob", { maySend: (identity, path) => path?.localPart === identity }), "refuse");
-  assert.equal(await judge("bob", { maySend: async () => false }), "refuse");
+  assert.equal(await judge("Bob"), "refuse");
+  assert.equal(await judge("bob", { rules: { sender: "correct" } }), "refuse", "the envelope is never corrected");
+  assert.equal(await judge("bob", { rules: { sender: "any" } }), "accept");
+  assert.equal(await judge(null, { rules: { sender: "any" } }), "refuse");
+  const all: Senders = { addressesOf: async () => [{ kind: "any" }] };
+  assert.equal(await judge("bob", { senders: all }), "accept");
+  const broken: Senders = { addressesOf: () => Promise.reject(new Error("the users file is gone")) };
+  await assert.rejects(judge("anna", { senders: broken }), "the engine answers 451");
 });
 
 test("how long mail may be held is announced as a length and as a date (RFC 4865 §3)", () => {
