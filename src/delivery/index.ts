@@ -5,13 +5,19 @@
  */
 export { createReporter, type ReporterOptions } from "./bounce.ts";
 export { createDeliverer, type DelivererOptions } from "./deliverer.ts";
+export { mailboxPath } from "./local/mailbox-path.ts";
 export { type HostLookup, lookUpExchangers, lookUpHost, type MailHost } from "./mx.ts";
 export {
   type LocalDelivery,
   type LocalDomain,
+  type Route,
   type RouteRule,
+  RouteTable,
   recipientTest,
   type TlsLevel,
   type Via,
 } from "./route.ts";
 export { selfTest } from "./self.ts";
+export { nextHopOf, type Survey, type SurveyContext, survey } from "./survey.ts";
+export type { RouteDemand } from "./tls-policy.ts";
+export { formatTlsa, type TlsRequirement } from "./tls-requirement.ts";

@@ -1,7 +1,7 @@
+import { formatTlsa } from "../delivery/index.ts";
 import type { DaneFinding, StsFinding } from "../trust/index.ts";
 import { matchesSts } from "../trust/index.ts";
-import type { Check, CheckStatus, DaneReport, HostReport } from "./probe-report.ts";
-import { formatTlsa } from "./published.ts";
+import type { Check, CheckStatus, DaneReport, HostReport, StsReport } from "./probe-report.ts";
 
 /** What was seen of a host, before it is judged. */
 export type SeenHost = Omit<HostReport, "checks" | "verdict"> & {
@@ -143,6 +143,13 @@ export function daneReport(finding: DaneFinding): DaneReport {
       return { found: "records", owner, records: records.map(formatTlsa), match: null, detail: null };
     }
   }
+}
+
+/** A policy as it is told. */
+export function stsReport(sts: StsFinding): StsReport {
+  if (sts.kind === "none") return { mode: null, id: null, mx: [], detail: sts.failure?.detail ?? sts.reason };
+  const { mode, id, mx } = sts.policy;
+  return { mode, id, mx, detail: sts.failure?.detail ?? null };
 }
 
 function check(name: Check["check"], status: CheckStatus, text: string): Check {

@@ -3,8 +3,9 @@ import { mathRandom } from "../base/index.ts";
 import { type HostLookup, lookUpExchangers, lookUpHost, type MailHost } from "../delivery/index.ts";
 import type { Resolver } from "../net/index.ts";
 import { type DaneFinding, findDane, type StsFinding, type StsPolicies } from "../trust/index.ts";
+import { stsReport } from "./probe-checks.ts";
 import { type ProbeManner, probeHost } from "./probe-host.ts";
-import { type Check, type HostReport, type ProbeReport, type StsReport, verdictOf } from "./probe-report.ts";
+import { type Check, type HostReport, type ProbeReport, verdictOf } from "./probe-report.ts";
 
 export interface ProbeRequest {
   /** A domain or host as A-labels in lower case, or an IP address without brackets. */
@@ -92,12 +93,6 @@ function policyChecks(sts: StsFinding): readonly Check[] {
   if (sts.kind === "none") return [{ check: "policy", status: "none", text: `no MTA-STS policy: ${sts.reason}` }];
   const { mode, id } = sts.policy;
   return [{ check: "policy", status: "ok", text: `MTA-STS policy in mode ${mode}, id ${id}` }];
-}
-
-function stsReport(sts: StsFinding): StsReport {
-  if (sts.kind === "none") return { mode: null, id: null, mx: [], detail: sts.failure?.detail ?? sts.reason };
-  const { mode, id, mx } = sts.policy;
-  return { mode, id, mx, detail: sts.failure?.detail ?? null };
 }
 
 /** A host's verdict as one check of the whole. */

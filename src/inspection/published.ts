@@ -1,4 +1,5 @@
-import type { DnsAnswer, Resolver, TlsaRecord } from "../net/index.ts";
+import { formatTlsa } from "../delivery/index.ts";
+import type { DnsAnswer, Resolver } from "../net/index.ts";
 import { formatStsRecord, parseStsRecords } from "../trust/index.ts";
 import { formatSrv, type PublicNode, type RecordPurpose, type WantedRecord } from "./records.ts";
 
@@ -175,12 +176,6 @@ async function addressesOf(
 
 function recordsOf<T>(answer: DnsAnswer<T>): readonly T[] {
   return answer.kind === "found" ? answer.records : [];
-}
-
-/** TLSA data as a zone file has it: `3 1 1 abcd…`. */
-export function formatTlsa({ usage, selector, matchingType, data }: TlsaRecord): string {
-  const hex = Array.from(data, (octet) => octet.toString(16).padStart(2, "0")).join("");
-  return `${usage} ${selector} ${matchingType} ${hex}`;
 }
 
 function quoted(text: string): string {

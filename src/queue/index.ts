@@ -8,7 +8,7 @@ export { createMemoryStore } from "./memory-store.ts";
 export * from "./model.ts";
 export { formatQueueId, parseQueueId, queueIdInstant } from "./queue-id.ts";
 export type { ReportAction, ReportItem } from "./report-duty.ts";
-export { defaultRetryRule, type RetryRule } from "./retry.ts";
+export { defaultRetryRule, nextAttempt, type RetryRule } from "./retry.ts";
 export {
   createRunner,
   defaultRunnerLimits,

@@ -1,0 +1,222 @@
+import { instant } from "../base/index.ts";
+import {
+  mailboxPath,
+  nextHopOf,
+  type Route,
+  type RouteTable,
+  type Survey,
+  type SurveyContext,
+  survey,
+  type TlsRequirement,
+} from "../delivery/index.ts";
+import { nextAttempt, type RetryRule } from "../queue/index.ts";
+import { formatMailbox, type Mailbox } from "../smtp/index.ts";
+import type { HostMemory, RememberedHost } from "../trust/index.ts";
+import type {
+  DemandReport,
+  ExplainReport,
+  HopReport,
+  LocalReport,
+  RefusalReport,
+  RouteReport,
+  TryReport,
+} from "./explain-report.ts";
+import { daneReport, stsReport } from "./probe-checks.ts";
+import { recordLookups } from "./recorded-lookups.ts";
+
+export interface ExplainContext extends Omit<SurveyContext, "sts"> {
+  readonly routes: RouteTable;
+  /** At MX hosts. */
+  readonly port: number;
+  /** Made over the resolver whose lookups are told. */
+  sts(resolver: SurveyContext["resolver"]): SurveyContext["sts"];
+  readonly retry: RetryRule;
+  /** The line of the configuration with this domain or route; null where there is none. */
+  lineOf(kind: "domain" | "route", name: string): number | null;
+  /** Why a mailbox's folder could not be written; null where nothing stands against it. */
+  folderProblem(path: string): string | null;
+}
+
+/** A schedule without end is a configuration without sense. */
+const MAX_TRIES = 1000;
+
+/**
+ * Follows the way that mail to a mailbox would go, by the very functions that deliver it, up to the point where a connection would be
+ * made. Never rejects.
+ */
+export async function explain(mailbox: Mailbox, context: ExplainContext): Promise<ExplainReport> {
+  const route = context.routes.route(mailbox);
+  const hop = nextHopOf(route, context.port);
+  const resolver = recordLookups(context.resolver);
+  const memory = recordMemory(context.memory);
+  const asked: SurveyContext = { ...context, resolver, memory, sts: context.sts(resolver) };
+  const found = hop === null ? null : await survey(hop, { requireTls: false, tlsOptional: false }, asked);
+  const demanding =
+    hop === null || route.kind === "local" ? null : await survey(hop, { requireTls: true, tlsOptional: false }, asked);
+  const local = localReport(route, mailbox, context);
+  const hosts =
+    found === null || hop === null
+      ? []
+      : hopReports(found, demanding, { port: hop.port, recalled: memory?.recalled ?? new Map() });
+  const { deliverable, verdict } = conclude(route, local, found);
+  return {
+    address: formatMailbox(mailbox),
+    route: routeReport(route, context),
+    local,
+    lookups: resolver.lookups,
+    hostsSecure: found?.lookup.kind === "hosts" ? found.lookup.secure : null,
+    mtaSts: found === null || route.kind !== "mx" ? null : stsReport(found.sts),
+    hosts,
+    tries: retryTimes(context.retry),
+    deliverable,
+    verdict,
+  };
+}
+
+function routeReport(route: Route, context: ExplainContext): RouteReport {
+  switch (route.kind) {
+    case "local":
+    case "unknown": {
+      const reason = `local domain ${route.domain}`;
+      return { kind: route.kind, reason, line: context.lineOf("domain", route.domain), via: null, level: null };
+    }
+    case "none":
+      return {
+        kind: "none",
+        reason: `${route.domain} is no domain that DNS knows`,
+        line: null,
+        via: null,
+        level: null,
+      };
+    case "mx":
+    case "relay": {
+      const { level, reason } = route.demand;
+      const match = /^route "(.*)"$/.exec(reason)?.[1];
+      const line = match === undefined ? null : context.lineOf("route", match);
+      return { kind: route.kind, reason, line, via: viaText(route), level };
+    }
+  }
+}
+
+function viaText(route: Extract<Route, { kind: "mx" | "relay" }>): string {
+  if (route.kind === "mx") return "mx";
+  const { kind, host, port } = route.via;
+  return `${kind}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function localReport(route: Route, mailbox: Mailbox, context: ExplainContext): LocalReport | null {
+  if (route.kind !== "local") return null;
+  const { deliver } = route;
+  switch (deliver.kind) {
+    case "discard":
+      return { kind: "discard", place: null, problem: null };
+    case "lmtp":
+      return { kind: "lmtp", place: `lmtp://${deliver.host}:${deliver.port}`, problem: null };
+    case "maildir": {
+      const path = mailboxPath(deliver.path, mailbox);
+      const problem = path === null ? "the local part names no folder that may exist" : context.folderProblem(path);
+      return { kind: "maildir", place: path, problem };
+    }
+  }
+}
+
+interface HopFacts {
+  readonly port: number;
+  readonly recalled: ReadonlyMap<string, RememberedHost>;
+}
+
+function hopReports(found: Survey, demanding: Survey | null, { port, recalled }: HopFacts): readonly HopReport[] {
+  if (found.lookup.kind !== "hosts") return [];
+  return found.lookup.hosts.map(({ name, addresses, secure }, at) => {
+    const finding = found.dane[at];
+    return {
+      host: name,
+      port,
+      addresses,
+      addressesSecure: secure,
+      dane: daneReport(finding ?? { kind: "none", reason: "TLSA records are not asked for" }),
+      remembered: rememberedReport(recalled.get(name.toLowerCase())),
+      ...planned(found, name),
+      requireTls: demanding === null ? { demand: null, ruledOut: null } : planned(demanding, name),
+    };
+  });
+}
+
+function rememberedReport(host: RememberedHost | undefined): HopReport["remembered"] {
+  if (host === undefined) return null;
+  const { tls, version, authenticated, provenAt } = host;
+  return { tls, version, authenticated, provenAt: new Date(provenAt).toISOString() };
+}
+
+/** A memory that keeps whom it was asked about. Nothing is connected to, so that nothing else of it is used. */
+function recordMemory(
+  memory: HostMemory | null,
+): (HostMemory & { readonly recalled: ReadonlyMap<string, RememberedHost> }) | null {
+  if (memory === null) return null;
+  const recalled = new Map<string, RememberedHost>();
+  return {
+    recalled,
+    recall(domain, host) {
+      const known = memory.recall(domain, host);
+      if (known !== null) recalled.set(host, known);
+      return known;
+    },
+    proved: (domain, host, proof) => memory.proved(domain, host, proof),
+    fell: (domain, host) => memory.fell(domain, host),
+    classicalOnly: (host) => memory.classicalOnly(host),
+    rememberClassical: (host) => memory.rememberClassical(host),
+  };
+}
+
+function planned({ plan }: Survey, host: string): Pick<HopReport, "demand" | "ruledOut"> {
+  const attempt = plan.attempts.find((one) => one.host === host);
+  const refusal = plan.ruledOut.find((one) => one.host === host);
+  return {
+    demand: attempt === undefined ? null : demandReport(attempt.requirement),
+    ruledOut: refusal === undefined ? null : refusalReport(refusal),
+  };
+}
+
+function demandReport({ mode, proof, watched, serverName, minVersion, rule }: TlsRequirement): DemandReport {
+  const names = proof.kind === "nothing" ? [] : proof.names;
+  return { mode, proof: proof.kind, names, watched: watched?.kind ?? null, serverName, minVersion, rule };
+}
+
+function refusalReport({ kind, problem }: Survey["plan"]["ruledOut"][number]): RefusalReport {
+  return { kind, status: problem.status, text: problem.text };
+}
+
+/** When a message would be tried, if no try came to anything (RFC 5321 §4.5.4.1). Chance is left out. */
+export function retryTimes(rule: RetryRule): readonly TryReport[] {
+  const expiresAt = instant(rule.giveUpAfter);
+  const tries: TryReport[] = [];
+  let now = instant(0);
+  while (tries.length < MAX_TRIES) {
+    const before = tries.length;
+    tries.push({ attempt: before + 1, after: now / 1000 });
+    const next = nextAttempt({ before, expiresAt }, now, 0, rule);
+    if (next.kind === "giveUp") break;
+    now = next.at;
+  }
+  return tries;
+}
+
+function conclude(
+  route: Route,
+  local: LocalReport | null,
+  found: Survey | null,
+): Pick<ExplainReport, "deliverable" | "verdict"> {
+  const no = (verdict: string) => ({ deliverable: false, verdict });
+  const yes = (verdict: string) => ({ deliverable: true, verdict });
+  if (route.kind === "none") return no("refused: no domain that DNS knows");
+  if (route.kind === "unknown") return no("refused: there is no such mailbox here");
+  if (found === null) {
+    if (local === null || local.problem !== null) return no(`deferred: ${local?.problem ?? "there is nowhere to go"}`);
+    return yes(local.place === null ? "thrown away, as configured" : `delivered here, to ${local.place}`);
+  }
+  if (found.lookup.kind !== "hosts") return no(`${found.lookup.kind}: ${found.lookup.problem.text}`);
+  const [first] = found.plan.attempts;
+  if (first !== undefined) return yes(`first to ${first.host}: ${first.requirement.rule}`);
+  const [out] = found.plan.ruledOut;
+  return no(out === undefined ? "deferred: no host is known" : `${out.kind}: ${out.problem.text}`);
+}
