@@ -5,7 +5,7 @@ import { certificateFields, derElements } from "./certificate-fields.ts";
 import type { TlsaRecord } from "./resolver.ts";
 import type { CertificateFault } from "./tls-info.ts";
 
-export interface DaneQuestion {
+interface DaneQuestion {
   /** As the server sent it, its own certificate first. */
   readonly chain: readonly X509Certificate[];
   readonly records: readonly TlsaRecord[];

@@ -6,7 +6,7 @@ export * from "./certificate.ts";
 export { type ChainCertificate, certificateChain } from "./certificate-chain.ts";
 export * from "./clock.ts";
 export * from "./connect.ts";
-export { type DaneQuestion, matchDane, usableTlsa } from "./dane-match.ts";
+export { usableTlsa } from "./dane-match.ts";
 export { createResolver, type ResolverOptions } from "./dns.ts";
 export * from "./https.ts";
 export { reverseName } from "./ip-address.ts";
