@@ -5,6 +5,7 @@ import { domainToASCII } from "node:url";
 import { err, ok, type Result } from "./base/index.ts";
 import type { Config } from "./config/index.ts";
 import { configuredResolver } from "./daemon-resolver.ts";
+import { ownStsId } from "./daemon-sts.ts";
 import {
   checkRecord,
   type PublicNode,
@@ -70,8 +71,8 @@ function publicNode(config: Config, nextKey: string | null): Result<PublicNode, 
     submission: config.listeners
       .filter(({ service, address }) => service === "submission" && address.port !== 0)
       .map(({ address, tls }) => ({ port: address.port, implicit: tls === "implicit" })),
-    policyId: () => null,
-    servesPolicies: false,
+    policyId: () => ownStsId(config),
+    servesPolicies: config.web.length > 0,
   });
 }
 

@@ -109,7 +109,7 @@ export class StsStore {
     try {
       return operate();
     } catch (cause) {
-      this.#log.error(events.stsStoreFailed, { err: cause instanceof Error ? cause : String(cause) });
+      this.#log.warn(events.stsStoreFailed, { err: cause instanceof Error ? cause : String(cause) });
       return undefined;
     }
   }

@@ -23,9 +23,11 @@ const PROBES: Record<string, readonly string[]> = {
   msmtp: ["--version"],
   python3: ["--version"],
   haproxy: ["-v"],
+  openssl: ["version"],
   knotd: ["--version"],
   unbound: ["-V"],
   dig: ["-v"],
+  curl: ["--version"],
 };
 
 /** What zones that are signed and validated take. */
@@ -36,7 +38,7 @@ const DNSSEC_PEERS = ["knotd", "unbound", "dig"];
  * set (in CI) nothing is left out, so that a missing peer fails.
  */
 export async function needs(
-  peer: "swaks" | "msmtp" | "python3" | "haproxy" | "postfix" | "dnssec",
+  peer: "swaks" | "msmtp" | "python3" | "haproxy" | "openssl" | "postfix" | "dnssec" | "curl",
 ): Promise<{ readonly skip: string | false }> {
   if (process.env.POSTERN_INTEROP === "required") return { skip: false };
   const there =
