@@ -349,13 +349,14 @@ describe("resumption", () => {
   }
 
   test("a session keeps what was proven, in both versions and for each demand", async (context) => {
+    const demands: readonly (readonly [Verify, string])[] = [
+      [{ kind: "nothing" }, "nothing"],
+      [{ kind: "pin", pins: [pinOf(leaf)] }, "pin"],
+      [name, "name"],
+      [dane, "dane"],
+    ];
     for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
-      for (const [verify, proven] of [
-        [{ kind: "nothing" }, "nothing"],
-        [{ kind: "pin", pins: [pinOf(leaf)] }, "pin"],
-        [name, "name"],
-        [dane, "dane"],
-      ] as const) {
+      for (const [verify, proven] of demands) {
         const { port, seen } = await startServer(context);
         const resume = { sessions: createTlsSessions({ max: 10 }), key: "mx.test:25" };
         for (const expected of [false, true, true]) {
