@@ -1,11 +1,10 @@
-import { concatBytes, decodeUtf8Lenient } from "../../src/base/index.ts";
+import { concatBytes } from "../../src/base/index.ts";
 import type { ServerTls } from "../../src/net/index.ts";
 import {
   createServer,
   definePolicy,
   type Policy,
   type RecipientRequest,
-  type SaslVerdict,
   type Server,
   type Service,
   type Verdict,
@@ -13,6 +12,8 @@ import {
 import { formatMailbox, type Mailbox, type Reply, reply } from "../../src/smtp/index.ts";
 import { type FakeClock, fakeClock } from "../../src/testing/index.ts";
 import type { Dialogue } from "./dialogue.ts";
+import { msaPolicy } from "./msa.ts";
+import { scriptedSasl } from "./sasl.ts";
 
 /** What a policy may offer, each under its own name. */
 const EXTENSIONS: readonly (readonly [keyword: string, ...parameters: string[]])[] = [
@@ -37,7 +38,9 @@ export function setStage(dialogue: Dialogue, tls: ServerTls, mode: Service["tls"
   const clock = fakeClock();
   const messages: Uint8Array[] = [];
   const number = (name: string, otherwise: number) => Number(settings.get(name) ?? otherwise);
-  const policy = scriptedPolicy(settings, messages, slow);
+  const policy = settings.has("msa")
+    ? msaPolicy(settings, messages, clock.clock)
+    : scriptedPolicy(settings, messages, slow);
   const service: Service = {
     tls: mode ?? (settings.get("tls") === "none" ? "none" : "starttls"),
     protocol: settings.has("lmtp") ? "lmtp" : "smtp",
@@ -135,16 +138,4 @@ function judge(mailbox: Mailbox | null): Verdict {
     default:
       return { kind: "accept" };
   }
-}
-
-/** PLAIN knows `\0user\0secret`; LOGIN asks twice and takes `user`, `secret`; EMPTY wants an initial response of no octets. */
-function scriptedSasl(mechanism: string, response: Uint8Array | null): SaslVerdict {
-  const text = response === null ? null : decodeUtf8Lenient(response);
-  const wrong: SaslVerdict = { kind: "refuse", reply: reply(535, "5.7.8", "Wrong") };
-  const right: SaslVerdict = { kind: "authenticated", identity: "user" };
-  if (mechanism === "EMPTY") return text === "" ? right : wrong;
-  if (text === null) return { kind: "challenge", data: new Uint8Array(0) };
-  if (mechanism === "PLAIN") return text === "\0user\0secret" ? right : wrong;
-  if (text === "user") return { kind: "challenge", data: Uint8Array.of(1, 2, 3, 4) };
-  return text === "secret" ? right : wrong;
 }
