@@ -138,7 +138,10 @@ async function inTurns<T>(items: readonly T[], task: (item: T) => Promise<number
   const queue = items.values();
   let sum = 0;
   const worker = async (): Promise<void> => {
-    for (const item of queue) sum += await task(item);
+    for (const item of queue) {
+      const one = await task(item);
+      sum += one;
+    }
   };
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, worker));
   return sum;
