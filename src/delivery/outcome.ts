@@ -258,6 +258,7 @@ function refusalStatus(stage: Stage, reply: Reply, permanent: boolean): string {
 }
 
 function derivedDetail(stage: Stage, code: number): string {
+  if (stage === "starttls") return "7.4";
   if (stage === "rcpt") {
     const atRecipient = new Map([
       [450, "2.0"],
