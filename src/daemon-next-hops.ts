@@ -35,10 +35,11 @@ export function loadNextHops({
     };
   });
   if (problems.length > 0) return err(problems);
-  return ok({ routes: rules, extraCa, trusted: extraCa.length === 0 ? null : [...byDefault(), ...extraCa] });
+  return ok({ routes: rules, extraCa, trusted: extraCa.length === 0 ? null : [...trustedByDefault(), ...extraCa] });
 }
 
-function byDefault(): readonly string[] {
+/** What is trusted where nothing else is said: by the system and by Node, PEM. */
+export function trustedByDefault(): readonly string[] {
   return [...new Set([...getCACertificates("default"), ...getCACertificates("system")])];
 }
 

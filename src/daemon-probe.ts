@@ -3,9 +3,10 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { err, ok, type Result, silentLog } from "./base/index.ts";
 import type { Config } from "./config/index.ts";
+import { loadNextHops, trustedByDefault } from "./daemon-next-hops.ts";
 import { configuredResolver } from "./daemon-resolver.ts";
 import { type ProbeReport, probe } from "./inspection/index.ts";
-import { createResolver, systemClock } from "./net/index.ts";
+import { createResolver, readCertificates, systemClock } from "./net/index.ts";
 import { createStsFetch, createStsPolicies } from "./trust/index.ts";
 
 export type { Check, HostReport, ProbeReport, ShownCertificate, Support } from "./inspection/index.ts";
@@ -19,7 +20,7 @@ export interface ProbeOrder {
   readonly timeout: number;
   /** A file of authorities trusted besides the system's, PEM; null: none. */
   readonly ca: string | null;
-  /** DNS servers of a configuration; null: the system's. */
+  /** DNS servers, authorities and the way to policy hosts of a configuration; null: the system's. */
   readonly config: Config | null;
 }
 
@@ -28,13 +29,20 @@ export interface ProbeOrder {
  * plain line where the authorities cannot be read.
  */
 export async function probeTarget({ config, ca, ...order }: ProbeOrder): Promise<Result<ProbeReport, string>> {
-  const authorities = readAuthorities(ca);
+  const authorities = readAuthorities(ca, config);
   if (!authorities.ok) return authorities;
+  const { extraCa, trusted } = authorities.value;
   const resolver = config === null ? createResolver() : configuredResolver(config);
   const policies = createStsPolicies({
     resolver,
     file: null,
-    fetch: createStsFetch({ resolver, networks: [], ca: null, timeout: order.timeout }),
+    fetch: createStsFetch({
+      resolver,
+      networks: config?.mtaSts.fetchNetworks ?? [],
+      ca: trusted,
+      ...(config === null ? {} : { port: config.mtaSts.fetchPort }),
+      timeout: order.timeout,
+    }),
     clock: systemClock,
     log: silentLog,
   });
@@ -43,7 +51,7 @@ export async function probeTarget({ config, ca, ...order }: ProbeOrder): Promise
       hello: config?.hostname ?? hostname(),
       implicit: order.implicit,
       timeout: order.timeout,
-      extraCa: authorities.value,
+      extraCa,
       clock: systemClock,
       resolver,
       policies,
@@ -54,11 +62,30 @@ export async function probeTarget({ config, ca, ...order }: ProbeOrder): Promise
   }
 }
 
-function readAuthorities(file: string | null): Result<readonly string[], string> {
-  if (file === null) return ok([]);
+interface Authorities {
+  /** Trusted besides the system's, PEM. */
+  readonly extraCa: readonly string[];
+  /** All that are trusted, PEM; null for the system's alone. */
+  readonly trusted: readonly string[] | null;
+}
+
+function readAuthorities(file: string | null, config: Config | null): Result<Authorities, string> {
+  const configured = config === null ? ok({ extraCa: [] }) : loadNextHops(config);
+  if (!configured.ok) return err(configured.error.join("; "));
+  const extraCa = [...configured.value.extraCa];
+  if (file !== null) {
+    const text = readFile(file);
+    const read = text.ok ? readCertificates(text.value) : text;
+    if (!read.ok) return err(`--ca ${file}: ${read.error}; name a file with the certificates of authorities`);
+    extraCa.push(...read.value.map((certificate) => certificate.toString()));
+  }
+  return ok({ extraCa, trusted: extraCa.length === 0 ? null : [...trustedByDefault(), ...extraCa] });
+}
+
+function readFile(file: string): Result<string, string> {
   try {
-    return ok([readFileSync(file, "utf8")]);
+    return ok(readFileSync(file, "utf8"));
   } catch (cause) {
-    return err(`--ca ${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
+    return err(`it cannot be read (${cause instanceof Error && "code" in cause ? String(cause.code) : String(cause)})`);
   }
 }

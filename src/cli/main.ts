@@ -9,6 +9,7 @@ import { addCheck } from "./commands/check.ts";
 import { addConfig } from "./commands/config.ts";
 import { addDemo } from "./commands/demo.ts";
 import { addDns } from "./commands/dns.ts";
+import { addExplain } from "./commands/explain.ts";
 import { addProbe } from "./commands/probe.ts";
 import { addQueue } from "./commands/queue.ts";
 import { addSend } from "./commands/send.ts";
@@ -46,6 +47,7 @@ function program(): Command {
     addSend,
     addQueue,
     addProbe,
+    addExplain,
     addDns,
     addTlsMemory,
     addTlsReport,

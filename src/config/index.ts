@@ -4,6 +4,7 @@
  * come, then `load.ts`.
  */
 export { controlSocketFile, queueFile, trustFile, usersFile } from "./files.ts";
+export { configLine } from "./line.ts";
 export { loadConfig, parseConfig } from "./load.ts";
 export type {
   Config,

@@ -30,7 +30,7 @@ Examples:
   postern probe example.org                          the MX hosts of a domain
   postern probe mail.example.org:587                 one host, STARTTLS
   postern probe mail.example.org --implicit          port 465, TLS from the first octet
-  postern probe example.org --config postern.toml    with the DNS servers of a configuration`;
+  postern probe example.org --config postern.toml    with the DNS servers and authorities of a configuration`;
 
 export function addProbe(program: Command): void {
   program
@@ -44,7 +44,7 @@ export function addProbe(program: Command): void {
     .option("--timeout <seconds>", "for each step", secondsOf, DEFAULT_TIMEOUT_SECONDS)
     .option("--ca <file>", "trust the authorities of this PEM file too, besides the system's")
     .option("--json", "as a JSON object")
-    .option("--config <file>", "ask the DNS servers of this configuration")
+    .option("--config <file>", "take DNS servers and authorities from this configuration")
     .addHelpText("after", NOTES)
     .action(async (target: string, options: ProbeOptions, command: Command) => {
       const aim = aimOf(target, options);
