@@ -32,7 +32,7 @@ export function findStsPolicies({ config, file, resolver, ca, log }: StsParts): 
 }
 
 /** The policy of our domains, as it is served. */
-export function ownStsPolicy({ mtaSts }: Pick<Config, "mtaSts">): string {
+function ownStsPolicy({ mtaSts }: Pick<Config, "mtaSts">): string {
   const { mode, mx, maxAge } = mtaSts;
   return formatStsPolicy({ mode, maxAge, mx: mx.map(asciiPattern) });
 }
