@@ -48,9 +48,9 @@ export const readyForTls: Reply = reply(220, "2.0.0", "Ready to start TLS");
 export const tlsUnavailable: Reply = reply(454, "4.7.0", "TLS not available");
 export const tlsAlready: Reply = reply(503, "5.5.1", "TLS is already in use");
 export const tlsRequired: Reply = reply(530, "5.7.0", "Must issue a STARTTLS command first");
-/** RFC 3207 §4.1 names the code. */
-export const certificateMissing: Reply = reply(554, "5.7.0", "A client certificate is required, and none was shown");
-export const certificateUnknown: Reply = reply(554, "5.7.0", "The client certificate is not known here");
+/** RFC 3207 §4.1 names the code, RFC 4954 §6 the status for credentials that do not suffice. */
+export const certificateMissing: Reply = reply(554, "5.7.8", "A client certificate is required, and none was shown");
+export const certificateUnknown: Reply = reply(554, "5.7.8", "The client certificate is not known here");
 export const pipelinedStartTls: Reply = reply(554, "5.5.0", "Nothing may follow STARTTLS");
 
 /** RFC 4954 §4, §6. */

@@ -186,3 +186,37 @@ test("a client that asks for ever about too large a size is shown the door", () 
   assert.deepEqual(new Set(codes.slice(0, -1)), new Set(["552"]));
   assert.equal(codes.at(-1), "552 421 close");
 });
+
+test("a certificate that is demanded: 530 to all that needs TLS, 554 to a stranger inside it, but for QUIT", () => {
+  const at = (certificate: SessionSettings["certificate"], secure: boolean) =>
+    rebornSession({ ...settings, certificate, secure });
+  const awaited = run(at("awaited", false), ...ehlo()).state;
+  assert.deepEqual(run(awaited, command("MAIL FROM:<a@c.test>")).did, ["530"]);
+  assert.deepEqual(run(awaited, command("VRFY a")).did, ["530"]);
+  assert.deepEqual(run(awaited, command("STARTTLS")).did, ["220", "startTls"]);
+  for (const standing of ["missing", "unknown"] as const) {
+    for (const line of ["EHLO c.test", "HELO c.test", "NOOP", "RSET", "HELP", "MAIL FROM:<a@c.test>", "STARTTLS"]) {
+      assert.deepEqual(run(at(standing, true), command(line)).did, ["554"], `${standing} ${line}`);
+    }
+    assert.deepEqual(run(at(standing, true), command("BDAT 5 LAST")).did, ["502", "close"]);
+    assert.deepEqual(run(at(standing, true), command("QUIT")).did, ["221", "close"]);
+    let { state } = run(at(standing, true));
+    let last: readonly string[] = [];
+    for (let i = 0; i < settings.limits.errors; i++) ({ state, did: last } = run(state, command("NOOP")));
+    assert.deepEqual(last, ["554", "421", "close"], "it counts as a fault each time");
+  }
+  assert.deepEqual(run(at("known", true), ...ehlo(), command("MAIL FROM:<a@c.test>")).did, ["ask"]);
+});
+
+test("a client's own bound on transactions counts in place of the server's", () => {
+  const two = { ...settings, limits: { ...settings.limits, transactions: 2 } };
+  for (const [own, allowed] of [
+    [undefined, 2],
+    [1, 1],
+    [3, 3],
+  ] as const) {
+    let { state } = run(rebornSession(two), ...ehlo(own === undefined ? {} : { transactions: own }));
+    for (let i = 0; i < allowed; i++) ({ state } = run(state, ...mail, command("RSET")));
+    assert.deepEqual(run(state, command("MAIL FROM:<a@c.test>")).did, ["421", "close"], String(own));
+  }
+});
