@@ -4,6 +4,7 @@ import { chunks, dataEncoder, dataRefuse, dataRepair, lines, replyDecoder } from
 import { downgrade } from "./targets/downgrade.ts";
 import { language } from "./targets/language.ts";
 import { server } from "./targets/server.ts";
+import { submission } from "./targets/submission.ts";
 import { surroundings } from "./targets/surroundings.ts";
 
 /** Everything that reads what others wrote. */
@@ -17,6 +18,7 @@ export const targets: readonly Target[] = [
   ...language,
   ...surroundings,
   downgrade,
+  ...submission,
   server,
   client,
 ];
