@@ -29,6 +29,9 @@ Examples:
   postern send --server mail.example.org:587 --user alice --password-stdin \\
     --from alice@example.org --to bob@example.net < input
   postern queue list                         see what waits, and why
+  postern probe example.org                  look at the mail servers of a domain
+  postern explain ann@example.org            tell where mail would go, and what TLS it must prove
+  postern dns --check                        compare the DNS records with those that this server needs
 
 Exit codes: 0 done, 1 failed, 2 the command line is wrong.`;
 
