@@ -212,6 +212,16 @@ class RoutingDeliverer implements Deliverer {
       clearTextAfterTlsFailure: tlsOptional || (this.#options.clearTextAfterTlsFailure ?? false),
       budget: this.#options.budget ?? 10 * MINUTE,
     };
-    return await deliverToHosts(found, request, context);
+    return await deliverToHosts(found, request, isTlsReport(job.message) ? unreported(context) : context);
   }
+}
+
+/** The mail that carries a TLS report: what we write ourselves, and wherever it can go. */
+function isTlsReport({ origin, parameters }: DeliveryJob["message"]): boolean {
+  return origin.service === "local" && parameters.tlsOptional === true;
+}
+
+/** RFC 8460 §3: the session of a report is in no report, or two servers would report on their reports for ever. */
+function unreported(context: DialContext): DialContext {
+  return { ...context, dialling: { ...context.dialling, results: null } };
 }

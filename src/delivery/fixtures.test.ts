@@ -14,7 +14,7 @@ export function fixtureMessage(
     expiresAt: instant(1_795_712_700_000),
     reversePath: unwrap(parseMailbox("ann@here.test")),
     parameters,
-    origin: { service: "local", sessionId: null, address: null, hello: null, identity: null, tls: null },
+    origin: { service: "submission", sessionId: null, address: null, hello: null, identity: null, tls: null },
     size: 100,
     held: false,
     recipients: recipients.map((address, index) => ({

@@ -99,8 +99,9 @@ function sender(t: TestContext, { port }: TlsPeer, { zone = ZONE, poolOptions, .
     results: { add: (result) => told.push(result) },
     ...options,
   });
-  const send = async (recipient: string, parameters = {}): Promise<string> => {
-    const message = fixtureMessage([recipient], parameters);
+  const send = async (recipient: string, parameters = {}, from: "local" | "submission" = "submission") => {
+    const fixture = fixtureMessage([recipient], parameters);
+    const message = { ...fixture, origin: { ...fixture.origin, service: from } };
     const [first] = message.recipients;
     assert.ok(first !== undefined);
     const destination = deliverer.destination(first.mailbox);
@@ -325,6 +326,15 @@ test("TLS-Required: No: no policy stops the message, what it broke is told, and 
   // Both: REQUIRETLS counts, and the field is ignored (RFC 8689 §4.1).
   const both = await sender(t, peer).send("a@strict.test", { tlsOptional: true, requireTls: true });
   assert.match(both, /^failed 5\.7\.10/);
+});
+
+test("the mail that carries a TLS report passes what it may tell of, and its session is in no report (RFC 8460 §3)", async (t) => {
+  const peer = await tlsPeer(t, { pair: selfSigned });
+  const { send, results } = sender(t, peer, { poolOptions: { maxTransactions: 1 } });
+  assert.match(await send("a@strict.test", { tlsOptional: true }, "local"), /^delivered tls/);
+  assert.deepEqual(results(), []);
+  assert.match(await send("a@strict.test", {}, "local"), /^deferred 4\.7\.5/);
+  assert.equal(results().length, 1);
 });
 
 test("TLS-Required: No goes on in clear text after a broken handshake, whatever the setting", async (t) => {
