@@ -324,3 +324,21 @@ test("reports on TLS come from the postmaster of this server, unless others are 
     assert.deepEqual(!refused.ok && refused.error.map(({ key }) => key), ["tls_report.contact"], contact);
   }
 });
+
+test("what users may send as has a default that is strict, and takes no other words", () => {
+  const base = 'hostname = "x.test"\n[[listener]]\naddress = "127.0.0.1:25"\nservice = "mx"\ntls = "none"\n';
+  const given = (section: string) => parseConfig(`${base}${section}`, "/postern.toml");
+  const plain = given("");
+  assert.deepEqual(plain.ok && plain.value.submission, { sender: "enforce", qualifyDomain: null, hideClient: false });
+  const all = given('[submission]\nsender = "correct"\nqualify_domain = "Here.test"\nhide_client = true\n');
+  assert.deepEqual(all.ok && all.value.submission, {
+    sender: "correct",
+    qualifyDomain: "here.test",
+    hideClient: true,
+  });
+  const wrong = given('[submission]\nsender = "trust"\nqualify_domain = "ann@here.test"\n');
+  assert.deepEqual(wrong.ok ? [] : wrong.error.map(({ key }) => key), [
+    "submission.sender",
+    "submission.qualify_domain",
+  ]);
+});

@@ -25,11 +25,7 @@ export const REPLIES = {
   releaseTooLate: reply(501, "5.5.4", "Release is later than the time to deliver by"),
   loop: reply(554, "5.4.6", "Mail loop: too many Received fields"),
   /** RFC 6409 §6.3: 554 for what is wrong with the data. */
-  notAField: reply(
-    554,
-    "5.6.0",
-    "The message begins with lines that are no header fields; put an empty line before the text",
-  ),
+  notAField: reply(554, "5.6.0", "A line of the header section is no header field; put an empty line before the text"),
   headerTooLarge: reply(552, "5.3.4", "Header section too large"),
   diskLow: reply(452, "4.3.1", "Insufficient system storage, try again later"),
   systemTrouble: reply(451, "4.3.0", "Local trouble, try again later"),

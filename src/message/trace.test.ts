@@ -40,6 +40,11 @@ test("a priority is traced behind the recipient (RFC 6710 §4.1, §7)", () => {
   assert.match(received({ priority: 9 }), / id 01HZX3V5K7M +PRIORITY 9; +Mon, /);
 });
 
+test("a client that is hidden leaves no from clause, and TLS and AUTH are told all the same", () => {
+  const hidden = received({ client: null, authenticated: true, hello: { verb: "EHLO", name: "adas-laptop.lan" } });
+  assert.match(hidden, /^\(using TLSv1\.3 with cipher [A-Z0-9_]+\) +by mx\.test +with ESMTPSA id 01HZX3V5K7M; +Mon, /);
+});
+
 test("dates are RFC 5322 in Universal Time", () => {
   assert.equal(formatDate(AT), "Mon, 02 Nov 2026 01:57:48 +0000");
   assert.equal(formatDate(instant(0)), "Thu, 01 Jan 1970 00:00:00 +0000");
