@@ -1,4 +1,6 @@
+import { isIP } from "node:net";
 import type { Finding } from "./problems.ts";
+import { parseVia } from "./values.ts";
 import { field, list } from "./written.ts";
 
 /** What of a route's keys contradicts or misses another. */
@@ -19,6 +21,14 @@ export function nextHopFindings(written: unknown): readonly Finding[] {
       const remedy =
         "ask a validating resolver over a path you trust and write dns.trust_ad = true, or choose another level";
       report("tls", "demands DANE, and no resolver's word on DNSSEC is trusted: all this mail would wait", remedy);
+    }
+    const via = parseVia(String(field(route, "via") ?? "mx"));
+    if (level === "dane" && via.ok && via.value.kind !== "mx" && isIP(via.value.host) !== 0) {
+      report(
+        "tls",
+        "demands DANE of an address, for which no TLSA record speaks",
+        "name the host, or write another level",
+      );
     }
     if (list(route, "pins").length > 0 && level !== "verified") {
       report("pins", `count for "verified" only, and this route is "${String(level)}"`, 'write tls = "verified"');

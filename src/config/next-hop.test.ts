@@ -65,4 +65,6 @@ test("a level that could never be proven is told before mail waits for it", () =
   const route = '[[route]]\nmatch = "b.test"\ntls = "dane"\n';
   assert.deepEqual(problemsOf(route), ["8 route.tls"]);
   assert.deepEqual(problemsOf(`${route}[dns]\nservers = ["127.0.0.1"]\ntrust_ad = true\n`), []);
+  const address = `${route}via = "smtp://192.0.2.1:25"\n[dns]\nservers = ["127.0.0.1"]\ntrust_ad = true\n`;
+  assert.deepEqual(problemsOf(address), ["8 route.tls"]);
 });

@@ -66,9 +66,9 @@ export async function openFor(
   const { requirement } = attempt;
   const host = attempt.host.toLowerCase();
   const small = requirement.mode !== "none" && memory?.classicalOnly(host) === true;
-  let dialled = await dial(attempt, small ? "classical" : "all", context);
-  if (mayResume(dialled) && !context.signal.aborted)
-    dialled = await dial(attempt, small ? "classical" : "all", context);
+  const groups = small ? "classical" : "all";
+  let dialled = await dial(attempt, groups, context);
+  if (brokeResuming(dialled) && !context.signal.aborted) dialled = await dial(attempt, groups, context);
   if (isMute(dialled) && !small && !context.signal.aborted) {
     dialled = await dial(attempt, "classical", context);
     if (hasAnswered(dialled)) memory?.rememberClassical(host);
@@ -78,7 +78,7 @@ export async function openFor(
 }
 
 /** It broke on a session that was to be resumed, which is forgotten by now: that says nothing of a full handshake. */
-function mayResume({ session }: Dialled): boolean {
+function brokeResuming({ session }: Dialled): boolean {
   return !session.ok && session.error.kind === "network" && session.error.problem.resuming === true;
 }
 
@@ -88,7 +88,8 @@ function isMute({ session }: Dialled): boolean {
 
 /** It came as far as to show a certificate. */
 function hasAnswered({ session }: Dialled): boolean {
-  return session.ok || (session.error.kind === "network" && session.error.problem.kind === "certificate");
+  if (session.ok) return session.value.tls !== null;
+  return session.error.kind === "network" && session.error.problem.kind === "certificate";
 }
 
 async function dial(

@@ -1,3 +1,4 @@
+import { printable } from "../base/index.ts";
 import type { ClientProblem } from "../client/index.ts";
 import type { CertificateReason, TlsInfo } from "../net/index.ts";
 import type { TlsResultType } from "../trust/index.ts";
@@ -8,11 +9,14 @@ export function isHandshakeFailure(problem: ClientProblem): boolean {
   return problem.kind !== "tlsNotOffered" && problem.kind !== "authNotOffered" && problem.stage === "handshake";
 }
 
-/** TLS was not offered, refused, or did not come about: the host did not show what was asked of it. */
+/**
+ * TLS was not offered, refused, or did not come about, from STARTTLS on: the host did not show what was asked of it, or somebody between
+ * kept it from that.
+ */
 export function isTlsFailure(problem: ClientProblem): boolean {
+  if (problem.kind === "authNotOffered") return false;
   if (problem.kind === "network" && problem.problem.kind === "aborted") return false;
-  const refused = problem.kind === "refused" && problem.stage === "starttls";
-  return problem.kind === "tlsNotOffered" || refused || isHandshakeFailure(problem);
+  return problem.kind === "tlsNotOffered" || problem.stage === "starttls" || problem.stage === "handshake";
 }
 
 /** Whether a host failed in just what it proved before, so that it has fallen below that. */
@@ -40,10 +44,25 @@ export function resultOfFailure(problem: ClientProblem): SessionResult | null {
     case "network": {
       const { kind, reason, detail } = problem.problem;
       const type = kind === "certificate" ? ofCertificate(reason ?? null) : "validation-failure";
-      return { type, reason: detail };
+      return { type, reason: printable(detail) };
     }
     default:
-      return { type: "validation-failure", reason: `${problem.kind} in the TLS handshake` };
+      return { type: "validation-failure", reason: describeBreakage(problem) };
+  }
+}
+
+function describeBreakage(
+  problem: Exclude<ClientProblem, { readonly kind: "network" | "refused" | "tlsNotOffered" }>,
+): string {
+  switch (problem.kind) {
+    case "protocol":
+      return `STARTTLS was answered with something else: ${printable(problem.detail)}`;
+    case "timeout":
+      return "STARTTLS was not answered in time";
+    case "closed":
+      return "the connection ended at STARTTLS";
+    case "authNotOffered":
+      return "no way to authenticate is offered";
   }
 }
 

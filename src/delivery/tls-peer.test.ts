@@ -14,6 +14,8 @@ export interface TlsPeerManner {
   smallHelloOnly: boolean;
   /** What is said to STARTTLS. */
   starttls: string;
+  /** Answers a ClientHello with this, which is no TLS. */
+  garbage: string | null;
   maxVersion: "TLSv1.2" | "TLSv1.3";
 }
 
@@ -39,6 +41,7 @@ export async function tlsPeer(t: TestContext, manner: Partial<TlsPeerManner> = {
     requireTls: false,
     smallHelloOnly: false,
     starttls: "220 go",
+    garbage: null,
     maxVersion: "TLSv1.3",
     ...manner,
   };
@@ -69,6 +72,10 @@ function secure(socket: Socket, connection: TlsPeerConnection, manner: TlsPeerMa
   socket.once("data", (hello) => {
     if (manner.smallHelloOnly && hello.length > PACKET) {
       socket.resetAndDestroy();
+      return;
+    }
+    if (manner.garbage !== null) {
+      socket.end(manner.garbage);
       return;
     }
     socket.pause();

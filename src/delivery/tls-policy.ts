@@ -9,6 +9,7 @@ import {
   type StsFinding,
   type StsPolicy,
 } from "../trust/index.ts";
+import { failureFlaw, NO_POLICY, notInPolicy, stsPolicy, tlsaPolicy, UNKNOWN_STS_POLICY } from "./applied-policy.ts";
 import type { TlsLevel } from "./route.ts";
 import {
   formatTlsa,
@@ -160,7 +161,7 @@ function routeDraft({ route, host, implicit, dane }: TlsQuestion): Draft {
     watched: null,
     serverName: sniOf(host),
     minVersion,
-    policy: { type: "no-policy-found", strings: [], mxHosts: [] },
+    policy: NO_POLICY,
     flaw: null,
     held: null,
     sources: smtps ? ["smtps", reason] : [reason],
@@ -175,11 +176,11 @@ function withPublished(draft: Draft, question: TlsQuestion): Draft {
   const base = dane.kind === "unusable" ? withUnusable(draft, dane) : draft;
   if (sts.kind === "none") {
     if (sts.failure === null || dane.kind === "unusable") return base;
-    return { ...base, policy: { type: "sts", strings: [], mxHosts: [] }, flaw: flawOf(sts.failure) };
+    return { ...base, policy: UNKNOWN_STS_POLICY, flaw: failureFlaw(sts.failure) };
   }
   const { policy } = sts;
   if (!matchesSts(policy.mx, host)) return { ...base, policy: stsPolicy(policy), flaw: notInPolicy(policy, host) };
-  const refresh = sts.failure === null ? base.flaw : flawOf(sts.failure);
+  const refresh = sts.failure === null ? base.flaw : failureFlaw(sts.failure);
   const told = { ...base, policy: stsPolicy(policy), flaw: refresh };
   return policy.mode === "enforce" ? withSts(told, question, policy) : watching(told, question, policy);
 }
@@ -298,23 +299,6 @@ function sniOf(host: string): string | null {
 /** An address literal as certificates name it. */
 function bare(host: string): string {
   return host.replace(/^\[(?:IPv6:)?(.*)\]$/i, "$1");
-}
-
-function notInPolicy(policy: StsPolicy, host: string): PolicyFlaw {
-  const reason = `${host} is no host of the MTA-STS policy of ${policy.domain} (id ${policy.id}, mode ${policy.mode})`;
-  return { type: "validation-failure", reason };
-}
-
-function flawOf({ type, detail }: NonNullable<StsFinding["failure"]>): PolicyFlaw {
-  return { type, reason: detail };
-}
-
-function stsPolicy({ lines, mx }: StsPolicy): AppliedPolicy {
-  return { type: "sts", strings: lines, mxHosts: mx };
-}
-
-function tlsaPolicy(strings: readonly string[]): AppliedPolicy {
-  return { type: "tlsa", strings, mxHosts: [] };
 }
 
 function refused(text: string, told: TlsRefusal["told"]): TlsRefusal {
