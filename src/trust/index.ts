@@ -16,12 +16,10 @@ export {
   parseStsRecords,
   policyId,
 } from "./sts-policy.ts";
-export { formatDay, type TlsReport, tlsReport } from "./tls-report.ts";
 export { createTlsReports, type MailedTlsReport, type TlsReports, type TlsReportsOptions } from "./tls-reports.ts";
 export {
   createTlsResults,
   type Day,
-  dayOf,
   type TlsResultCount,
   type TlsResultsOptions,
   type TlsResultsStore,
