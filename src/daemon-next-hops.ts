@@ -23,12 +23,13 @@ export function loadNextHops({
   const extraCa = delivery.ca.flatMap((file) => authorities("[delivery] ca", file, problems));
   const rules = routes.map(({ match, via, tls, ca, pins, minVersion, clientCertificate }): RouteRule => {
     const at = `[[route]] match = "${match}"`;
+    const trusted = ca.flatMap((file) => authorities(`${at}, ca`, file, problems));
     const pair = clientCertificate === null ? null : keyPair(at, clientCertificate, problems);
     return {
       match,
       via,
       tls,
-      ca: ca.flatMap((file) => authorities(`${at}, ca`, file, problems)),
+      ca: trusted,
       pins,
       minVersion,
       ...(pair === null ? {} : { clientCertificate: pair }),
@@ -44,12 +45,11 @@ export function trustedByDefault(): readonly string[] {
 }
 
 function authorities(key: string, file: string, problems: string[]): readonly string[] {
-  const read = readCertificates(readText(key, file, problems) ?? "");
+  const text = readText(key, file, problems);
+  if (text === null) return [];
+  const read = readCertificates(text);
   if (read.ok) return read.value.map((certificate) => certificate.toString());
-  // A file that cannot be read was told of already.
-  if (!problems.some((problem) => problem.startsWith(`${key}: ${file} `))) {
-    problems.push(`${key}: ${file}: ${read.error}; name a file with the certificates of authorities`);
-  }
+  problems.push(`${key}: ${file}: ${read.error}; name a file with the certificates of authorities`);
   return [];
 }
 
