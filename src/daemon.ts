@@ -244,7 +244,8 @@ function createPolicies({
   log,
 }: PolicyParts): Record<"mx" | "submission", Policy> {
   const domains = config.domains.map(({ name }) => unwrap(parseDomain(name)));
-  const home = createHome({ hostname: unwrap(parseDomain(config.hostname)), domains });
+  const hostname = unwrap(parseDomain(config.hostname));
+  const home = createHome({ hostname, domains });
   const receive = createReceiver({
     hostname: config.hostname,
     store,
@@ -277,7 +278,7 @@ function createPolicies({
       log,
     }),
     submission: createSubmissionPolicy({
-      hostname: config.hostname,
+      hostname,
       authenticator,
       senders: sendersByName(domains),
       rules: submissionRules(config),

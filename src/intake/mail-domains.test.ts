@@ -9,7 +9,7 @@ const mailbox = unwrap(parseMailbox("x@there.test"));
 
 test("an answer in time counts, and its timer is gone", async () => {
   const time = fakeClock();
-  const domains = withinPatience({ check: async () => "nullMx" }, time.clock);
+  const domains = withinPatience({ check: async (): Promise<DomainVerdict> => "nullMx" }, time.clock);
   assert.equal(await domains.check(mailbox), "nullMx");
   time.advance(3600 * SECOND);
   assert.equal(await domains.check(mailbox), "nullMx", "nothing was late");

@@ -3,7 +3,7 @@ import { beforeEach, test } from "node:test";
 import { concatBytes, DAY, decodeUtf8, encodeUtf8, instant, type Log, type LogFields, unwrap } from "../base/index.ts";
 import { type AcceptedMessage, createMemoryStore, type Draft, type QueueStore, StoreError } from "../queue/index.ts";
 import type { Client, MessageSink, Transaction } from "../server/index.ts";
-import { formatStatus, parseMailbox, type Reply } from "../smtp/index.ts";
+import { formatStatus, parseMailbox, type Reply, reply } from "../smtp/index.ts";
 import { fakeClock } from "../testing/index.ts";
 import { events } from "./events.ts";
 import { createReceiver, type ReceiverOptions } from "./receive.ts";
@@ -314,4 +314,46 @@ test("TLS-Required: No is kept with the message, unless MAIL carried REQUIRETLS 
     assert.ok(message);
     assert.equal((await store.get(message.id))?.parameters.tlsOptional, kept, "in the store");
   }
+});
+
+test("a message that the policy refuses leaves nothing behind, and its reply is the refusal", async () => {
+  const failing = failingStore("keep", new Error("never asked"));
+  const receive = createReceiver({
+    hostname: "mx.test",
+    store: failing,
+    offer: () => assert.fail("nothing to offer"),
+    freeSpace: () => 1024 * MIB,
+    clock: fakeClock(START).clock,
+    log,
+    limits: { hops: 3, header: 1000, giveUpAfter: 5 * DAY, freeSpaceFloor: 64 * MIB },
+  });
+  const verdict = await receive(CLIENT, TRANSACTION, "submission", { mayRaise: true });
+  assert.ok(verdict.kind === "accept");
+  await verdict.sink.refuse(reply(550, "5.7.1", "Not yours"));
+  assert.equal(failing.disposed, 1);
+  assert.equal(await send(verdict.sink, "Subject: x\r\n\r\nbody\r\n"), 550);
+  assert.equal(failing.disposed, 1);
+  assert.deepEqual(
+    logged.map(([event, fields]) => [event, fields.code]),
+    [[events.messageRefused, 550]],
+  );
+});
+
+test("where the client is hidden the trace field tells nothing of it, and the queue knows", async () => {
+  const receive = createReceiver({
+    hostname: "mx.test",
+    store,
+    offer: (accepted) => offered.push(accepted),
+    freeSpace: () => 1024 * MIB,
+    clock: fakeClock(START).clock,
+    log,
+    limits: { hops: 3, header: 1000, giveUpAfter: 5 * DAY, freeSpaceFloor: 64 * MIB },
+  });
+  const verdict = await receive(CLIENT, TRANSACTION, "submission", { mayRaise: true, hideClient: true });
+  assert.ok(verdict.kind === "accept");
+  assert.equal(await send(verdict.sink, "\r\nbody\r\n"), 250);
+  const text = await bodyOf(offered[0]);
+  assert.ok(text.startsWith("Received: by mx.test with ESMTP id "), text);
+  assert.ok(!text.includes("client.test") && !text.includes(CLIENT.peer.address));
+  assert.equal(offered[0]?.message.origin.address, CLIENT.peer.address);
 });

@@ -58,4 +58,5 @@ test("the first address stands for the user", () => {
   const own = ownAddress([{ kind: "any" }, domain("x.test"), address("a@x.test"), address("b@x.test")]);
   assert.equal(own === null ? null : formatMailbox(own), "a@x.test");
   assert.equal(ownAddress([{ kind: "any" }]), null);
+  assert.equal(ownAddress([address("a@b\u00fccher.test")])?.domain, "xn--bcher-kva.test", "without SMTPUTF8 too");
 });

@@ -54,9 +54,13 @@ function grantCovers(grant: SenderGrant, mailbox: Mailbox): boolean {
  */
 export function ownAddress(grants: readonly SenderGrant[]): Mailbox | null {
   const mailbox = grants.find((grant) => grant.kind === "address")?.mailbox;
-  if (mailbox === undefined) return null;
-  const domain = parseMailDomain(asciiDomain(mailbox.domain));
-  return domain.ok ? { ...mailbox, domain: domain.value } : mailbox;
+  return mailbox === undefined ? null : { ...mailbox, domain: inALabels(mailbox.domain) };
+}
+
+/** A domain as it may stand in any header section: without SMTPUTF8 there are no U-labels in one (RFC 6531 §3.2). */
+export function inALabels(domain: Mailbox["domain"]): Mailbox["domain"] {
+  const ascii = parseMailDomain(asciiDomain(domain));
+  return ascii.ok ? ascii.value : domain;
 }
 
 /** RFC 5233 §1 calls what follows the `+` a detail: one mailbox under many names. Case means nothing, as in delivery. */

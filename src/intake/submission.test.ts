@@ -60,7 +60,7 @@ function service({
     limits: { messageSize: 1000, recipients: 10, header: 1000, futureRelease: 7 * DAY },
     clock: time.clock,
     log: silentLog,
-    hostname: "mx.test",
+    hostname: unwrap(parseDomain("mx.test")),
     senders,
     rules: { sender: "enforce", qualifyDomain: null, hideClient: false, ...rules },
     ...(mailDomains === undefined ? {} : { mailDomains }),

@@ -3,6 +3,7 @@ import { type Clock, type Duration, type Log, printable } from "../base/index.ts
 import type { Mending } from "../message/index.ts";
 import type { BodyVerdict, Client, Conversation, Offer, Policy, Transaction, Verdict } from "../server/index.ts";
 import {
+  type Domain,
   formatMailbox,
   formatPath,
   type Mailbox,
@@ -18,7 +19,7 @@ import { type DomainVerdict, type MailDomains, withinPatience } from "./mail-dom
 import { offeredExtensions, verifier } from "./offered.ts";
 import type { Receiver } from "./receive.ts";
 import { REPLIES } from "./replies.ts";
-import { covers, ownAddress, type SenderGrant, type Senders } from "./senders.ts";
+import { covers, inALabels, ownAddress, type SenderGrant, type Senders } from "./senders.ts";
 import { SubmittedMessage } from "./submitted-message.ts";
 
 /** What an operator may set of the MSA. */
@@ -36,7 +37,7 @@ export interface SubmissionRules {
 
 export interface SubmissionPolicyOptions {
   /** Our name, for a Message-ID that has to be made. */
-  readonly hostname: string;
+  readonly hostname: Domain;
   readonly authenticator: Authenticator;
   readonly receive: Receiver;
   /** Whose mail ends here: the only domains of one label that an address may have. */
@@ -196,7 +197,8 @@ function mendingOf(desk: Desk, transaction: Transaction, grants: readonly Sender
   const { clock, home, hostname, knows, rules } = desk;
   const { reversePath, parameters } = transaction;
   const own = ownAddress(grants);
-  const domain = rules.qualifyDomain ?? own?.domain ?? reversePath?.domain ?? null;
+  const given = rules.qualifyDomain ?? own?.domain ?? reversePath?.domain ?? null;
+  const domain = given === null ? null : inALabels(given);
   return {
     reversePath,
     smtputf8: parameters.smtputf8 === true,
@@ -210,6 +212,6 @@ function mendingOf(desk: Desk, transaction: Transaction, grants: readonly Sender
       return home.takes(mailbox) && knows?.(mailbox) === false ? null : mailbox;
     },
     at: clock.now(),
-    messageId: `${randomUUID()}@${hostname}`,
+    messageId: `${randomUUID()}@${inALabels(hostname)}`,
   };
 }

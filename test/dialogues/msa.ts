@@ -18,7 +18,7 @@ export function msaPolicy(settings: ReadonlyMap<string, string>, messages: Uint8
   const here = unwrap(parseDomain("here.test"));
   const rule = settings.get("msa");
   return createSubmissionPolicy({
-    hostname: "mx.test",
+    hostname: unwrap(parseDomain("mx.test")),
     authenticator: { begin: () => ({ step: async (mechanism, response) => scriptedSasl(mechanism, response) }) },
     receive: () => ({ kind: "accept", sink: keepingSink(messages) }),
     home: createHome({ hostname: unwrap(parseDomain("mx.test")), domains: [here] }),
