@@ -12,8 +12,8 @@ export type Step =
       readonly lines: readonly string[];
       readonly absent: readonly string[];
     }
-  /** `T:` the client runs a TLS handshake. */
-  | { readonly kind: "tls" }
+  /** `T:` the client runs a TLS handshake; `T: stranger` with a certificate that nobody knows. */
+  | { readonly kind: "tls"; readonly shown?: "stranger" }
   /** `X:` the server closes. */
   | { readonly kind: "closed" }
   /** `H:` the server is told to stop. */
@@ -83,7 +83,7 @@ function readSteps(title: string, block: readonly string[]): readonly Step[] {
       steps.push(readReply(text, lines));
       lines = [];
     } else if (mark === "N:") forbid(steps, text);
-    else if (mark === "T:") steps.push({ kind: "tls" });
+    else if (mark === "T:") steps.push(text === "stranger" ? { kind: "tls", shown: text } : { kind: "tls" });
     else if (mark === "X:") steps.push({ kind: "closed" });
     else if (mark === "H:") steps.push({ kind: "stop" });
     else if (mark === "W:") steps.push({ kind: "wait", milliseconds: Number(text) * 1000 });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { decodeUtf8Lenient } from "../../src/base/index.ts";
-import { type ClearStream, type NetProblem, type Stream, upgradeClient } from "../../src/net/index.ts";
+import { type ClearStream, type KeyPair, type NetProblem, type Stream, upgradeClient } from "../../src/net/index.ts";
 import { formatStatus, type Reply, ReplyDecoder } from "../../src/smtp/index.ts";
+import { makeCertificate } from "../../src/testing/index.ts";
 import type { Dialogue, Step } from "./dialogue.ts";
 import type { Stage } from "./stage.ts";
 
@@ -51,7 +52,7 @@ export async function play(dialogue: Dialogue, stage: Stage, stream: ClearStream
         );
         break;
       case "tls":
-        client = await client.secure();
+        client = await client.secure(step.shown === "stranger" ? makeCertificate({ names: ["stranger.test"] }) : null);
         break;
     }
   }
@@ -114,10 +115,11 @@ class Client {
     this.#stream.end();
   }
 
-  async secure(): Promise<Client> {
+  async secure(shown: KeyPair | null): Promise<Client> {
     assert.ok(this.#clear !== null, "TLS begins once");
     const options = { serverName: "mx.test", verify: { kind: "nothing" }, timeout: PATIENCE } as const;
-    const secured = await upgradeClient(this.#clear, options);
+    const certificate = shown === null ? {} : { clientCertificate: shown };
+    const secured = await upgradeClient(this.#clear, { ...options, ...certificate });
     assert.ok(secured.ok, "the handshake succeeds");
     return new Client(secured.value);
   }

@@ -1,5 +1,5 @@
-import { concatBytes } from "../../src/base/index.ts";
-import type { ServerTls } from "../../src/net/index.ts";
+import { concatBytes, unwrap } from "../../src/base/index.ts";
+import { ServerTls } from "../../src/net/index.ts";
 import {
   createServer,
   definePolicy,
@@ -10,7 +10,7 @@ import {
   type Verdict,
 } from "../../src/server/index.ts";
 import { formatMailbox, type Mailbox, type Reply, reply } from "../../src/smtp/index.ts";
-import { type FakeClock, fakeClock } from "../../src/testing/index.ts";
+import { type FakeClock, fakeClock, makeCertificate } from "../../src/testing/index.ts";
 import type { Dialogue } from "./dialogue.ts";
 import { msaPolicy } from "./msa.ts";
 import { scriptedSasl } from "./sasl.ts";
@@ -46,6 +46,7 @@ export function setStage(dialogue: Dialogue, tls: ServerTls, mode: Service["tls"
     protocol: settings.has("lmtp") ? "lmtp" : "smtp",
     bareNewlines: settings.has("repair") ? "repair" : "refuse",
     xclient: () => settings.has("xclient"),
+    ...(settings.has("require-certificate") && { requireCertificate: true, serverTls: askingTls() }),
   };
   const server = createServer({
     hostname: "mx.test",
@@ -65,6 +66,13 @@ export function setStage(dialogue: Dialogue, tls: ServerTls, mode: Service["tls"
     },
   });
   return { server, service, clock, messages };
+}
+
+/** Asks for certificates, and knows none. */
+function askingTls(): ServerTls {
+  return unwrap(
+    ServerTls.create({ keyPairs: [makeCertificate({ names: ["mx.test"] })], clientCertificates: "request" }),
+  );
 }
 
 /**
