@@ -1,6 +1,7 @@
 // What would become of mail to an address under a configuration, by the parts that the daemon itself is made of.
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { domainToASCII } from "node:url";
 import { err, mathRandom, ok, type Result, silentLog } from "./base/index.ts";
 import { type Config, configLine, trustFile } from "./config/index.ts";
 import { loadNextHops } from "./daemon-next-hops.ts";
@@ -56,10 +57,11 @@ async function explainMailbox(
       port: delivery.port,
       resolver: configuredResolver(config),
       random: mathRandom,
-      hostname: config.hostname.toLowerCase(),
+      hostname: domainToASCII(config.hostname) || config.hostname,
       isSelf: selfTest(config.listeners.map((listener) => listener.address)),
       dane: delivery.dane,
-      memory: delivery.downgradeHold > 0 ? (trust?.memory ?? null) : null,
+      memory: trust?.memory ?? null,
+      clearAfterFailure: delivery.afterTlsFailure === "clear",
       sts(resolver) {
         if (!delivery.mtaSts) return null;
         policies = findStsPolicies({ config, file: trust?.file ?? null, resolver, ca: trusted, log: silentLog });

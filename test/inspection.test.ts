@@ -118,6 +118,7 @@ test("the page shows what `postern explain` prints", async () => {
       classicalOnly: () => false,
       rememberClassical() {},
     },
+    clearAfterFailure: false,
     retry: { ...defaultRetryRule, first: 5 * MINUTE, longest: 4 * HOUR, giveUpAfter: 5 * DAY },
     lineOf: () => null,
     folderProblem: () => null,

@@ -88,7 +88,7 @@ function daneText({ found, owner, records, detail }: HopReport["dane"]): string 
 }
 
 /** What a connection must show, in words. */
-function demandText({ mode, proof, names, minVersion, watched }: DemandReport): string {
+function demandText({ mode, proof, names, minVersion, watched, clearAfterFailure }: DemandReport): string {
   if (mode === "none") return "nothing: clear text";
   const proofs = {
     nothing: "any certificate",
@@ -98,7 +98,10 @@ function demandText({ mode, proof, names, minVersion, watched }: DemandReport): 
   const tls = mode === "opportunistic" ? "TLS where it is offered, else clear text" : `${minVersion} or newer`;
   const watching =
     watched === null || watched === "nothing" ? "" : `; ${proofs.name} is watched for, and told in reports`;
-  return `${tls}, ${proofs[proof]}${watching}`;
+  const broken = clearAfterFailure
+    ? "; clear text too after a handshake that failed, as the configuration lets it"
+    : "";
+  return `${tls}, ${proofs[proof]}${watching}${broken}`;
 }
 
 function requiredText(demand: DemandReport): string {

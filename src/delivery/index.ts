@@ -7,6 +7,7 @@ export { createReporter, type ReporterOptions } from "./bounce.ts";
 export { createDeliverer, type DelivererOptions } from "./deliverer.ts";
 export { mailboxPath } from "./local/mailbox-path.ts";
 export { type HostLookup, lookUpExchangers, lookUpHost, type MailHost } from "./mx.ts";
+export { clearTextRound } from "./plan.ts";
 export {
   type LocalDelivery,
   type LocalDomain,
@@ -20,4 +21,4 @@ export {
 export { selfTest } from "./self.ts";
 export { nextHopOf, type Survey, type SurveyContext, survey } from "./survey.ts";
 export type { RouteDemand } from "./tls-policy.ts";
-export { formatTlsa, type TlsRequirement } from "./tls-requirement.ts";
+export { formatTlsa } from "./tls-requirement.ts";

@@ -34,6 +34,8 @@ export interface DemandReport {
   readonly names: readonly string[];
   /** What it should show as well, for a policy that only watches (MTA-STS `testing`): told in reports, stops nothing. */
   readonly watched: "nothing" | "name" | "dane" | null;
+  /** Clear text follows a failed handshake, as the configuration lets it; else the mail waits. */
+  readonly clearAfterFailure: boolean;
   /** Sent as SNI. */
   readonly serverName: string | null;
   readonly minVersion: string;

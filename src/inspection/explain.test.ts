@@ -56,6 +56,7 @@ function explained(address: string, given: Case = {}): Promise<ExplainReport> {
     dane: true,
     sts: () => ({ find: () => Promise.resolve(sts) }),
     memory: given.memory ?? null,
+    clearAfterFailure: true,
     retry: { ...defaultRetryRule, first: 5 * MINUTE, longest: 4 * HOUR, giveUpAfter: 5 * DAY },
     lineOf: (kind, name) => (kind === "route" ? name.length : 3),
     folderProblem: () => given.folderProblem ?? null,
@@ -71,6 +72,11 @@ test("by MX: hosts in order, each lookup with its status, DANE for the one with 
       ["mx1.there.test", "records", "required", "dane"],
       ["mx2.there.test", "none", "opportunistic", "nothing"],
     ],
+  );
+  // The setting lets clear text follow only where nothing has to be proven.
+  assert.deepEqual(
+    report.hosts.map(({ demand }) => demand?.clearAfterFailure),
+    [false, true],
   );
   assert.deepEqual(
     report.hosts.map(({ requireTls }) => requireTls.demand?.proof),

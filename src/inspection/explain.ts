@@ -1,5 +1,6 @@
 import { instant } from "../base/index.ts";
 import {
+  clearTextRound,
   mailboxPath,
   nextHopOf,
   type Route,
@@ -7,7 +8,6 @@ import {
   type Survey,
   type SurveyContext,
   survey,
-  type TlsRequirement,
 } from "../delivery/index.ts";
 import { nextAttempt, type RetryRule } from "../queue/index.ts";
 import { formatMailbox, type Mailbox } from "../smtp/index.ts";
@@ -30,6 +30,8 @@ export interface ExplainContext extends Omit<SurveyContext, "sts"> {
   readonly port: number;
   /** Made over the resolver whose lookups are told. */
   sts(resolver: SurveyContext["resolver"]): SurveyContext["sts"];
+  /** Where nothing demands TLS, clear text follows a failed handshake. */
+  readonly clearAfterFailure: boolean;
   readonly retry: RetryRule;
   /** The line of the configuration with this domain or route; null where there is none. */
   lineOf(kind: "domain" | "route", name: string): number | null;
@@ -57,7 +59,11 @@ export async function explain(mailbox: Mailbox, context: ExplainContext): Promis
   const hosts =
     found === null || hop === null
       ? []
-      : hopReports(found, demanding, { port: hop.port, recalled: memory?.recalled ?? new Map() });
+      : hopReports(found, demanding, {
+          port: hop.port,
+          recalled: memory?.recalled ?? new Map(),
+          clearAfterFailure: context.clearAfterFailure,
+        });
   const { deliverable, verdict } = conclude(route, local, found);
   return {
     address: formatMailbox(mailbox),
@@ -123,9 +129,11 @@ function localReport(route: Route, mailbox: Mailbox, context: ExplainContext): L
 interface HopFacts {
   readonly port: number;
   readonly recalled: ReadonlyMap<string, RememberedHost>;
+  readonly clearAfterFailure: boolean;
 }
 
-function hopReports(found: Survey, demanding: Survey | null, { port, recalled }: HopFacts): readonly HopReport[] {
+function hopReports(found: Survey, demanding: Survey | null, facts: HopFacts): readonly HopReport[] {
+  const { port, recalled, clearAfterFailure } = facts;
   if (found.lookup.kind !== "hosts") return [];
   return found.lookup.hosts.map(({ name, addresses, secure }, at) => {
     const finding = found.dane[at];
@@ -136,8 +144,8 @@ function hopReports(found: Survey, demanding: Survey | null, { port, recalled }:
       addressesSecure: secure,
       dane: daneReport(finding ?? { kind: "none", reason: "TLSA records are not asked for" }),
       remembered: rememberedReport(recalled.get(name.toLowerCase())),
-      ...planned(found, name),
-      requireTls: demanding === null ? { demand: null, ruledOut: null } : planned(demanding, name),
+      ...planned(found, name, clearAfterFailure),
+      requireTls: demanding === null ? { demand: null, ruledOut: null } : planned(demanding, name, clearAfterFailure),
     };
   });
 }
@@ -168,18 +176,28 @@ function recordMemory(
   };
 }
 
-function planned({ plan }: Survey, host: string): Pick<HopReport, "demand" | "ruledOut"> {
+/** `clear`: the configuration lets clear text follow a failed handshake. */
+function planned({ plan }: Survey, host: string, clear: boolean): Pick<HopReport, "demand" | "ruledOut"> {
   const attempt = plan.attempts.find((one) => one.host === host);
   const refusal = plan.ruledOut.find((one) => one.host === host);
   return {
-    demand: attempt === undefined ? null : demandReport(attempt.requirement),
+    demand: attempt === undefined ? null : demandReport(attempt, clear),
     ruledOut: refusal === undefined ? null : refusalReport(refusal),
   };
 }
 
-function demandReport({ mode, proof, watched, serverName, minVersion, rule }: TlsRequirement): DemandReport {
-  const names = proof.kind === "nothing" ? [] : proof.names;
-  return { mode, proof: proof.kind, names, watched: watched?.kind ?? null, serverName, minVersion, rule };
+function demandReport(attempt: Survey["plan"]["attempts"][number], clear: boolean): DemandReport {
+  const { mode, proof, watched, serverName, minVersion, rule } = attempt.requirement;
+  return {
+    mode,
+    proof: proof.kind,
+    names: proof.kind === "nothing" ? [] : proof.names,
+    watched: watched?.kind ?? null,
+    clearAfterFailure: clear && clearTextRound([attempt]).length > 0,
+    serverName,
+    minVersion,
+    rule,
+  };
 }
 
 function refusalReport({ kind, problem }: Survey["plan"]["ruledOut"][number]): RefusalReport {
