@@ -4,6 +4,7 @@
  */
 export * from "./certificate.ts";
 export { type ChainCertificate, certificateChain } from "./certificate-chain.ts";
+export { type ChannelBindingType, channelBinding } from "./channel-binding.ts";
 export * from "./clock.ts";
 export * from "./connect.ts";
 export { usableTlsa } from "./dane-match.ts";

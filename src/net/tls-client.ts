@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 import { err, instant, ok, type Result } from "../base/index.ts";
 import { rememberChain } from "./certificate-chain.ts";
+import { rememberChannel } from "./channel-binding.ts";
 import { runHandshake, takeSocket } from "./handshake.ts";
 import { judge, type PeerDemand } from "./peer-demand.ts";
 import { netProblem } from "./problem.ts";
@@ -129,6 +130,7 @@ class Upgrade {
     this.#resume?.proven(shown, resumed?.provenAt ?? now, socket.getProtocol());
     const stream = tlsStream(socket, this.#below, tlsInfo(socket, serverName, peerCertificate(leaf, judged)));
     rememberChain(stream, shown.chain);
+    rememberChannel(stream, socket, leaf.raw);
     return ok(stream);
   }
 

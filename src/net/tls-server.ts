@@ -2,6 +2,7 @@ import { createPrivateKey, type KeyObject, type X509Certificate } from "node:cry
 import type { Socket } from "node:net";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { err, ok, type Result } from "../base/index.ts";
+import { rememberChannel } from "./channel-binding.ts";
 import { runHandshake, takeSocket } from "./handshake.ts";
 import { namesHost } from "./host-name.ts";
 import { identifyPeer, type KnownPeer, type ReadPeer, readPeers } from "./known-peer.ts";
@@ -119,7 +120,10 @@ export async function upgradeServer(
     finish: () => {
       const { servername } = socket;
       const shown = loaded.peers === null ? null : clientCertificate(socket, loaded.peers);
-      return ok(tlsStream(socket, stream, tlsInfo(socket, typeof servername === "string" ? servername : null, shown)));
+      const name = typeof servername === "string" ? servername : null;
+      const secured = tlsStream(socket, stream, tlsInfo(socket, name, shown));
+      rememberChannel(secured, socket, null);
+      return ok(secured);
     },
   });
 }

@@ -1,5 +1,13 @@
 import { type Clock, type Log, printable, type Result } from "../base/index.ts";
-import type { ClearStream, NetProblem, PeerCertificate, Stream, TlsInfo } from "../net/index.ts";
+import {
+  type ChannelBindingType,
+  type ClearStream,
+  channelBinding,
+  type NetProblem,
+  type PeerCertificate,
+  type Stream,
+  type TlsInfo,
+} from "../net/index.ts";
 import type { BareNewlines, Domain, XclientAttributes } from "../smtp/index.ts";
 import { events } from "./events.ts";
 import { Exchange, type ExchangeEnd } from "./exchange.ts";
@@ -105,7 +113,11 @@ export class Connection {
   #exchangeOver(stream: Stream, session: State): void {
     const { sessionId, policy, clock, log, limits, bareNewlines, refuseEarlyTalk } = this.#options;
     const certificate = stream.tls?.peerCertificate?.identity ?? null;
-    const peer: Client = { sessionId, peer: stream.peer, local: stream.local, tls: stream.tls, certificate };
+    const { tls } = stream;
+    const peer: Client = {
+      ...{ sessionId, peer: stream.peer, local: stream.local, tls, certificate },
+      ...(tls !== null && { channelBinding: (type) => (isKnown(type) ? channelBinding(stream, type) : null) }),
+    };
     const introduced = this.#introduced;
     const exchange = new Exchange({
       stream,
@@ -179,6 +191,10 @@ export class Connection {
     this.#options.log.info(events.closed, problem === null ? {} : { problem: problem.kind });
     this.#options.closed();
   }
+}
+
+function isKnown(type: string): type is ChannelBindingType {
+  return type === "tls-exporter" || type === "tls-server-end-point";
 }
 
 function standing(tls: TlsInfo | null): SessionSettings["certificate"] {

@@ -46,8 +46,8 @@ export interface Introduced {
 const NO_ADDRESS = "::";
 
 /**
- * The client of whom `attributes` are said by `proxy`. What was not said stays as it is, but for the certificate: it is the proxy's,
- * and proves nothing of anybody else.
+ * The client of whom `attributes` are said by `proxy`. What was not said stays as it is, but for the certificate and the
+ * channel binding: they are the proxy's, and prove nothing of anybody else.
  */
 export function introducedBy(proxy: Client, attributes: XclientAttributes): Client {
   const { name, address, port, destination, destinationPort } = attributes;
@@ -55,6 +55,7 @@ export function introducedBy(proxy: Client, attributes: XclientAttributes): Clie
     ...proxy,
     tls: proxy.tls === null ? null : { ...proxy.tls, peerCertificate: null },
     certificate: null,
+    channelBinding: () => null,
     peer: {
       address: address === undefined ? proxy.peer.address : (address ?? NO_ADDRESS),
       port: port === undefined ? proxy.peer.port : (port ?? 0),

@@ -15,6 +15,11 @@ export interface Client {
    * none was asked for, none was shown, or nobody knows it. It is no SASL identity: it logs nobody in.
    */
   readonly certificate?: string | null;
+  /**
+   * Channel binding data of this TLS session by type (`tls-exporter` of RFC 9266, `tls-server-end-point` of RFC 5929); null for a
+   * type that is not known or not defined for it, and for all where another client spoke for this one. Absent in clear text.
+   */
+  readonly channelBinding?: (type: string) => Uint8Array | null;
 }
 
 /** The argument of EHLO, HELO or LHLO, as given; it proves nothing. */
