@@ -26,7 +26,7 @@ import {
   freeSpaceOf,
   openCredentials,
   type SubmissionRules,
-  sendersByName,
+  sendersOf,
 } from "./intake/index.ts";
 import { type Endpoint, inNetworks, systemClock } from "./net/index.ts";
 import { createRunner, openSqliteStore, type QueueStore, type Runner, StoreError } from "./queue/index.ts";
@@ -280,7 +280,7 @@ function createPolicies({
     submission: createSubmissionPolicy({
       hostname,
       authenticator,
-      senders: sendersByName(domains),
+      senders: sendersOf(credentials, domains),
       rules: submissionRules(config),
       mailDomains: createMailDomains(config, configuredResolver(config, lookups)),
       receive,

@@ -1,46 +1,31 @@
 import { createHmac, randomBytes } from "node:crypto";
-import { type Clock, err, type Instant, instant, later, MINUTE, ok, type Result } from "../base/index.ts";
-import type { ScramKeys } from "../smtp/index.ts";
+import { type Clock, HOUR, type Instant, instant, later, MINUTE } from "../base/index.ts";
+import { appPasswordDigest } from "./app-password.ts";
+import type { Account, CredentialSource, ScramLookup, Verification } from "./credential-source.ts";
 import { type HashCost, PasswordHasher } from "./password-hash.ts";
 import { prepareName, preparePassword } from "./prepared-strings.ts";
-import { decoyScramKeys, formatScramKeys, makeScramKeys, readScramKeys } from "./scram-verifier.ts";
-import { UserFile } from "./user-file.ts";
-
-/** Why a user was not added; `text` is one plain line for the operator. */
-export interface CredentialProblem {
-  readonly kind: "badName" | "badPassword" | "exists";
-  readonly text: string;
-}
-
-/** "busy": too many checks wait already, nothing is known. */
-export type Verification =
-  | { readonly kind: "verified"; readonly identity: string }
-  | { readonly kind: "refused" }
-  | { readonly kind: "busy" };
+import { decoyScramKeys, formatScramKeys, isWeakerScram, makeScramKeys, readScramKeys } from "./scram-verifier.ts";
+import { parseSenderGrant } from "./sender-grant.ts";
+import { UserFile, type UserRow } from "./user-file.ts";
+import { FileRegister, type UserRegister } from "./user-register.ts";
 
 /**
  * The users who may submit mail. Names have no case and are compared after SASLprep; `identity` and `list` give that one
- * form. All but `verify` and `scram` are for the operator. Every method throws when the users file cannot be read or written.
+ * form. What comes from `UserRegister` is for the operator. Every method throws when the users file cannot be read or written.
  */
-export interface Credentials {
-  /** Resolves when the user is on disk. */
-  add(name: string, password: string): Promise<Result<void, CredentialProblem>>;
-  /** In order of name. */
-  list(): readonly string[];
-  /** False where there is no such user. */
-  remove(name: string): boolean;
-  /** Takes the same work for a user that does not exist, so that the time tells nothing. */
+export interface Credentials extends CredentialSource, UserRegister {
+  /** App passwords count too. */
   verify(name: string, password: string): Promise<Verification>;
-  /** What SCRAM-SHA-256 needs. For a user that does not exist `identity` is null and no password matches the keys. */
-  scram(name: string): { readonly identity: string | null; readonly keys: ScramKeys };
-  close(): void;
+  /** App passwords do not count: which one is meant cannot be known before the proof. */
+  scram(name: string): ScramLookup;
+  account(identity: string): Account | null;
 }
 
 export interface CredentialsOptions {
   readonly clock?: Pick<Clock, "now">;
-  /** What a password check costs; the default is the recommended one. Only for users added from now on. */
+  /** What a password check costs; the default is the recommended one. A user who was added under a lower one is brought to it by a login. */
   readonly cost?: HashCost;
-  /** Iterations of the SCRAM verifier (RFC 7677 §4); only for users added from now on. */
+  /** Iterations of the SCRAM verifier (RFC 7677 §4); likewise. */
   readonly scramIterations?: number;
   /** Password checks at the same time, and waiting in line. */
   readonly concurrency?: number;
@@ -51,6 +36,12 @@ export interface CredentialsOptions {
 const REMEMBERED_FOR = 10 * MINUTE;
 const MAX_REMEMBERED = 1024;
 
+/** Accounts that are kept read; all are forgotten when the file changes. */
+const MAX_ACCOUNTS = 10_000;
+
+/** To what the last use of an app password is told: each write of it is synced. */
+const USE_PRECISION = HOUR;
+
 /**
  * Opens the users file, made with mode 0600 where there is none. Changes by other processes count at once. Throws with one
  * plain line when the file cannot be opened.
@@ -59,7 +50,7 @@ export function openCredentials(path: string, options: CredentialsOptions = {}):
   return new FileCredentials(new UserFile(path), options);
 }
 
-class FileCredentials implements Credentials {
+class FileCredentials extends FileRegister implements Credentials {
   readonly #file: UserFile;
   readonly #clock: Pick<Clock, "now">;
   readonly #hasher: PasswordHasher;
@@ -68,72 +59,104 @@ class FileCredentials implements Credentials {
   /** Right passwords seen lately, as a keyed hash that means nothing outside this process, and until when. */
   readonly #remembered = new Map<string, Instant>();
   readonly #rememberKey = randomBytes(32);
+  readonly #accounts = new Map<string, Account | null>();
+  /** Of the file that `#accounts` was read from. */
+  #accountsVersion = "";
 
   constructor(file: UserFile, options: CredentialsOptions) {
+    const clock = options.clock ?? { now: () => instant(Date.now()) };
+    const hasher = new PasswordHasher(options);
+    super({ file, clock, hasher, scramIterations: options.scramIterations });
     this.#file = file;
-    this.#clock = options.clock ?? { now: () => instant(Date.now()) };
-    this.#hasher = new PasswordHasher(options);
+    this.#clock = clock;
+    this.#hasher = hasher;
     this.#scramIterations = options.scramIterations;
     this.#decoy = this.#hasher.decoy();
-  }
-
-  async add(name: string, password: string): Promise<Result<void, CredentialProblem>> {
-    const user = prepareName(name, "store");
-    if (user === null) {
-      const text = "a user name is 1 to 255 octets of printable characters without white space";
-      return err({ kind: "badName", text });
-    }
-    const prepared = preparePassword(password, "store");
-    if (prepared === null) {
-      const text = "a password is 1 to 1024 octets of printable characters that Unicode 3.2 knows (RFC 4013)";
-      return err({ kind: "badPassword", text });
-    }
-    const [phc, scram] = await Promise.all([
-      this.#hasher.hash(prepared),
-      makeScramKeys(prepared, this.#scramIterations),
-    ]);
-    const added = this.#file.insert({ name: user, password: phc, scram: formatScramKeys(scram) }, this.#clock.now());
-    return added ? ok(undefined) : err({ kind: "exists", text: `there is a user ${user} already; remove it first` });
-  }
-
-  list(): readonly string[] {
-    return this.#file.names();
-  }
-
-  remove(name: string): boolean {
-    const user = prepareName(name, "query");
-    return user !== null && this.#file.remove(user);
   }
 
   async verify(name: string, password: string): Promise<Verification> {
     const user = prepareName(name, "query");
     const prepared = preparePassword(password, "query");
-    const row = user === null ? null : this.#file.find(user);
-    const token = row === null || prepared === null ? null : this.#token(row.name, row.password, prepared);
+    const found = user === null ? null : this.#file.find(user);
+    // A disabled user is checked as one who does not exist.
+    const row = found === null || found.disabledAt !== null ? null : found;
+    const token = row === null || prepared === null ? null : this.#token(row, prepared);
     if (row !== null && token !== null && this.#remembers(token)) return { kind: "verified", identity: row.name };
+    if (row !== null && prepared !== null && this.#isAppPassword(row.name, prepared)) {
+      return { kind: "verified", identity: row.name };
+    }
     const matches = await this.#hasher.verify(prepared ?? "", row?.password ?? this.#decoy);
     if (matches === "busy") return { kind: "busy" };
-    if (!matches || row === null || token === null) return { kind: "refused" };
-    this.#remember(token);
+    if (!matches || row === null || prepared === null) return { kind: "refused" };
+    const strong = await this.#strengthened(row, prepared);
+    this.#remember(this.#token(strong, prepared));
     return { kind: "verified", identity: row.name };
   }
 
-  scram(name: string): { readonly identity: string | null; readonly keys: ScramKeys } {
+  scram(name: string): ScramLookup {
     const user = prepareName(name, "query");
     const row = user === null ? null : this.#file.find(user);
-    if (row !== null) return { identity: row.name, keys: readScramKeys(row.scram) };
+    if (row !== null) {
+      return { identity: row.disabledAt === null ? row.name : null, keys: readScramKeys(row.scram) };
+    }
     // By the one form of the name: a salt that changed with the case of the name would tell that there is no such user.
     return { identity: null, keys: decoyScramKeys(this.#file.secret, user ?? name, this.#scramIterations) };
   }
 
+  account(identity: string): Account | null {
+    const version = this.#file.version();
+    if (version !== this.#accountsVersion || this.#accounts.size >= MAX_ACCOUNTS) this.#accounts.clear();
+    this.#accountsVersion = version;
+    const known = this.#accounts.get(identity);
+    if (known !== undefined) return known;
+    const account = this.#readAccount(identity);
+    this.#accounts.set(identity, account);
+    return account;
+  }
+
   close(): void {
     this.#remembered.clear();
+    this.#accounts.clear();
     this.#file.close();
   }
 
+  #readAccount(identity: string): Account | null {
+    const row = this.#file.find(identity);
+    if (row === null || row.disabledAt !== null) return null;
+    const grants = this.#file.grants(identity).flatMap((sender) => {
+      const grant = parseSenderGrant(sender);
+      return grant.ok ? [grant.value] : [];
+    });
+    return { byName: true, grants, limits: Object.fromEntries(this.#file.limits(identity)) };
+  }
+
+  #isAppPassword(user: string, password: string): boolean {
+    const digest = appPasswordDigest(user, password);
+    const found = digest === null ? null : this.#file.findAppPassword(user, digest);
+    if (found === null) return false;
+    const now = this.#clock.now();
+    if (found.usedAt === null || now - found.usedAt >= USE_PRECISION) this.#file.useAppPassword(user, found.name, now);
+    return true;
+  }
+
+  /** The only time that a password is at hand: hashes made at a lower cost than today's are made anew. */
+  async #strengthened(row: UserRow, password: string): Promise<UserRow> {
+    const weak = this.#hasher.isWeaker(row.password) || isWeakerScram(row.scram, this.#scramIterations);
+    if (!weak) return row;
+    const hash = await this.#hasher.hash(password);
+    const scram = formatScramKeys(await makeScramKeys(password, this.#scramIterations));
+    const strong = { ...row, password: hash, scram };
+    try {
+      // Not where the password was changed meanwhile.
+      return this.#file.setPassword(strong, row.password) ? strong : row;
+    } catch {
+      return row; // A file that cannot be written now is no reason to refuse the right password; the next login tries again.
+    }
+  }
+
   /** Covers the stored hash, so that a changed or removed user is forgotten at once. */
-  #token(name: string, phc: string, password: string): string {
-    return createHmac("sha256", this.#rememberKey).update(`${name}\0${phc}\0${password}`).digest("base64");
+  #token(row: UserRow, password: string): string {
+    return createHmac("sha256", this.#rememberKey).update(`${row.name}\0${row.password}\0${password}`).digest("base64");
   }
 
   #remembers(token: string): boolean {

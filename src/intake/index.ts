@@ -5,18 +5,22 @@
  */
 export type { AuthThrottleRules } from "./auth-throttle.ts";
 export { type Authenticator, type AuthenticatorOptions, createAuthenticator } from "./authenticator.ts";
-export {
-  type CredentialProblem,
-  type Credentials,
-  type CredentialsOptions,
-  openCredentials,
-  type Verification,
-} from "./credentials.ts";
+export type {
+  Account,
+  CredentialSource,
+  LoginContext,
+  ScramLookup,
+  SendingLimit,
+  SendingLimits,
+  Verification,
+} from "./credential-source.ts";
+export { type Credentials, type CredentialsOptions, openCredentials } from "./credentials.ts";
 export { type FreeSpace, freeSpaceOf } from "./free-space.ts";
 export { createHome, type Home } from "./home.ts";
 export type { DomainVerdict, MailDomains } from "./mail-domains.ts";
 export { createPeers, type PeerLimits, type PeerRules, type Peers } from "./peers.ts";
 export { createReceiver, type ReceiveLimits, type Receiver, type ReceiverOptions } from "./receive.ts";
 export { createRelayPolicy, type RelayPolicyOptions } from "./relay.ts";
-export { type SenderGrant, type Senders, sendersByName } from "./senders.ts";
+export { type SenderGrant, type Senders, sendersByName, sendersOf } from "./senders.ts";
 export { createSubmissionPolicy, type SubmissionPolicyOptions, type SubmissionRules } from "./submission.ts";
+export type { CredentialProblem, UserRegister, UserSummary } from "./user-register.ts";

@@ -44,6 +44,12 @@ export class PasswordHasher {
     return this.#format(randomBytes(SALT_OCTETS), randomBytes(TAG_OCTETS));
   }
 
+  /** Whether a hash was made at a lower cost than this one's, in any part of it. */
+  isWeaker(phc: string): boolean {
+    const [, memory, passes] = PHC.exec(phc) ?? [];
+    return Number(memory) < this.#cost.memory || Number(passes) < this.#cost.passes;
+  }
+
   /** "busy": too many wait already. Throws where `phc` is no argon2id hash: the file is damaged. */
   async verify(password: string, phc: string): Promise<boolean | "busy"> {
     const [, memory, passes, parallelism, salt, tag] = PHC.exec(phc) ?? [];

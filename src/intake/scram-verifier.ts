@@ -55,6 +55,11 @@ export function readScramKeys(text: string): ScramKeys {
   };
 }
 
+/** Whether a verifier was made with fewer iterations. */
+export function isWeakerScram(text: string, iterations: number = ITERATIONS): boolean {
+  return readScramKeys(text).iterations < iterations;
+}
+
 /** What is shown for a user who does not exist: the same each time, in looks that of a user, matched by no password. */
 export function decoyScramKeys(secret: Uint8Array, name: string, iterations: number = ITERATIONS): ScramKeys {
   const derive = (use: string): Buffer => createHmac("sha256", secret).update(`${use}\0${name}`).digest();

@@ -1,5 +1,6 @@
 import { domainToASCII } from "node:url";
 import { type Domain, type Mailbox, parseMailbox, parseMailDomain } from "../smtp/index.ts";
+import type { Account, CredentialSource } from "./credential-source.ts";
 
 /** What a user may write as a sender: one mailbox with its sub-addresses, every mailbox of a domain, or everything. */
 export type SenderGrant =
@@ -30,6 +31,16 @@ export function sendersByName(domains: readonly Domain[]): Senders {
       });
     },
   };
+}
+
+/** The grants that a source of credentials keeps; none for somebody who may not send any more. */
+export function sendersOf(source: Pick<CredentialSource, "account">, domains: readonly Domain[]): Senders {
+  const named = sendersByName(domains);
+  const grantsOf = async (identity: string, account: Account | null): Promise<readonly SenderGrant[]> => {
+    if (account === null) return [];
+    return account.byName ? [...(await named.addressesOf(identity)), ...account.grants] : account.grants;
+  };
+  return { addressesOf: async (identity) => grantsOf(identity, await source.account(identity)) };
 }
 
 /** Whether one of the grants covers a mailbox. */
