@@ -17,6 +17,8 @@ export interface Clock {
   now(): Instant;
   /** Runs `action` once after `delay` milliseconds (at least 0). A pending timer never keeps the process alive. */
   after(delay: Duration, action: () => void): Timer;
+  /** Runs `action` once when what is under way in this turn of the event loop is done; by default with `setImmediate`. */
+  soon?(action: () => void): Timer;
 }
 
 export function instant(milliseconds: number): Instant {

@@ -72,7 +72,8 @@ async function handshake(
   stream: ClearStream,
   tls: ClientTlsOptions,
 ): Promise<Result<Stream, ClientProblem>> {
-  const secured = await upgradeClient(stream, tls);
+  const { upgrade = upgradeClient } = options;
+  const secured = await upgrade(stream, tls);
   if (!secured.ok) return err({ kind: "network", stage: "handshake", problem: secured.error });
   if (options.signal?.aborted !== true) return secured;
   secured.value.destroy();

@@ -1,5 +1,5 @@
 import type { Clock, Log } from "../base/index.ts";
-import type { ClearStream, ClientTlsOptions, NetProblem, TlsInfo } from "../net/index.ts";
+import type { ClearStream, ClientTlsOptions, NetProblem, TlsInfo, upgradeClient } from "../net/index.ts";
 import type {
   Extensions,
   Mailbox,
@@ -50,6 +50,8 @@ export interface OpenOptions {
   readonly timeouts?: Partial<ClientTimeouts>;
   /** "auto" (default): BDAT where CHUNKING is offered and it saves a round trip. "never": as if it were not offered. */
   readonly chunking?: "auto" | "never";
+  /** Runs the TLS handshake; default Node's. For tests without keys and sockets. */
+  readonly upgrade?: typeof upgradeClient;
   /** Where time comes from; default the system's. */
   readonly clock?: Clock;
   /** Gives up opening, and closes the connection. */

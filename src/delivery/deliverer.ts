@@ -1,6 +1,6 @@
 import { type Clock, type Log, MINUTE, mathRandom, printable, type Random, SECOND, silentLog } from "../base/index.ts";
 import type { ClientSession, ClientTimeouts, Pool } from "../client/index.ts";
-import { createTlsSessions, type Resolver } from "../net/index.ts";
+import { connect, createTlsSessions, type Resolver, upgradeClient } from "../net/index.ts";
 import type { Deliverer, DeliveryJob, Outcome, Recipient } from "../queue/index.ts";
 import { formatMailbox } from "../smtp/index.ts";
 import type { HostMemory, StsPolicies, TlsResults } from "../trust/index.ts";
@@ -23,6 +23,9 @@ export interface DelivererOptions {
   readonly resolver: Resolver;
   /** Sessions to other hosts; the caller closes it. */
   readonly pool: Pool;
+  /** Opens connections, and runs TLS over them; default over the network, with Node's TLS. For tests without sockets. */
+  readonly connect?: typeof connect;
+  readonly upgrade?: typeof upgradeClient;
   readonly clock: Clock;
   readonly random?: Random;
   readonly log?: Log;
@@ -81,6 +84,8 @@ class RoutingDeliverer implements Deliverer {
     this.#dialling = {
       hostname: asciiDomain(options.hostname) ?? options.hostname,
       pool: options.pool,
+      connect: options.connect ?? connect,
+      upgrade: options.upgrade ?? upgradeClient,
       clock: options.clock,
       connectTimeout: options.connectTimeout ?? 30 * SECOND,
       handshakeTimeout: options.handshakeTimeout ?? 30 * SECOND,

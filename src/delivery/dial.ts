@@ -7,7 +7,7 @@ import {
   openSession,
   type Pool,
 } from "../client/index.ts";
-import { type ClientTlsOptions, connect, type TlsSessions } from "../net/index.ts";
+import type { ClientTlsOptions, connect, TlsSessions, upgradeClient } from "../net/index.ts";
 import type { HostMemory, TlsResults } from "../trust/index.ts";
 import type { EightBit } from "./fit.ts";
 import { type PlannedAttempt, sessionKey } from "./plan.ts";
@@ -19,6 +19,8 @@ export interface Dialling {
   /** Our name in EHLO. */
   readonly hostname: string;
   readonly pool: Pool;
+  readonly connect: typeof connect;
+  readonly upgrade: typeof upgradeClient;
   readonly clock: Clock;
   /** For each address, milliseconds. */
   readonly connectTimeout: number;
@@ -97,7 +99,7 @@ async function dial(
   groups: "all" | "classical",
   { dialling, log, signal }: DialContext,
 ): Promise<Dialled> {
-  const stream = await connect({
+  const stream = await dialling.connect({
     addresses: attempt.addresses,
     port: attempt.port,
     timeout: dialling.connectTimeout,
@@ -116,6 +118,7 @@ async function dial(
     tls: clientTls(attempt, groups, dialling),
     timeouts: dialling.timeouts,
     chunking: dialling.chunking,
+    upgrade: dialling.upgrade,
     clock: dialling.clock,
     signal,
     log,

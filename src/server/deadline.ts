@@ -1,5 +1,12 @@
 import type { Clock, Instant, Timer } from "../base/index.ts";
 
+/** Runs `action` when this turn of the event loop is over. */
+export function soon(clock: Clock, action: () => void): Timer {
+  if (clock.soon !== undefined) return clock.soon(action);
+  const immediate = setImmediate(action);
+  return { cancel: () => clearImmediate(immediate) };
+}
+
 /**
  * One moment after which something happens, moved often and reached seldom. Moving it later costs no timer: the one that
  * runs looks again when it fires.

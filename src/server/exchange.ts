@@ -2,7 +2,7 @@ import type { Clock, Instant, Log, Timer } from "../base/index.ts";
 import type { NetProblem, Stream, StreamHandler } from "../net/index.ts";
 import { type BareNewlines, describeReply, type Reply, type XclientAttributes } from "../smtp/index.ts";
 import { Bodies } from "./bodies.ts";
-import { Deadline } from "./deadline.ts";
+import { Deadline, soon } from "./deadline.ts";
 import { asError, Decisions } from "./decisions.ts";
 import { events } from "./events.ts";
 import { endsGroup, Input } from "./input.ts";
@@ -55,7 +55,7 @@ export class Exchange implements StreamHandler {
   readonly #bodies: Bodies;
   #state: State;
   #delay: Timer | null = null;
-  #flushSoon: NodeJS.Immediate | null = null;
+  #flushSoon: Timer | null = null;
   /** A decision or a delay is awaited. */
   #busy = false;
   #running = false;
@@ -186,7 +186,7 @@ export class Exchange implements StreamHandler {
       if (this.#serving) this.#deadline.set(this.#timing.serviceDeadline);
       else this.#deadline.clear();
       // A decision that comes within this turn of the event loop shares the write with what is held back.
-      if (this.#writer.pending) this.#flushSoon ??= setImmediate(() => this.#flush());
+      if (this.#writer.pending) this.#flushSoon ??= soon(this.#options.clock, () => this.#flush());
       return;
     }
     this.#flush();
@@ -208,7 +208,7 @@ export class Exchange implements StreamHandler {
   }
 
   #flush(): void {
-    if (this.#flushSoon !== null) clearImmediate(this.#flushSoon);
+    this.#flushSoon?.cancel();
     this.#flushSoon = null;
     this.#writer.flush();
   }
@@ -370,7 +370,7 @@ export class Exchange implements StreamHandler {
     this.#deadline.cancel();
     this.#writer.cancel();
     this.#delay?.cancel();
-    if (this.#flushSoon !== null) clearImmediate(this.#flushSoon);
+    this.#flushSoon?.cancel();
     this.#dropBody();
     this.#decisions.end();
     this.#options.over(end);

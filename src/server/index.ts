@@ -6,7 +6,7 @@
  * `session.ts`.
  */
 export { inNetworks, type KnownPeer, ServerTls, type ServerTlsOptions } from "../net/index.ts";
-export type { TlsMode } from "./connection.ts";
+export type { TlsMode, Upgrade } from "./connection.ts";
 export { defaultOffer, definePolicy, type PolicyParts } from "./define-policy.ts";
 export { defaultLimits, type ServerLimits } from "./limits.ts";
 export type * from "./policy.ts";
@@ -16,5 +16,6 @@ export {
   type Server,
   type ServerOptions,
   type Service,
+  type ServiceTls,
   type StartProblem,
 } from "./server.ts";

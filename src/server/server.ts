@@ -21,6 +21,9 @@ import * as replies from "./replies.ts";
 import { sessionIds } from "./session-id.ts";
 import { turnAway } from "./turn-away.ts";
 
+/** Certificates, or a handshake of your own in place of Node's (a simulated one, for tests). */
+export type ServiceTls = ServerTls | ServerTlsOptions | Upgrade;
+
 /** How one kind of connection is served. */
 export interface Service {
   readonly tls: TlsMode;
@@ -30,7 +33,7 @@ export interface Service {
    */
   readonly protocol?: "smtp" | "lmtp";
   /** Its own certificates, client certificates and session tickets; default: the server's. */
-  readonly serverTls?: ServerTls | ServerTlsOptions;
+  readonly serverTls?: ServiceTls;
   /**
    * Demand TLS and a client certificate that is known (`ServerTlsOptions.clientCertificates`): before TLS all but STARTTLS gets
    * 530, and inside TLS without one all but QUIT gets 554 (RFC 3207 §4.1). Default false. Not for a public MX, which must
@@ -71,7 +74,7 @@ export interface ServerOptions {
   /** Decides for every listener that has no policy of its own. */
   readonly policy: Policy;
   /** Without it STARTTLS answers 454, and "implicit" cannot be served. */
-  readonly tls?: ServerTls | ServerTlsOptions;
+  readonly tls?: ServiceTls;
   /** What differs from `defaultLimits`. */
   readonly limits?: Partial<ServerLimits>;
   readonly log?: Log;
@@ -126,7 +129,7 @@ class SmtpServer implements Server {
   readonly #limits: ServerLimits;
   readonly #upgrade: Upgrade | null;
   /** Of services with TLS of their own, made at the first use of each. */
-  readonly #upgrades = new WeakMap<ServerTls | ServerTlsOptions, Upgrade | null>();
+  readonly #upgrades = new WeakMap<ServiceTls, Upgrade | null>();
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #nextId: () => string;
@@ -302,8 +305,9 @@ function speaksForOthers({ xclient }: Service, { peer }: ClearStream): boolean {
   return xclient?.(peer.address) === true;
 }
 
-function upgradeWith(tls: ServerTls | ServerTlsOptions | undefined, timeout: number): Upgrade | null {
+function upgradeWith(tls: ServiceTls | undefined, timeout: number): Upgrade | null {
   if (tls === undefined) return null;
+  if (typeof tls === "function") return tls;
   if (tls instanceof ServerTls) return (stream) => upgradeServer(stream, tls, timeout);
   const created = ServerTls.create(tls);
   if (!created.ok) throw new TypeError(created.error);
