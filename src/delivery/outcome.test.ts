@@ -145,7 +145,15 @@ test("a message that demands TLS fails where there is none, and waits where the 
   assert.equal(failure({ kind: "tlsNotOffered" }), "failed message 5.7.10 +");
   assert.equal(failure({ kind: "refused", stage: "starttls", reply: reply(454, null, "") }), "failed message 5.7.10 +");
   assert.equal(failure(network("certificate", "handshake")), "failed message 5.7.10 +");
+  const injected = {
+    kind: "protocol",
+    stage: "starttls",
+    detail: "more replies than commands",
+    problem: null,
+  } as const;
+  assert.equal(failure(injected), "failed message 5.7.10 +");
   assert.equal(failure(network("refused", "connect")), null);
+  assert.equal(failure(network("aborted", "handshake")), null, "stopped by us");
   assert.equal(failure({ kind: "closed", stage: "greeting" }), null);
   assert.ok(isHandshakeFailure({ kind: "timeout", stage: "handshake" }));
 });

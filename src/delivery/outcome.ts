@@ -3,7 +3,7 @@ import type { ClientProblem, RecipientResult, Stage } from "../client/index.ts";
 import type { CertificateReason, NetProblem } from "../net/index.ts";
 import type { DeliveryProblem, Hop, Onward, Outcome, Scope } from "../queue/index.ts";
 import { describeReply, formatStatus, type Reply, severity } from "../smtp/index.ts";
-import { isHandshakeFailure, isTlsFailure } from "./tls-failure.ts";
+import { isTlsFailure } from "./tls-failure.ts";
 
 /** What one host led to for one recipient, and whether it is right to ask the next host. */
 export interface Finding {
@@ -120,10 +120,12 @@ export function withoutRequireTls(hop: Hop): Finding {
   return { outcome: failed("message", { text, reply: null, status: "5.7.30" }, hop), tryNext: true };
 }
 
-/** RFC 8689 §4.2.1: a message that demands TLS and cannot have it fails; it does not wait for something less. */
+/**
+ * RFC 8689 §4.2.1: a message that demands TLS and cannot have it fails; it does not wait for something less. That we are stopping in the
+ * middle of a handshake says nothing of the host.
+ */
 export function requireTlsFailure(problem: ClientProblem, hop: Hop): Finding | null {
-  const lacking = problem.kind === "tlsNotOffered" || (problem.kind === "refused" && problem.stage === "starttls");
-  if (!lacking && !isHandshakeFailure(problem)) return null;
+  if (!isTlsFailure(problem)) return null;
   const { text } = describeProblem(problem, hop.host);
   const said = `${text}; the message demands REQUIRETLS`;
   return { outcome: failed("message", { text: said, reply: null, status: "5.7.10" }, hop), tryNext: true };
