@@ -151,6 +151,15 @@ test("a host is secure by the family that was had: breaking the other lookup doe
   assert.deepEqual(await found({ "d.test": d, "a.test": signed }), [true, ["a.test", "a.test", true]]);
   const broken = { ...signed, aaaa: "servfail" } as const;
   assert.deepEqual(await found({ "d.test": d, "a.test": broken }), [true, ["a.test", "a.test", true]]);
+  // An answer of the other family that says "none" without being validated names no address that would be connected to.
+  const resolver = fakeResolver({ "d.test": d, "a.test": signed });
+  const emptied: Resolver = {
+    ...resolver,
+    addresses: async (name, family) =>
+      family === 6 ? { kind: "noData", secure: false } : await resolver.addresses(name, family),
+  };
+  const half = await lookUpExchangers("d.test", { ...context({}), resolver: emptied });
+  assert.equal(half.kind === "hosts" && half.hosts[0]?.secure, true);
   const unsigned = { a: ["192.0.2.1"] };
   assert.deepEqual(await found({ "d.test": d, "a.test": unsigned }), [true, ["a.test", "a.test", false]]);
   const alias = { "d.test": d, "a.test": { cname: "b.test", secure: true }, "b.test": signed };

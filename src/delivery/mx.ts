@@ -17,7 +17,7 @@ export interface MailHost {
   /** Where its addresses were found, after CNAMEs; else its name (RFC 7672 §2.2.2). */
   readonly canonical: string;
   readonly addresses: readonly string[];
-  /** Its addresses, of both families as far as they could be had, are validated by DNSSEC. */
+  /** Its addresses, of each family that has any, are validated by DNSSEC. */
   readonly secure: boolean;
 }
 
@@ -200,12 +200,12 @@ function canonicalName(name: string, six: DnsAnswer<string>, four: DnsAnswer<str
 }
 
 /**
- * A family that could not be had takes nothing away: the addresses are of the other, and who breaks one lookup must not be able to
- * hide that the zone is signed, and with it the TLSA records.
+ * RFC 7672 §2.2.2 looks at the address records that will be connected to. A family without any, or whose lookup failed, takes nothing
+ * away: who breaks or empties one answer must not be able to hide that the zone is signed, and with it the TLSA records.
  */
 function isSecure(six: DnsAnswer<string>, four: DnsAnswer<string>): boolean {
-  const answers = [six, four].filter((answer) => answer.kind !== "failed");
-  return answers.length > 0 && answers.every(({ secure }) => secure);
+  const found = [six, four].filter(({ kind }) => kind === "found");
+  return found.length > 0 && found.every((answer) => answer.kind === "found" && answer.secure);
 }
 
 function failureOf(answer: DnsAnswer<string>): string | null {
