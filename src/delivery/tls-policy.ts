@@ -234,7 +234,9 @@ function withMemory(draft: Draft, { remembered, host, route, implicit }: TlsQues
     name: remembered.authenticated === "name" && draft.proof.kind === "nothing",
   };
   if (!held.tls && !held.version && !held.name) return draft;
-  const proven = [remembered.version ?? "TLS", ...(held.name ? ["its name"] : [])].join(" and ");
+  // No version is told where the host shows now one, now another.
+  const version = remembered.version?.startsWith("TLS") === true ? remembered.version : "TLS";
+  const proven = [version, ...(held.name ? ["its name"] : [])].join(" and ");
   const day = new Date(remembered.provenAt).toISOString().slice(0, 10);
   return {
     ...draft,

@@ -68,6 +68,24 @@ test("a host that shows all of it again has not fallen", () => {
   assert.equal(memory.recall("a.example", "mx")?.authenticated, "name");
 });
 
+test("a host that fell and came back is held to no version any more, for several machines may stand behind its name", () => {
+  const { memory, time } = setUp();
+  memory.proved("a.example", "mx", NAMED);
+  memory.fell("a.example", "mx");
+  time.advance(HOUR);
+  memory.proved("a.example", "mx", NAMED);
+  const { version, authenticated, tls } = memory.recall("a.example", "mx") ?? {};
+  assert.deepEqual([version, authenticated, tls], ["mixed", "name", true]);
+  time.advance(2 * HOUR);
+  memory.proved("a.example", "mx", { ...NAMED, version: "TLSv1.2" });
+  memory.proved("a.example", "mx", NAMED);
+  const later = memory.recall("a.example", "mx");
+  assert.deepEqual([later?.version, later?.provenAt], ["mixed", time.clock.now()]);
+  memory.clear("mx");
+  memory.proved("a.example", "mx", NAMED);
+  assert.equal(memory.recall("a.example", "mx")?.version, "TLSv1.3");
+});
+
 test("each kind of proof rises by itself and none sinks", () => {
   const { memory } = setUp();
   memory.proved("a.example", "mx", { tls: true, version: "TLSv1.2", authenticated: "dane" });

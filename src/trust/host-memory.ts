@@ -12,7 +12,7 @@ import {
 } from "../base/index.ts";
 import { instantOf, integerOf, textOf, textOrNull } from "./columns.ts";
 import { events } from "./events.ts";
-import { covers, strongest } from "./host-proof.ts";
+import { covers, MIXED, strongest } from "./host-proof.ts";
 import type { HostMemory, HostProof, RememberedHost } from "./model.ts";
 
 /** For how long a host is spared the large ClientHello. */
@@ -138,7 +138,8 @@ function merged(
   const raised = !covers(before, proof);
   const stands = whole && (before.fellAt !== null || later(before.provenAt, REFRESH_EVERY) <= now);
   if (!raised && !stands) return null;
-  return { ...best, provenAt: whole ? now : before.provenAt, fellAt: whole ? null : before.fellAt };
+  const version = whole && before.fellAt !== null ? MIXED : best.version;
+  return { ...best, version, provenAt: whole ? now : before.provenAt, fellAt: whole ? null : before.fellAt };
 }
 
 function statements(file: DatabaseSync) {

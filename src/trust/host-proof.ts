@@ -1,5 +1,11 @@
 import type { HostProof } from "./model.ts";
 
+/**
+ * In place of a version: the host fell and then showed all of it again. Several machines may stand behind its name, not all of one
+ * version, and nobody gains by TLS 1.2 who could not have shown a certificate of his own in TLS 1.3.
+ */
+export const MIXED = "mixed";
+
 const VERSIONS = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
 const AUTHENTICATED: Record<HostProof["authenticated"], number> = { no: 0, name: 1, dane: 2 };
@@ -8,7 +14,7 @@ const AUTHENTICATED: Record<HostProof["authenticated"], number> = { no: 0, name:
 export function covers(shown: HostProof, known: HostProof): boolean {
   return (
     (shown.tls || !known.tls) &&
-    rank(shown.version) >= rank(known.version) &&
+    (shown.version === MIXED || known.version === MIXED || rank(shown.version) >= rank(known.version)) &&
     AUTHENTICATED[shown.authenticated] >= AUTHENTICATED[known.authenticated]
   );
 }
@@ -17,7 +23,11 @@ export function covers(shown: HostProof, known: HostProof): boolean {
 export function strongest(one: HostProof, other: HostProof): HostProof {
   return {
     tls: one.tls || other.tls,
-    version: rank(one.version) >= rank(other.version) ? one.version : other.version,
+    version: [one.version, other.version].includes(MIXED)
+      ? MIXED
+      : rank(one.version) >= rank(other.version)
+        ? one.version
+        : other.version,
     authenticated:
       AUTHENTICATED[one.authenticated] >= AUTHENTICATED[other.authenticated] ? one.authenticated : other.authenticated,
   };

@@ -61,7 +61,10 @@ export interface HostProof {
   readonly authenticated: "no" | "name" | "dane";
 }
 
-/** What a host last proved, for mail to one domain. */
+/**
+ * What a host last proved, for mail to one domain. `version` is `mixed` where it fell and then showed all of it again: it is held to no
+ * version any more.
+ */
 export interface RememberedHost extends HostProof {
   readonly domain: string;
   readonly host: string;
