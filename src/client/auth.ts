@@ -1,10 +1,12 @@
 import saslprep from "@mongodb-js/saslprep";
 import { err, ok } from "../base/index.ts";
+import { channelBinding, type Stream } from "../net/index.ts";
 import {
   createSaslClient,
   decodeBase64,
   encodeBase64,
   SASL_MECHANISMS,
+  type SaslChannel,
   type SaslClient,
   type SaslCredentials,
 } from "../smtp/index.ts";
@@ -12,24 +14,50 @@ import { nodeScramCrypto } from "./scram-crypto.ts";
 import type { AuthExchange, AuthRules } from "./session.ts";
 import type { ClientAuth } from "./types.ts";
 
-/** How to log in with these credentials. Throws where they hold NUL, which no mechanism can say: a bug of the caller's. */
-export function authRules(auth: ClientAuth): AuthRules {
-  if (auth.user.includes("\0") || auth.password.includes("\0")) throw new Error("credentials hold no NUL");
-  const given = { authcid: auth.user, password: auth.password };
+/**
+ * How to log in with these credentials, over a stream with this `bindingOf`. Throws where they hold NUL, or a token something that no token holds: a bug
+ * of the caller's.
+ */
+export function authRules(auth: ClientAuth, binding: SaslChannel["binding"]): AuthRules {
+  const credentials = credentialsOf(auth);
   return {
     mechanisms: (auth.mechanisms ?? SASL_MECHANISMS).map((mechanism) => mechanism.toUpperCase()),
-    start(mechanism) {
+    start(mechanism, offered) {
       // RFC 5802 §2.2 wants both prepared. What cannot be prepared may still be right for a server that compares octets.
-      const credentials = mechanism.startsWith("SCRAM-") ? prepared(given) : given;
-      const client = credentials === null ? null : createSaslClient(mechanism, credentials, nodeScramCrypto);
+      const said = mechanism.startsWith("SCRAM-") ? prepared(credentials) : credentials;
+      const channel = { binding, plusOffered: offered.includes("SCRAM-SHA-256-PLUS") };
+      const client = said === null ? null : createSaslClient(mechanism, said, nodeScramCrypto, channel);
       return client === null ? null : onTheLine(client);
     },
   };
 }
 
-function prepared({ authcid, password }: SaslCredentials): SaslCredentials | null {
+function credentialsOf(auth: ClientAuth): SaslCredentials {
+  const { user = "" } = auth;
+  if (user.includes("\0")) throw new Error("credentials hold no NUL");
+  if ("certificate" in auth) return { external: true, ...(user !== "" && { authzid: user }) };
+  if ("token" in auth) {
+    // RFC 6750 §2.1: anything else could end the field and begin another.
+    if (!/^[A-Za-z0-9._~+/-]+=*$/.test(auth.token)) throw new Error("this is no bearer token (RFC 6750 §2.1)");
+    return { authcid: user, token: auth.token };
+  }
+  if (auth.password.includes("\0")) throw new Error("credentials hold no NUL");
+  return { authcid: user, password: auth.password };
+}
+
+/** What a stream offers to bind to; null in clear text. RFC 9266 §3: `tls-exporter` is what TLS 1.3 is bound by; before it the server's certificate has to do. */
+export function bindingOf(stream: Stream): SaslChannel["binding"] {
+  for (const type of ["tls-exporter", "tls-server-end-point"] as const) {
+    const data = channelBinding(stream, type);
+    if (data !== null) return { type, data };
+  }
+  return null;
+}
+
+function prepared(credentials: SaslCredentials): SaslCredentials | null {
+  if (!("password" in credentials)) return null;
   try {
-    return { authcid: saslprep(authcid), password: saslprep(password) };
+    return { authcid: saslprep(credentials.authcid), password: saslprep(credentials.password) };
   } catch {
     return null;
   }

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { type Clock, err, type Log, type Result, SECOND } from "../base/index.ts";
-import { type ClientTlsOptions, connect } from "../net/index.ts";
+import { type ClientTlsOptions, connect, type KeyPair } from "../net/index.ts";
 import { bareAddress, hostAddresses } from "./host-addresses.ts";
 import { openSession } from "./open-session.ts";
 import type { PoolOptions } from "./pool.ts";
@@ -25,6 +25,8 @@ export interface ClientOptions {
   readonly ca?: readonly string[];
   /** The name asked for and verified, where it is not `host`. */
   readonly serverName?: string;
+  /** Shown to a server that asks for one, PEM. */
+  readonly clientCertificate?: KeyPair;
   /** Never sent in clear text. */
   readonly auth?: ClientAuth;
   /** Our name in EHLO; default our address as a literal (RFC 5321 §4.1.3). */
@@ -90,6 +92,7 @@ function clientTls(options: ClientOptions): ClientTls {
       serverName: isIP(name) === 0 ? name : null,
       verify: demand(verify, name, options.ca),
       timeout: options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT,
+      ...(options.clientCertificate !== undefined && { clientCertificate: options.clientCertificate }),
     },
   };
 }

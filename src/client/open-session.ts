@@ -8,7 +8,7 @@ import {
   upgradeClient,
 } from "../net/index.ts";
 import type { Reply } from "../smtp/index.ts";
-import { authRules } from "./auth.ts";
+import { authRules, bindingOf } from "./auth.ts";
 import { Connection, type Exchange } from "./connection.ts";
 import {
   beginOpening,
@@ -36,12 +36,7 @@ export async function openSession(options: OpenOptions): Promise<Result<ClientSe
 
 /** From the greeting on, with a rebirth where STARTTLS stands between. */
 async function talk(options: OpenOptions, stream: Stream): Promise<Result<ClientSession, ClientProblem>> {
-  const rules: OpeningRules = {
-    hello: options.hello,
-    protocol: options.protocol ?? "smtp",
-    tls: options.tls.kind,
-    auth: options.auth === undefined ? null : authRules(options.auth),
-  };
+  const rules = rulesOver(options, stream);
   const opening = new Opening(options, rules, stream);
   const state = await opening.run(beginOpening(rules), null);
   if (state.phase !== "handshake") return concluded(opening, state, options, stream);
@@ -49,8 +44,18 @@ async function talk(options: OpenOptions, stream: Stream): Promise<Result<Client
     throw new Error("STARTTLS without options");
   const secured = await handshake(options, opening.released(), options.tls.options);
   if (!secured.ok) return secured;
-  const reborn = new Opening(options, rules, secured.value);
+  const reborn = new Opening(options, rulesOver(options, secured.value), secured.value);
   return concluded(reborn, await reborn.run(state, { kind: "secured" }), options, secured.value);
+}
+
+/** What is bound to a stream is of that stream, so that nothing of clear text comes along into TLS. */
+function rulesOver(options: OpenOptions, stream: Stream): OpeningRules {
+  return {
+    hello: options.hello,
+    protocol: options.protocol ?? "smtp",
+    tls: options.tls.kind,
+    auth: options.auth === undefined ? null : authRules(options.auth, bindingOf(stream)),
+  };
 }
 
 function concluded(

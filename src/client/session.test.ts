@@ -37,7 +37,7 @@ class Dialogue {
   }
 }
 
-const secret = authRules({ user: "ann", password: "pencil" });
+const secret = authRules({ user: "ann", password: "pencil" }, null);
 const challenge = (text: string): Reply => reply(334, null, encodeBase64(encodeUtf8(text)));
 const welcome = reply(235, "2.7.0", "hello");
 
@@ -103,7 +103,7 @@ test("LOGIN answers two challenges, whatever they say, and not a third", () => {
 });
 
 test("an initial response too long for the line waits for an empty challenge (RFC 4954 §4)", () => {
-  const long = authRules({ user: "ann", password: "p".repeat(600), mechanisms: ["plain"] });
+  const long = authRules({ user: "ann", password: "p".repeat(600), mechanisms: ["plain"] }, null);
   const dialogue = new Dialogue("PLAIN", long);
   assert.equal(dialogue.line, "AUTH PLAIN");
   dialogue.hear(reply(334, null, ""));
@@ -139,7 +139,7 @@ test("endless challenges are cut off", () => {
 test("a mechanism that was not asked for is not used", () => {
   const dialogue = new Dialogue(
     "LOGIN PLAIN",
-    authRules({ user: "ann", password: "x", mechanisms: ["SCRAM-SHA-256"] }),
+    authRules({ user: "ann", password: "x", mechanisms: ["SCRAM-SHA-256"] }, null),
   );
   assert.equal(dialogue.outcome, "authNotOffered");
 });
@@ -158,4 +158,48 @@ test("a SCRAM server that wants to keep us busy is refused", () => {
   const nonce = initial.split("r=")[1] ?? "";
   dialogue.hear(challenge(`r=${nonce}server,s=AAAA,i=2000000000`));
   assert.equal(dialogue.outcome, "protocol");
+});
+
+test("the client binds to TLS where -PLUS is offered, tells by y where it is not, and by n where it cannot (RFC 5802 §6)", () => {
+  const binding = { type: "tls-exporter", data: encodeUtf8("exported") };
+  const spoken = (offered: string, mechanisms?: readonly string[], bound: typeof binding | null = binding) => {
+    const auth = { user: "ann", password: "pencil", ...(mechanisms === undefined ? {} : { mechanisms }) };
+    const [, mechanism = "", initial = ""] = (new Dialogue(offered, authRules(auth, bound)).line ?? "").split(" ");
+    return `${mechanism} ${Buffer.from(initial, "base64").toString().split(",")[0]}`;
+  };
+  assert.equal(spoken("PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS"), "SCRAM-SHA-256-PLUS p=tls-exporter");
+  assert.equal(spoken("PLAIN SCRAM-SHA-256"), "SCRAM-SHA-256 y");
+  assert.equal(spoken("SCRAM-SHA-256 SCRAM-SHA-256-PLUS", ["SCRAM-SHA-256"]), "SCRAM-SHA-256 n", "by choice");
+  assert.equal(spoken("SCRAM-SHA-256-PLUS SCRAM-SHA-256", undefined, null), "SCRAM-SHA-256 n", "nothing to bind to");
+});
+
+test("a token goes by OAUTHBEARER, else by XOAUTH2, and never as a password (RFC 7628 §3.1)", () => {
+  const auth = { user: "ann@here.test", token: "ey.J0-_~+/==" };
+  const dialogue = new Dialogue("PLAIN XOAUTH2 OAUTHBEARER", authRules(auth, null));
+  const initial = encodeBase64(encodeUtf8("n,a=ann@here.test,\x01auth=Bearer ey.J0-_~+/==\x01\x01"));
+  assert.equal(dialogue.line, `AUTH OAUTHBEARER ${initial}`);
+  dialogue.hear(challenge('{"status":"invalid_token"}'));
+  assert.equal(dialogue.line, "AQ==", "RFC 7628 §3.2.3");
+  dialogue.hear(reply(535, "5.7.8", "no"));
+  assert.equal(dialogue.outcome, "refused 535");
+  const older = new Dialogue("PLAIN XOAUTH2", authRules(auth, null));
+  assert.equal(
+    older.line,
+    `AUTH XOAUTH2 ${encodeBase64(encodeUtf8("user=ann@here.test\x01auth=Bearer ey.J0-_~+/==\x01\x01"))}`,
+  );
+  older.hear(challenge('{"status":"401"}'));
+  assert.equal(older.line, "");
+  older.hear(welcome);
+  assert.equal(older.outcome, "protocol", "a yes after a no");
+  assert.equal(new Dialogue("PLAIN LOGIN", authRules(auth, null)).outcome, "authNotOffered");
+  assert.throws(() => authRules({ user: "ann", token: "x\x01auth=Bearer y" }, null));
+});
+
+test("a certificate speaks by EXTERNAL, with an empty response for whoever it says (RFC 4422 appendix A)", () => {
+  assert.equal(new Dialogue("PLAIN EXTERNAL", authRules({ certificate: true }, null)).line, "AUTH EXTERNAL =");
+  const named = new Dialogue("EXTERNAL", authRules({ certificate: true, user: "ann" }, null));
+  assert.equal(named.line, "AUTH EXTERNAL YW5u");
+  named.hear(welcome);
+  assert.equal(named.outcome, "ready");
+  assert.equal(new Dialogue("PLAIN", authRules({ certificate: true }, null)).outcome, "authNotOffered");
 });

@@ -18,8 +18,8 @@ export interface OpeningRules {
 export interface AuthRules {
   /** Upper case, in order of preference. */
   readonly mechanisms: readonly string[];
-  /** Begins an exchange; null for a mechanism that is not known here. */
-  start(mechanism: string): AuthExchange | null;
+  /** Begins an exchange; null for a mechanism that is not known here, or not for these credentials. `offered`: by the server. */
+  start(mechanism: string, offered: readonly string[]): AuthExchange | null;
 }
 
 /** The client's side of one SASL exchange as it stands on the lines: base64 text (RFC 4954 §4). */
@@ -161,7 +161,7 @@ function tryMechanisms(
   mechanisms: readonly string[],
 ): OpeningStep | null {
   for (const [index, mechanism] of mechanisms.entries()) {
-    const exchange = auth.start(mechanism);
+    const exchange = auth.start(mechanism, announcedMechanisms(extensions));
     if (exchange === null) continue;
     const untried = mechanisms.slice(index + 1);
     const alone = `AUTH ${mechanism}`;

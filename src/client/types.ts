@@ -21,12 +21,20 @@ export type ClientTls =
   /** The handshake comes first (port 465). */
   | { readonly kind: "implicit"; readonly options: ClientTlsOptions };
 
-export interface ClientAuth {
-  readonly user: string;
-  readonly password: string;
-  /** In order of preference; default SCRAM-SHA-256, PLAIN, LOGIN, as far as offered. Never in clear text. */
+/** How to log in. Never in clear text, whatever the server offers there. */
+export type ClientAuth = (
+  | { readonly user: string; readonly password: string }
+  /** An access token of OAuth 2.0 that speaks of `user`. */
+  | { readonly user: string; readonly token: string }
+  /** By the certificate shown in the handshake; `user` only where it may be one of several. */
+  | { readonly certificate: true; readonly user?: string }
+) & {
+  /**
+   * In order of preference, as far as offered. Default: for a password SCRAM-SHA-256-PLUS, SCRAM-SHA-256, PLAIN, LOGIN; for a token
+   * OAUTHBEARER, XOAUTH2; for a certificate EXTERNAL.
+   */
   readonly mechanisms?: readonly string[];
-}
+};
 
 /** RFC 5321 §4.5.3.2, milliseconds. */
 export interface ClientTimeouts {

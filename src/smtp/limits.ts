@@ -61,6 +61,9 @@ export const MAX_MECHANISM = 20;
 /** A name or a password inside a SASL message; RFC 4616 §2 asks that 255 be taken. */
 export const MAX_SASL_FIELD = 1024;
 
+/** A SASL message with a token in it: what a line of `MAX_AUTH_LINE` can hold in base64. Tokens of large directories have some 4,000. */
+export const MAX_SASL_TOKEN_MESSAGE = 9216;
+
 /** One nonce of a SCRAM exchange; RFC 5802 §5.1 names no limit. */
 export const MAX_SCRAM_NONCE = 256;
 

@@ -1,9 +1,19 @@
 /**
- * SASL (RFC 4422) as AUTH carries it: PLAIN, LOGIN and SCRAM-SHA-256 on both sides, pure; and strict base64. Passwords are
- * checked and keys looked up by the caller, and cryptography comes from outside. Begin with `mechanism.ts`.
+ * SASL (RFC 4422) as AUTH carries it: PLAIN, LOGIN, SCRAM-SHA-256 and -PLUS, EXTERNAL, OAUTHBEARER and XOAUTH2 on both sides, pure; and
+ * strict base64. Passwords and tokens are checked and keys looked up by the caller, and cryptography comes from outside. Begin
+ * with `mechanism.ts`.
  */
 import { assert } from "../../base/index.ts";
-import type { SaslClient, SaslCredentials, SaslServer, ScramCrypto } from "./mechanism.ts";
+import { bearerClient, bearerServer } from "./bearer.ts";
+import { externalClient, externalServer } from "./external.ts";
+import type {
+  PasswordCredentials,
+  SaslChannel,
+  SaslClient,
+  SaslCredentials,
+  SaslServer,
+  ScramCrypto,
+} from "./mechanism.ts";
 import { loginClient, loginServer, plainClient, plainServer } from "./plain.ts";
 import { scramClient } from "./scram-client.ts";
 import { type ScramServerOptions, scramServer } from "./scram-server.ts";
@@ -12,25 +22,57 @@ export { decodeBase64, encodeBase64 } from "./base64.ts";
 export * from "./mechanism.ts";
 export type { ScramServerOptions } from "./scram-server.ts";
 
-/** Begins an exchange as a server; null for a mechanism that is not known here. */
+/** Begins an exchange as a server; null for a mechanism that is not known here, and for -PLUS without `channelBinding`. */
 export function createSaslServer(mechanism: string, scram: ScramServerOptions): SaslServer | null {
-  if (mechanism === "SCRAM-SHA-256") return scramServer(scram);
-  if (mechanism === "PLAIN") return plainServer();
-  return mechanism === "LOGIN" ? loginServer() : null;
+  switch (mechanism) {
+    case "SCRAM-SHA-256-PLUS":
+      return scram.channelBinding === undefined ? null : scramServer(mechanism, scram);
+    case "SCRAM-SHA-256":
+      return scramServer(mechanism, scram);
+    case "PLAIN":
+      return plainServer();
+    case "LOGIN":
+      return loginServer();
+    case "EXTERNAL":
+      return externalServer();
+    case "OAUTHBEARER":
+    case "XOAUTH2":
+      return bearerServer(mechanism);
+    default:
+      return null;
+  }
 }
 
+const NO_CHANNEL: SaslChannel = { binding: null, plusOffered: false };
+
 /**
- * Begins an exchange as a client; null for a mechanism that is not known here, and for LOGIN where an `authzid` is given, which it
- * cannot say. Throws where a name or the password holds NUL, which ends a field in PLAIN: a bug.
+ * Begins an exchange as a client; null for a mechanism that is not known here or cannot say these credentials: LOGIN knows no `authzid`,
+ * -PLUS needs something to bind to. Throws where a field holds what would end it on the line, a bug: NUL, or Control-A in a token.
  */
 export function createSaslClient(
   mechanism: string,
   credentials: SaslCredentials,
   crypto: ScramCrypto,
+  channel: SaslChannel = NO_CHANNEL,
 ): SaslClient | null {
-  const { authzid, authcid, password } = credentials;
-  assert(![authzid, authcid, password].some((field) => field?.includes("\0")), "credentials hold no NUL");
-  if (mechanism === "SCRAM-SHA-256") return scramClient(credentials, crypto);
+  const separators = "token" in credentials ? /[\u0000\u0001]/ : /\u0000/;
+  assert(!Object.values(credentials).some((field) => separators.test(String(field))), "credentials hold no NUL");
+  if ("external" in credentials) return mechanism === "EXTERNAL" ? externalClient(credentials) : null;
+  if ("token" in credentials) {
+    return mechanism === "OAUTHBEARER" || mechanism === "XOAUTH2" ? bearerClient(mechanism, credentials) : null;
+  }
+  return passwordClient(mechanism, credentials, crypto, channel);
+}
+
+function passwordClient(
+  mechanism: string,
+  credentials: PasswordCredentials,
+  crypto: ScramCrypto,
+  channel: SaslChannel,
+): SaslClient | null {
+  if (mechanism === "SCRAM-SHA-256-PLUS" || mechanism === "SCRAM-SHA-256") {
+    return scramClient(mechanism, credentials, crypto, channel);
+  }
   if (mechanism === "PLAIN") return plainClient(credentials);
-  return mechanism === "LOGIN" && authzid === undefined ? loginClient(credentials) : null;
+  return mechanism === "LOGIN" && credentials.authzid === undefined ? loginClient(credentials) : null;
 }

@@ -27,8 +27,33 @@ export type SaslServerStep =
     }
   /** The end: `authcid` has proved to know the password. That `authzid` may be acted for is for the caller to check. */
   | { readonly kind: "authenticated"; readonly authzid: string | null; readonly authcid: string }
-  /** The end: "malformed" is against the mechanism's grammar (501 5.5.2), "credentials" a wrong proof (535 5.7.8). */
-  | { readonly kind: "failed"; readonly reason: "malformed" | "credentials" };
+  /** The end: the certificate of the client's TLS says who it is, and whether it may act for `authzid` is for the caller to check. */
+  | { readonly kind: "external"; readonly authzid: string | null }
+  /**
+   * The end, if `token` (a bearer token of OAuth, RFC 6750 §2.1; empty where the client only asks what is wanted) is good and
+   * `authzid` may be acted for. Else go on with `reject`: the client is told why before it is refused.
+   */
+  | {
+      readonly kind: "token";
+      readonly authzid: string | null;
+      readonly token: string;
+      reject(reason: TokenRejection): SaslServerStep;
+    }
+  /**
+   * The end: "malformed" is against the mechanism's grammar (501 5.5.2), "credentials" a wrong proof (535 5.7.8). "channelBinding": the
+   * two sides do not see the same TLS, or the client was told that this server binds nothing: somebody may stand between.
+   */
+  | { readonly kind: "failed"; readonly reason: "malformed" | "credentials" | "channelBinding" };
+
+/** What a client with a token that is no good is told (RFC 7628 §3.2.2). */
+export interface TokenRejection {
+  /** An error code of OAuth (RFC 6750 §3.1). */
+  readonly status: "invalid_token" | "insufficient_scope" | "invalid_request";
+  /** The scope that a token needs, where one is. */
+  readonly scope: string | null;
+  /** Where the client finds the issuer's metadata. */
+  readonly configuration: string | null;
+}
 
 /** One exchange of one mechanism, on the server's side. */
 export interface SaslServer {
@@ -37,12 +62,36 @@ export interface SaslServer {
   next(response: Uint8Array | null): SaslServerStep;
 }
 
-/** Who logs in. Names and password have gone through SASLprep (RFC 4013) where that is wanted, and hold no NUL. */
-export interface SaslCredentials {
+/** Who logs in, and by what. */
+export type SaslCredentials = PasswordCredentials | TokenCredentials | CertificateCredentials;
+
+/** Names and password have gone through SASLprep (RFC 4013) where that is wanted, and hold no NUL. */
+export interface PasswordCredentials {
   readonly authcid: string;
   readonly password: string;
   /** Whom to act for, where not oneself. */
   readonly authzid?: string;
+}
+
+/** An access token of OAuth. `authcid` is whom the token speaks of. */
+export interface TokenCredentials {
+  readonly authcid: string;
+  readonly token: string;
+}
+
+/** The certificate that was shown in the TLS handshake. */
+export interface CertificateCredentials {
+  readonly external: true;
+  /** Whom to act for; without it the server derives that from the certificate. */
+  readonly authzid?: string;
+}
+
+/** What a client knows of its TLS session when it begins an exchange (RFC 5802 §6). */
+export interface SaslChannel {
+  /** Null where there is nothing to bind to. */
+  readonly binding: { readonly type: string; readonly data: Uint8Array } | null;
+  /** The server offers SCRAM-SHA-256-PLUS. */
+  readonly plusOffered: boolean;
 }
 
 export type SaslClientProblem =
@@ -69,7 +118,15 @@ export interface SaslClient {
 }
 
 /** In order of preference. */
-export const SASL_MECHANISMS = ["SCRAM-SHA-256", "PLAIN", "LOGIN"] as const;
+export const SASL_MECHANISMS = [
+  "EXTERNAL",
+  "SCRAM-SHA-256-PLUS",
+  "SCRAM-SHA-256",
+  "PLAIN",
+  "LOGIN",
+  "OAUTHBEARER",
+  "XOAUTH2",
+] as const;
 
 export type SaslMechanism = (typeof SASL_MECHANISMS)[number];
 

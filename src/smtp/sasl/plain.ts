@@ -1,6 +1,6 @@
 import { EMPTY, encodeUtf8, err, ok } from "../../base/index.ts";
 import { readIdentity, readPassword } from "./identity.ts";
-import type { SaslClient, SaslCredentials, SaslServer, SaslServerStep } from "./mechanism.ts";
+import type { PasswordCredentials, SaslClient, SaslServer, SaslServerStep } from "./mechanism.ts";
 
 const MALFORMED: SaslServerStep = { kind: "failed", reason: "malformed" };
 
@@ -29,7 +29,7 @@ function readMessage(message: Uint8Array): SaslServerStep {
   return { kind: "password", authzid, authcid, password };
 }
 
-export function plainClient({ authzid = "", authcid, password }: SaslCredentials): SaslClient {
+export function plainClient({ authzid = "", authcid, password }: PasswordCredentials): SaslClient {
   return {
     mechanism: "PLAIN",
     initial: encodeUtf8(`${authzid}\0${authcid}\0${password}`),
@@ -69,7 +69,7 @@ export function loginServer(): SaslServer {
 }
 
 /** What the prompts say is not read: they differ from server to server, their order does not. */
-export function loginClient({ authcid, password }: SaslCredentials): SaslClient {
+export function loginClient({ authcid, password }: PasswordCredentials): SaslClient {
   const answers = [authcid, password];
   return {
     mechanism: "LOGIN",

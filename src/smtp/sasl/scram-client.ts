@@ -1,7 +1,7 @@
-import { EMPTY, encodeUtf8, err, ok, type Result } from "../../base/index.ts";
+import { concatBytes, EMPTY, encodeUtf8, err, ok, type Result } from "../../base/index.ts";
 import { MAX_SCRAM_ITERATIONS, MIN_SCRAM_ITERATIONS } from "../limits.ts";
 import { decodeBase64, encodeBase64 } from "./base64.ts";
-import type { SaslClient, SaslClientProblem, SaslCredentials, ScramCrypto } from "./mechanism.ts";
+import type { PasswordCredentials, SaslChannel, SaslClient, SaslClientProblem, ScramCrypto } from "./mechanism.ts";
 import { deriveKeys, equalInConstantTime, xorOctets } from "./scram-keys.ts";
 import { formatSaslName, readServerFirst, readText } from "./scram-messages.ts";
 
@@ -14,12 +14,21 @@ type Wait =
   | { readonly for: "nothing"; readonly proved: boolean };
 
 /**
- * SCRAM-SHA-256 on the client's side (RFC 5802, RFC 7677), without channel binding. The server has to prove that it knows the
- * password's keys before the exchange is complete.
+ * SCRAM-SHA-256 on the client's side (RFC 5802, RFC 7677); null for -PLUS where there is nothing to bind to. The server has to prove
+ * that it knows the password's keys before the exchange is complete.
  */
-export function scramClient(credentials: SaslCredentials, crypto: ScramCrypto): SaslClient {
-  const { authzid, authcid, password } = credentials;
-  const gs2Header = authzid === undefined ? "n,," : `n,a=${formatSaslName(authzid)},`;
+export function scramClient(
+  mechanism: "SCRAM-SHA-256" | "SCRAM-SHA-256-PLUS",
+  { authzid, authcid, password }: PasswordCredentials,
+  crypto: ScramCrypto,
+  { binding, plusOffered }: SaslChannel,
+): SaslClient | null {
+  const binds = mechanism === "SCRAM-SHA-256-PLUS";
+  if (binds && binding === null) return null;
+  // RFC 5802 §6: a server that did offer -PLUS learns from `y` that somebody took the offer away.
+  const flag = binds ? `p=${binding?.type}` : binding !== null && !plusOffered ? "y" : "n";
+  const gs2Header = `${flag},${authzid === undefined ? "" : `a=${formatSaslName(authzid)}`},`;
+  const bound = concatBytes([encodeUtf8(gs2Header), (binds ? binding?.data : undefined) ?? EMPTY]);
   const nonce = crypto.nonce();
   const bare = `n=${formatSaslName(authcid)},r=${nonce}`;
   let wait: Wait = { for: "serverFirst" };
@@ -33,7 +42,7 @@ export function scramClient(credentials: SaslCredentials, crypto: ScramCrypto): 
     }
     if (first.iterations < MIN_SCRAM_ITERATIONS || first.iterations > MAX_SCRAM_ITERATIONS) return err("badIterations");
     const keys = deriveKeys(crypto, password, first.salt, first.iterations);
-    const withoutProof = `c=${encodeBase64(encodeUtf8(gs2Header))},r=${first.nonce}`;
+    const withoutProof = `c=${encodeBase64(bound)},r=${first.nonce}`;
     const signed = encodeUtf8(`${bare},${text},${withoutProof}`);
     const proof = xorOctets(keys.clientKey, crypto.hmac(keys.storedKey, signed));
     wait = { for: "serverFinal", serverSignature: crypto.hmac(keys.serverKey, signed) };
@@ -51,7 +60,7 @@ export function scramClient(credentials: SaslCredentials, crypto: ScramCrypto): 
   }
 
   return {
-    mechanism: "SCRAM-SHA-256",
+    mechanism,
     initial: encodeUtf8(gs2Header + bare),
     next(challenge) {
       const waited = wait;

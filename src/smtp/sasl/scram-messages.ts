@@ -9,9 +9,16 @@ const MAX_MESSAGE = 8192;
 /** `printable` of RFC 5802 §7. */
 const NONCE = /^[\u0021-\u002b\u002d-\u007e]+$/;
 
+/**
+ * gs2-cbind-flag of RFC 5802 §7: "unsupported": `n`, the client binds nothing; "notOffered": `y`, it could and believes that the server
+ * cannot; else it binds.
+ */
+export type BindingFlag = "unsupported" | "notOffered" | { readonly type: string };
+
 export interface ClientFirst {
   /** `n,,` with any authorization identity, as it came: the client repeats it in its final message. */
   readonly gs2Header: string;
+  readonly binding: BindingFlag;
   /** The rest of the message, as it came: part of what is signed. */
   readonly bare: string;
   readonly authzid: string | null;
@@ -19,11 +26,13 @@ export interface ClientFirst {
   readonly nonce: string;
 }
 
-/** client-first-message of RFC 5802 §7. Channel binding (`p=`) is not for a mechanism without -PLUS. */
+const FLAG = /^(?:n|y|p=[A-Za-z0-9.-]{1,64})$/;
+
+/** client-first-message of RFC 5802 §7. Whether its flag fits the mechanism is for the caller. */
 export function readClientFirst(message: Uint8Array): ClientFirst | null {
   const text = readText(message);
-  const [, gs2Header, written, bare] = /^([ny],(?:a=([^,]+))?,)(.*)$/s.exec(text ?? "") ?? [];
-  if (gs2Header === undefined || bare === undefined) return null;
+  const [, gs2Header, flag = "", written, bare] = /^(([^,]+),(?:a=([^,]+))?,)(.*)$/s.exec(text ?? "") ?? [];
+  if (gs2Header === undefined || bare === undefined || !FLAG.test(flag)) return null;
   const [user = "", random = ""] = bare.split(",");
   // A message that begins with m= has an extension that must be understood, and none is known (RFC 5802 §5.1).
   if (!user.startsWith("n=") || !random.startsWith("r=")) return null;
@@ -31,7 +40,12 @@ export function readClientFirst(message: Uint8Array): ClientFirst | null {
   const authcid = readSaslName(user.slice(2));
   const nonce = readNonce(random.slice(2));
   if ((written !== undefined && authzid === null) || authcid === null || nonce === null) return null;
-  return { gs2Header, bare, authzid, authcid, nonce };
+  return { gs2Header, binding: bindingOf(flag), bare, authzid, authcid, nonce };
+}
+
+function bindingOf(flag: string): BindingFlag {
+  if (flag === "n") return "unsupported";
+  return flag === "y" ? "notOffered" : { type: flag.slice(2) };
 }
 
 export interface ServerFirst {
@@ -76,7 +90,7 @@ export function readText(message: Uint8Array): string | null {
 }
 
 /** saslname of RFC 5802 §7: `,` and `=` stand as `=2C` and `=3D`, and `=` in no other way. */
-function readSaslName(written: string): string | null {
+export function readSaslName(written: string): string | null {
   if (/=(?!2C|3D)/.test(written)) return null;
   return readIdentity(encodeUtf8(written.replaceAll("=2C", ",").replaceAll("=3D", "=")));
 }

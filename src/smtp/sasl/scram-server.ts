@@ -1,8 +1,8 @@
-import { bytesEqual, EMPTY, encodeUtf8 } from "../../base/index.ts";
+import { bytesEqual, concatBytes, EMPTY, encodeUtf8 } from "../../base/index.ts";
 import { encodeBase64 } from "./base64.ts";
 import type { SaslServer, SaslServerStep, ScramCrypto, ScramKeys } from "./mechanism.ts";
 import { equalInConstantTime, xorOctets } from "./scram-keys.ts";
-import { type ClientFirst, readClientFinal, readClientFirst } from "./scram-messages.ts";
+import { type BindingFlag, type ClientFirst, readClientFinal, readClientFirst } from "./scram-messages.ts";
 
 export interface ScramServerOptions {
   readonly crypto: Pick<ScramCrypto, "hash" | "hmac" | "nonce">;
@@ -10,10 +10,16 @@ export interface ScramServerOptions {
   readonly decoySecret: Uint8Array;
   /** The iterations shown for unknown users: those of the users kept. */
   readonly decoyIterations: number;
+  /**
+   * Channel binding data of the client's TLS by type, null for a type that is not known or not defined there. Given where
+   * SCRAM-SHA-256-PLUS is offered to this client, and nowhere else.
+   */
+  readonly channelBinding?: (type: string) => Uint8Array | null;
 }
 
 const MALFORMED: SaslServerStep = { kind: "failed", reason: "malformed" };
 const REFUSED: SaslServerStep = { kind: "failed", reason: "credentials" };
+const NOT_BOUND: SaslServerStep = { kind: "failed", reason: "channelBinding" };
 
 const SALT_OCTETS = 16;
 
@@ -24,6 +30,8 @@ type Wait =
   | {
       readonly for: "final";
       readonly first: ClientFirst;
+      /** What the client has to bind to, empty where it binds to nothing. */
+      readonly bound: Uint8Array;
       readonly nonce: string;
       readonly keys: ScramKeys;
       /** False for an unknown user, whose exchange goes on to the end all the same. */
@@ -34,20 +42,24 @@ type Wait =
   | { readonly for: "acknowledgement"; readonly first: ClientFirst }
   | { readonly for: "nothing" };
 
-/** SCRAM-SHA-256 on the server's side (RFC 5802, RFC 7677), without channel binding. */
-export function scramServer(options: ScramServerOptions): SaslServer {
+type ScramMechanism = "SCRAM-SHA-256" | "SCRAM-SHA-256-PLUS";
+
+/** SCRAM-SHA-256 on the server's side (RFC 5802, RFC 7677); with -PLUS the client has to bind to its TLS. */
+export function scramServer(mechanism: ScramMechanism, options: ScramServerOptions): SaslServer {
   let wait: Wait = { for: "first" };
 
   function onFirst(message: Uint8Array): SaslServerStep {
     const first = readClientFirst(message);
     if (first === null) return MALFORMED;
+    const bound = boundTo(mechanism, first.binding, options.channelBinding);
+    if (!(bound instanceof Uint8Array)) return bound;
     wait = { for: "keys" };
     const supply = (keys: ScramKeys | null): SaslServerStep => {
       if (wait.for !== "keys") return MALFORMED;
       const nonce = first.nonce + options.crypto.nonce();
       const shown = keys ?? decoyKeys(options, first.authcid);
       const serverFirst = `r=${nonce},s=${encodeBase64(shown.salt)},i=${shown.iterations}`;
-      wait = { for: "final", first, nonce, keys: shown, known: keys !== null, serverFirst };
+      wait = { for: "final", first, bound, nonce, keys: shown, known: keys !== null, serverFirst };
       return { kind: "challenge", data: encodeUtf8(serverFirst) };
     };
     return { kind: "lookup", authcid: first.authcid, supply };
@@ -56,7 +68,10 @@ export function scramServer(options: ScramServerOptions): SaslServer {
   function onFinal(message: Uint8Array, waited: Extract<Wait, { for: "final" }>): SaslServerStep {
     const { first, keys } = waited;
     const final = readClientFinal(message);
-    if (final === null || !bytesEqual(final.channelBinding, encodeUtf8(first.gs2Header))) return MALFORMED;
+    if (final === null) return MALFORMED;
+    // `c=` is the header as it was sent, and behind it what is bound to (RFC 5802 §5.1).
+    const expected = concatBytes([encodeUtf8(first.gs2Header), waited.bound]);
+    if (!bytesEqual(final.channelBinding, expected)) return waited.bound.length > 0 ? NOT_BOUND : MALFORMED;
     if (final.nonce !== waited.nonce) return REFUSED;
     const signed = encodeUtf8(`${first.bare},${waited.serverFirst},${final.withoutProof}`);
     const signature = options.crypto.hmac(keys.storedKey, signed);
@@ -68,7 +83,7 @@ export function scramServer(options: ScramServerOptions): SaslServer {
   }
 
   return {
-    mechanism: "SCRAM-SHA-256",
+    mechanism,
     next(response) {
       const waited = wait;
       if (waited.for === "first" && response === null) return { kind: "challenge", data: EMPTY };
@@ -80,6 +95,24 @@ export function scramServer(options: ScramServerOptions): SaslServer {
       return { kind: "authenticated", authzid: waited.first.authzid, authcid: waited.first.authcid };
     },
   };
+}
+
+/**
+ * RFC 5802 §6. A client that could bind, and was told that this server cannot (`y`), was told so by somebody between: the offer is
+ * ours to remember. `p=` is for -PLUS alone, and -PLUS for `p=` alone.
+ */
+function boundTo(
+  mechanism: ScramMechanism,
+  flag: BindingFlag,
+  channelBinding: ScramServerOptions["channelBinding"],
+): Uint8Array | SaslServerStep {
+  if (mechanism === "SCRAM-SHA-256") {
+    if (flag === "notOffered" && channelBinding !== undefined) return NOT_BOUND;
+    return typeof flag === "string" ? EMPTY : MALFORMED;
+  }
+  if (typeof flag === "string") return flag === "notOffered" ? NOT_BOUND : MALFORMED;
+  const data = channelBinding?.(flag.type) ?? null;
+  return data === null || data.length === 0 ? NOT_BOUND : data;
 }
 
 /** Keys that no password has, in looks those of a user. */

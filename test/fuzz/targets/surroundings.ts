@@ -20,6 +20,8 @@ import {
   createSaslClient,
   createSaslServer,
   SASL_MECHANISMS,
+  type SaslCredentials,
+  type SaslMechanism,
   type SaslServerStep,
   type ScramKeys,
 } from "../../../src/smtp/index.ts";
@@ -226,7 +228,17 @@ const scram = {
   crypto: { ...nodeScramCrypto, nonce: () => "ServerNonceServerNonce", pbkdf2: () => salted },
   decoySecret: salt,
   decoyIterations: 4096,
+  channelBinding: (type: string) => (type === "tls-exporter" ? octetsOf("exported") : null),
 };
+
+const channel = { binding: { type: "tls-exporter", data: octetsOf("exported") }, plusOffered: true };
+
+/** What a client of each mechanism knows. */
+function credentialsFor(mechanism: SaslMechanism): SaslCredentials {
+  if (mechanism === "EXTERNAL") return { external: true, authzid: "user" };
+  if (mechanism === "OAUTHBEARER" || mechanism === "XOAUTH2") return { authcid: "user", token: "secret" };
+  return { authcid: "user", password: "secret" };
+}
 
 /** The mechanisms against hostile clients and hostile servers; lines of the input are the messages of the peer. */
 export const sasl: Target = {
@@ -241,6 +253,13 @@ export const sasl: Target = {
       "n,a=other,n=user,r=abc",
       "y,,n=user,r=abc",
       "p=tls,,",
+      "p=tls-exporter,,n=user,r=abc",
+      "n,a=user,\x01auth=Bearer ey.J0\x01\x01",
+      "user=user\x01auth=Bearer ya29.\x01\x01",
+      "host=mx.test\x01port=587\x01",
+      "\x01",
+      "auth=",
+      "Bearer ",
     ],
     ...[
       "c=biws,r=abcServerNonceServerNonce,p=",
@@ -273,18 +292,23 @@ export const sasl: Target = {
         assert.ok(!over || step.kind === "failed", "an exchange that is over stays over");
         over ||= step.kind !== "challenge";
         assert.notEqual(step.kind, "authenticated", "nobody here knows the proof");
+        if (step.kind === "external") assert.ok(step.authzid !== "" && step.authzid?.includes("\0") !== true);
         if (step.kind !== "password") continue;
         assert.ok(step.authcid !== "" && !step.authcid.includes("\0") && !step.password.includes("\0"));
       }
-      const client = createSaslClient(mechanism, { authcid: "user", password: "secret" }, scram.crypto);
-      for (const message of messages) client?.next(message);
-      assert.ok(client?.complete !== true || mechanism !== "SCRAM-SHA-256", "no server here knows the password");
+      const client = createSaslClient(mechanism, credentialsFor(mechanism), scram.crypto, channel);
+      assert.ok(client !== null);
+      for (const message of messages) client.next(message);
+      assert.ok(!client.complete || !mechanism.startsWith("SCRAM-"), "no server here knows the password");
     }
   },
 };
 
 function resolved(step: SaslServerStep): SaslServerStep {
-  return step.kind === "lookup" ? step.supply(step.authcid === "user" ? keys : null) : step;
+  if (step.kind === "lookup") return step.supply(step.authcid === "user" ? keys : null);
+  if (step.kind !== "token") return step;
+  assert.match(step.token, /^(?:[A-Za-z0-9._~+/-]+=*)?$/);
+  return step.reject({ status: "invalid_token", scope: null, configuration: null });
 }
 
 /** Version 1 of the PROXY protocol in one expression; what it takes, the decoder may take. */
