@@ -18,6 +18,8 @@ export const events = {
   authRefused: "intake.auth.refused",
   /** Nothing was checked: too many failures before, or too many checks at once. */
   authDeferred: "intake.auth.deferred",
-  /** The users file could not be read. */
+  /** The client's TLS is not ours, or it was told that we bind nothing: somebody may stand between (RFC 5802 §6). */
+  authUnbound: "intake.auth.unbound",
+  /** The users file could not be read, or the server that knows the users not be asked. */
   authFailed: "intake.auth.failed",
 } as const;

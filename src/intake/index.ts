@@ -23,4 +23,5 @@ export { createReceiver, type ReceiveLimits, type Receiver, type ReceiverOptions
 export { createRelayPolicy, type RelayPolicyOptions } from "./relay.ts";
 export { type SenderGrant, type Senders, sendersByName, sendersOf } from "./senders.ts";
 export { createSubmissionPolicy, type SubmissionPolicyOptions, type SubmissionRules } from "./submission.ts";
+export type { TokenSource, TokenVerification } from "./token-source.ts";
 export type { CredentialProblem, UserRegister, UserSummary } from "./user-register.ts";

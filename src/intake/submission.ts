@@ -2,15 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type Clock, type Duration, type Log, printable } from "../base/index.ts";
 import type { Mending } from "../message/index.ts";
 import type { BodyVerdict, Client, Conversation, Offer, Policy, Transaction, Verdict } from "../server/index.ts";
-import {
-  type Domain,
-  formatMailbox,
-  formatPath,
-  type Mailbox,
-  type Reply,
-  type ReversePath,
-  SASL_MECHANISMS,
-} from "../smtp/index.ts";
+import { type Domain, formatMailbox, formatPath, type Mailbox, type Reply, type ReversePath } from "../smtp/index.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { futureRelease, judgeRelease } from "./delivery-terms.ts";
 import { events } from "./events.ts";
@@ -74,8 +66,8 @@ export function createSubmissionPolicy(options: SubmissionPolicyOptions): Policy
   const { clock, mailDomains } = options;
   const longest = options.limits.futureRelease;
   // Made at each EHLO, for the date in it.
-  const offer = (): Offer => ({
-    mechanisms: SASL_MECHANISMS,
+  const offerTo = (client: Client): Offer => ({
+    mechanisms: options.authenticator.mechanismsFor(client),
     messageSize: options.limits.messageSize,
     recipients: options.limits.recipients,
     requireTls: true,
@@ -94,7 +86,7 @@ export function createSubmissionPolicy(options: SubmissionPolicyOptions): Policy
       /** Of who sends the transaction that is open. */
       let grants: readonly SenderGrant[] = [];
       return {
-        offer,
+        offer: () => offerTo(client),
         ...verify,
         sasl: (mechanism, response, first) => authentication.step(mechanism, response, first),
         async mail({ identity, reversePath, parameters }) {

@@ -19,7 +19,10 @@ export function msaPolicy(settings: ReadonlyMap<string, string>, messages: Uint8
   const rule = settings.get("msa");
   return createSubmissionPolicy({
     hostname: unwrap(parseDomain("mx.test")),
-    authenticator: { begin: () => ({ step: async (mechanism, response) => scriptedSasl(mechanism, response) }) },
+    authenticator: {
+      begin: () => ({ step: async (mechanism, response) => scriptedSasl(mechanism, response) }),
+      mechanismsFor: () => ["PLAIN", "LOGIN"],
+    },
     receive: () => ({ kind: "accept", sink: keepingSink(messages) }),
     home: createHome({ hostname: unwrap(parseDomain("mx.test")), domains: [here] }),
     senders: sendersByName([here]),
