@@ -3,7 +3,7 @@ import { type Log, printable } from "../../base/index.ts";
 import { events } from "../events.ts";
 import { StoreError } from "../store.ts";
 import { storeError } from "./failure.ts";
-import type { Answers, Batch, DatabaseSettings, Request, Span, WorkerMessage } from "./protocol.ts";
+import type { Answers, BatchMessage, DatabaseSettings, Request, Span, WorkerMessage } from "./protocol.ts";
 
 interface Pending {
   readonly request: Request;
@@ -16,6 +16,8 @@ interface Pending {
 /** Octets in one batch beyond which the rest waits for the next, so that no transaction grows without bound. */
 const MAX_BATCH_OCTETS = 16 * 1024 * 1024;
 const MAX_BATCH_REQUESTS = 2000;
+/** The least memory shared with the thread; it doubles when a batch is larger, and stays. */
+const LEAST_SHARED_OCTETS = 1024 * 1024;
 const NOWHERE: Span = { from: 0, length: 0 };
 
 /**
@@ -25,6 +27,11 @@ const NOWHERE: Span = { from: 0, length: 0 };
 export class Channel {
   readonly #worker: Worker;
   readonly #log: Log;
+  /**
+   * Where octets lie on their way to the thread. Only one batch is under way, so one piece of memory does for all; buffers of each
+   * batch's own would pile up in the thread until its next collection, by the size of a whole large message.
+   */
+  #shared: Uint8Array<SharedArrayBuffer> = new Uint8Array(new SharedArrayBuffer(0));
   #queue: Pending[] = [];
   #flying: Pending[] | null = null;
   #scheduled = false;
@@ -99,8 +106,19 @@ export class Channel {
     }
     this.#flying = count === all.length ? all : all.slice(0, count);
     this.#queue = count === all.length ? [] : all.slice(count);
-    const batch = pack(this.#flying, new Uint8Array(total));
-    this.#worker.postMessage(batch, [batch.octets.buffer]);
+    const grown = this.#share(total);
+    const message: BatchMessage = { requests: pack(this.#flying, this.#shared), shared: grown };
+    this.#worker.postMessage(message);
+  }
+
+  /** Sees to it that `octets` have room; returns new memory where the thread does not know of it yet. */
+  #share(octets: number): SharedArrayBuffer | null {
+    if (octets <= this.#shared.length) return null;
+    let size = Math.max(this.#shared.length, LEAST_SHARED_OCTETS);
+    while (size < octets) size *= 2;
+    const grown = new SharedArrayBuffer(size);
+    this.#shared = new Uint8Array(grown);
+    return grown;
   }
 
   #receive(message: Extract<WorkerMessage, { kind: "results" | "reopened" }>): void {
@@ -135,22 +153,18 @@ export class Channel {
   }
 }
 
-/** Copies the octets of all requests into one buffer that the worker gets for good, and points the requests into it. */
-function pack(
-  pending: readonly Pending[],
-  octets: Uint8Array<ArrayBuffer>,
-): Batch & { octets: Uint8Array<ArrayBuffer> } {
+/** Copies the octets of all requests into memory that the thread sees, and points the requests into it. */
+function pack(pending: readonly Pending[], shared: Uint8Array): Request[] {
   let at = 0;
-  const requests = pending.map(({ request, octets: parts }) => {
+  return pending.map(({ request, octets: parts }) => {
     if (parts.length === 0) return request;
     const from = at;
     for (const part of parts) {
-      octets.set(part, at);
+      shared.set(part, at);
       at += part.length;
     }
     return pointed(request, { from, length: at - from });
   });
-  return { requests, octets };
 }
 
 function pointed(request: Request, span: Span): Request {

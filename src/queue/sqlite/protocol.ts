@@ -4,8 +4,8 @@ import type { QueuedMessage, QueueId, StoryEntry } from "../model.ts";
 import type { QueueCounts, StoreError } from "../store.ts";
 
 /*
- * What the store says to its worker thread. Requests go over in batches; the octets of a batch travel in one transferred
- * buffer, and a request names its part of it. Ids are numbers here (see queue-id.ts), structured values are JSON text, which
+ * What the store says to its worker thread. Requests go over in batches; the octets of a batch lie in memory that both threads
+ * see, and a request names its part of it. Ids are numbers here (see queue-id.ts), structured values are JSON text, which
  * is cheaper to hand over than objects and is what the columns hold.
  */
 
@@ -109,6 +109,13 @@ export type Answer = Answers[keyof Answers];
 export interface Batch {
   readonly requests: readonly Request[];
   readonly octets: Uint8Array;
+}
+
+/** A batch as it goes over to the thread. */
+export interface BatchMessage {
+  readonly requests: readonly Request[];
+  /** Where the octets lie from this batch on; null: where they lay before. Left alone until the batch is answered. */
+  readonly shared: SharedArrayBuffer | null;
 }
 
 export interface Failure {

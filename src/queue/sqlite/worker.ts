@@ -1,7 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { assert } from "../../base/index.ts";
+import { assert, EMPTY } from "../../base/index.ts";
 import { Engine, openEngine } from "./engine.ts";
-import type { Batch, DatabaseSettings, WorkerMessage } from "./protocol.ts";
+import type { BatchMessage, DatabaseSettings, WorkerMessage } from "./protocol.ts";
 
 /** How often free pages are looked for. */
 const TIDY_INTERVAL_MS = 5000;
@@ -17,8 +17,10 @@ function say(message: WorkerMessage, transfer: ArrayBuffer[] = []): void {
 const engine = openEngine(settings, (failure) => say({ kind: "reopened", failure }));
 if (engine instanceof Engine) {
   const tidying = setInterval(() => engine.tidy(), TIDY_INTERVAL_MS).unref();
-  port.on("message", (batch: Batch) => {
-    const results = engine.run(batch);
+  let octets: Uint8Array = EMPTY;
+  port.on("message", ({ requests, shared }: BatchMessage) => {
+    if (shared !== null) octets = new Uint8Array(shared);
+    const results = engine.run({ requests, octets });
     const transfer: ArrayBuffer[] = [];
     for (const result of results) {
       // A body's piece owns its buffer wholly; handing it over saves a copy.
@@ -27,7 +29,7 @@ if (engine instanceof Engine) {
         if (result.answer.octets.buffer instanceof ArrayBuffer) transfer.push(result.answer.octets.buffer);
       }
     }
-    const closing = batch.requests.some((request) => request.op === "close");
+    const closing = requests.some((request) => request.op === "close");
     if (closing) {
       clearInterval(tidying);
       engine.close();
