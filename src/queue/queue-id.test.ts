@@ -42,3 +42,20 @@ test("ids start behind those in use", () => {
   const clock: Clock = { now: () => instant(0), after: () => ({ cancel() {} }) };
   assert.equal(queueIdNumber(new QueueIdSource(clock, 77).next()), 78);
 });
+
+test("sources of different lanes never make the same id, at the same time or after a step back", () => {
+  let now = 1_800_000_000_000;
+  const clock: Clock = { now: () => instant(now), after: () => ({ cancel() {} }) };
+  const sources = [0, 1, 63].map((lane) => new QueueIdSource(clock, 77, lane));
+  const made = sources.map((source) => Array.from({ length: 500 }, () => source.nextNumber()));
+  now -= 3;
+  for (const [at, source] of sources.entries()) made[at]?.push(source.nextNumber());
+  for (const ids of made) assert.deepEqual(ids, ids.toSorted((a, b) => a - b));
+  assert.equal(new Set(made.flat()).size, 3 * 501);
+  assert.deepEqual(
+    made.map((ids) => [...new Set(ids.map((id) => id % 64))]),
+    [[0], [1], [63]],
+  );
+  assert.equal(queueIdInstant(new QueueIdSource(clock, 0, 63).next()), now);
+  for (const lane of [-1, 64, 0.5]) assert.throws(() => new QueueIdSource(clock, 0, lane), RangeError);
+});

@@ -5,6 +5,8 @@ import type { QueueId } from "./model.ts";
 const EPOCH = 1_577_836_800_000;
 /** Ids within one millisecond. When they are used up, the next millisecond's are taken. */
 const PER_MILLISECOND = 4096;
+/** Divides `PER_MILLISECOND`. */
+const LANES = 64;
 const LENGTH = 11;
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const SYNTAX = /^[0-9A-HJKMNP-TV-Z]{11}$/;
@@ -41,14 +43,22 @@ export function queueIdInstant(id: QueueId): Instant {
   return instant(EPOCH + Math.floor(queueIdNumber(id) / PER_MILLISECOND));
 }
 
-/** Makes ids that only ever grow, also when the clock steps back. `after` is the greatest number already in use. */
+/**
+ * Makes ids that only ever grow, also when the clock steps back. `after` is the greatest number already in use. Sources with
+ * different lanes (0 to 63) never make the same id, whatever their clocks say; without one all ids are taken.
+ */
 export class QueueIdSource {
   #clock: Clock;
   #last: number;
+  #lane: number | null;
 
-  constructor(clock: Clock, after = 0) {
+  constructor(clock: Clock, after = 0, lane: number | null = null) {
+    if (lane !== null && (!Number.isInteger(lane) || lane < 0 || lane >= LANES)) {
+      throw new RangeError(`a lane of ids is a whole number from 0 to ${LANES - 1}, not ${lane}`);
+    }
     this.#clock = clock;
     this.#last = after;
+    this.#lane = lane;
   }
 
   next(): QueueId {
@@ -57,7 +67,8 @@ export class QueueIdSource {
 
   nextNumber(): number {
     const first = Math.max(0, this.#clock.now() - EPOCH) * PER_MILLISECOND;
-    this.#last = Math.max(first, this.#last + 1);
+    const least = Math.max(first, this.#last + 1);
+    this.#last = this.#lane === null ? least : least + ((this.#lane - (least % LANES) + LANES) % LANES);
     return this.#last;
   }
 }

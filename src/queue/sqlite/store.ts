@@ -20,6 +20,11 @@ export interface SqliteStoreOptions {
    * changes without delivering; with an owner at work use its control socket, since claims are known to the owner alone.
    */
   readonly role?: "owner" | "admin";
+  /**
+   * 0 to 63: the ids made here differ from those of stores with another lane, so that several queues can be shown as one. Default:
+   * all ids are this store's.
+   */
+  readonly lane?: number;
   /** Octets of one message kept in memory until it is stored, then streamed to disk. Default 256 KiB. */
   readonly draftMemory?: number;
   /** Octets the queue file may grow to; beyond it `StoreError` "full". Default: as large as the disk allows. */
@@ -41,12 +46,13 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Queu
     clock,
     log = silentLog,
     role = "owner",
+    lane = null,
     draftMemory = DEFAULT_DRAFT_MEMORY,
     maxFileSize = null,
     onDeath = () => {},
   } = options;
   const { channel, lastId } = await SqliteChannel.open({ path, role, maxFileSize }, log, onDeath);
-  return sqliteStore(channel, new QueueIdSource(clock, lastId), draftMemory);
+  return sqliteStore(channel, new QueueIdSource(clock, lastId, lane), draftMemory);
 }
 
 function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number): QueueStore {
