@@ -1,3 +1,4 @@
+import { authFindings } from "./auth.ts";
 import { nextHopFindings } from "./next-hop-consistency.ts";
 import { peerFindings } from "./peer-consistency.ts";
 import type { Finding } from "./problems.ts";
@@ -14,6 +15,7 @@ export function contradictions(written: unknown): readonly Finding[] {
     ...listenerFindings(written),
     ...domainFindings(written),
     ...peerFindings(written),
+    ...authFindings(written),
     ...routeFindings(written),
     ...nextHopFindings(written),
     ...webFindings(written),

@@ -1,9 +1,31 @@
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "./model.ts";
 
-/** The database of the queue. */
+const WORKERS = "workers";
+
+/** The database of the queue; of the first worker where there are several. */
 export function queueFile(config: Pick<Config, "dataDir">): string {
   return join(config.dataDir, "queue.sqlite");
+}
+
+/** What is a worker's alone, its control socket and the queue of all but the first. `worker` counts from 1. */
+export function workerFolder(config: Pick<Config, "dataDir">, worker: number): string {
+  return join(config.dataDir, WORKERS, String(worker));
+}
+
+/** The database of a worker's queue. The first keeps that of a daemon without workers, so that switching between the two loses nothing. */
+export function workerQueueFile(config: Pick<Config, "dataDir">, worker: number): string {
+  return worker === 1 ? queueFile(config) : join(workerFolder(config, worker), "queue.sqlite");
+}
+
+/** The workers that have a queue on disk, in order: those that run, and former ones whose mail still waits. */
+export function workersWithQueue(config: Pick<Config, "dataDir">): readonly number[] {
+  const folder = join(config.dataDir, WORKERS);
+  const others = existsSync(folder) ? readdirSync(folder).filter((name) => /^[1-9]\d{0,5}$/.test(name)) : [];
+  return [1, ...others.map(Number).filter((worker) => worker !== 1)]
+    .filter((worker) => existsSync(workerQueueFile(config, worker)))
+    .sort((a, b) => a - b);
 }
 
 /** The users who may submit. */

@@ -3,10 +3,19 @@
  * connected to or created. Begin with `schema.ts`, from which types, defaults, help, the JSON Schema and the reference page
  * come, then `load.ts`.
  */
-export { controlSocketFile, queueFile, trustFile, usersFile } from "./files.ts";
+export {
+  controlSocketFile,
+  queueFile,
+  trustFile,
+  usersFile,
+  workerFolder,
+  workerQueueFile,
+  workersWithQueue,
+} from "./files.ts";
 export { configLine } from "./line.ts";
 export { loadConfig, parseConfig } from "./load.ts";
 export type {
+  AuthConfig,
   Config,
   Endpoint,
   KeyPairFiles,
@@ -14,6 +23,7 @@ export type {
   ListenerTls,
   LocalDelivery,
   LogConfig,
+  OauthConfig,
   PeerConfig,
   QueueConfig,
   Service,

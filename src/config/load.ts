@@ -3,6 +3,7 @@ import { dirname, resolve } from "node:path";
 import { domainToASCII } from "node:url";
 import { parse, TomlError } from "smol-toml";
 import { err, ok, type Result } from "../base/index.ts";
+import { authOf } from "./auth.ts";
 import { contradictions } from "./consistency.ts";
 import type { Config, DeliveryConfig, LocalDelivery, RouteConfig } from "./model.ts";
 import { Places } from "./places.ts";
@@ -70,6 +71,7 @@ function configOf(given: Settings, file: string, places: Places): Config {
     folder,
     hostname: given.hostname,
     dataDir: resolve(folder, given.data_dir),
+    workers: given.workers,
     listeners: given.listener.map(({ client_certificates, session_tickets, ...listener }) => ({
       ...listener,
       clientCertificates: client_certificates,
@@ -78,6 +80,7 @@ function configOf(given: Settings, file: string, places: Places): Config {
     tls: given.tls === undefined ? null : tlsOf(given.tls, folder),
     domains: given.domain.map((domain) => ({ ...domain, deliver: inFolder(domain.deliver, folder) })),
     smtp: given.smtp,
+    auth: authOf(given.auth, folder),
     submission: {
       sender: given.submission.sender,
       qualifyDomain: given.submission.qualify_domain ?? null,
@@ -173,11 +176,12 @@ function tlsReportOf({ hostname, tls_report: given }: Settings): Config["tlsRepo
 }
 
 function peersOf(given: Settings["peer"], folder: string, places: Places): Config["peers"] {
-  return given.map(({ name, spki = [], ca, names = [], relay, senders, limits }, position) => ({
+  return given.map(({ name, spki = [], ca, names = [], user, relay, senders, limits }, position) => ({
     name,
     spki,
     ca: ca === undefined ? null : { file: resolve(folder, ca), line: places.line(["peer", position, "ca"]) },
     names,
+    user: user ?? null,
     relay,
     senders,
     limits: {

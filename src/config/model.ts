@@ -1,5 +1,5 @@
 import type { Duration } from "../base/index.ts";
-import type { Mailbox } from "../smtp/index.ts";
+import type { Mailbox, SaslMechanism } from "../smtp/index.ts";
 
 /** An IP address and a port. */
 export interface Endpoint {
@@ -56,6 +56,31 @@ export interface LimitsConfig {
 export interface SmtpConfig {
   /** VRFY gets 252, else 502. */
   readonly vrfy: boolean;
+}
+
+/** How users log in. */
+export interface AuthConfig {
+  readonly mechanisms: readonly SaslMechanism[];
+  readonly oauth: OauthConfig | null;
+}
+
+/** Tokens of OAuth 2.0. */
+export interface OauthConfig {
+  readonly issuer: string;
+  readonly audience: string;
+  /** What tokens are checked by; files are absolute. */
+  readonly keys:
+    | { readonly kind: "url"; readonly url: string }
+    | { readonly kind: "file"; readonly file: string }
+    | { readonly kind: "introspection"; readonly url: string; readonly clientId: string; readonly secretFile: string };
+  readonly userClaim: string;
+  /** JWA names (RFC 7518 §3.1). */
+  readonly algorithms: readonly string[];
+  readonly scope: string | null;
+  readonly clockSkew: Duration;
+  readonly keyLifetime: Duration;
+  /** Files of authorities trusted besides the system's, absolute. */
+  readonly ca: readonly string[];
 }
 
 /** Mail from users. */
@@ -167,6 +192,8 @@ export interface PeerConfig {
   readonly ca: { readonly file: string; readonly line: number } | null;
   /** A-labels, or `*`. */
   readonly names: readonly string[];
+  /** Whom it logs in as by EXTERNAL; null: nobody. */
+  readonly user: string | null;
   readonly relay: boolean;
   readonly senders: readonly SenderRule[];
   /** Null where `limits` of the server counts. */
@@ -186,6 +213,8 @@ export interface Config {
   readonly folder: string;
   readonly hostname: string;
   readonly dataDir: string;
+  /** Processes that serve; `auto`: one for each core. */
+  readonly workers: number | "auto";
   readonly listeners: readonly {
     readonly address: Endpoint;
     readonly service: Service;
@@ -211,6 +240,7 @@ export interface Config {
     readonly recipients: readonly string[];
   }[];
   readonly smtp: SmtpConfig;
+  readonly auth: AuthConfig;
   readonly submission: SubmissionConfig;
   /** CIDR networks, each with its prefix length. */
   readonly relay: { readonly networks: readonly string[] };

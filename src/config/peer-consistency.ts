@@ -14,7 +14,7 @@ export function peerFindings(written: unknown): readonly Finding[] {
     ...peers.flatMap((peer, position) => [
       ...identityFindings(peer, position),
       ...twiceFindings(peer, position, seen),
-      ...(asking ? [] : [unasked(position)]),
+      ...(asking ? userFindings(peer, position, listeners) : [unasked(position)]),
     ]),
   ];
 }
@@ -84,6 +84,15 @@ function twiceFindings(peer: unknown, position: number, { names, keys }: Seen): 
     keys.add(key.value);
   });
   return findings;
+}
+
+/** A user is logged in by a certificate only where users log in. */
+function userFindings(peer: unknown, position: number, listeners: readonly unknown[]): Finding[] {
+  if (field(peer, "user") === undefined) return [];
+  const submits = (listener: unknown): boolean => field(listener, "service") === "submission";
+  if (listeners.some((listener) => submits(listener) && asks(field(listener, "client_certificates")))) return [];
+  const remedy = 'write client_certificates = "request" at a [[listener]] with service = "submission"';
+  return [{ path: ["peer", position, "user"], problem: "no submission listener asks for client certificates", remedy }];
 }
 
 function unasked(position: number): Finding {

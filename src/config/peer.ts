@@ -49,6 +49,14 @@ export const peer = z
       .describe(
         "Names of which its certificate must have one (subjectAltName). `*` is every certificate of `ca`: for an authority of your own.",
       ),
+    user: z
+      .string()
+      .min(1)
+      .max(255)
+      .optional()
+      .describe(
+        "The user whom it logs in as on `submission` (AUTH EXTERNAL), without a password. Whoever can be this peer can send as that user.",
+      ),
     relay: z.boolean().prefault(false).describe("It may send anywhere, not only to the domains of this server."),
     senders: z
       .array(text('an address, "@" and a domain such as "@partner.example", or "*"', parseSenderRule))
@@ -60,8 +68,8 @@ export const peer = z
     limits: peerLimits.prefault({}),
   })
   .describe(
-    "A client of an `mx` listener that is known by its TLS certificate; needs `client_certificates` at that listener. Certificates that " +
-      "are nobody's here are as good as none. On `submission` a certificate alone logs nobody in.",
+    "A client that is known by its TLS certificate; needs `client_certificates` at a listener. Certificates that are nobody's here are as " +
+      "good as none. What it may at an `mx` listener stands here; on `submission` it may log in as `user`.",
   );
 
 const MAX_NAME = 64;

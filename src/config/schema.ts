@@ -1,10 +1,14 @@
 import { z } from "zod";
+import { auth } from "./auth.ts";
 import { byteSize, count, domain, duration, network, path, text } from "./forms.ts";
 import { delivery, route } from "./next-hop.ts";
 import { peer } from "./peer.ts";
 import { submission } from "./submission.ts";
 import { parseAddress, parseEndpoint, parseLocalDelivery, parseRecipient } from "./values.ts";
 import { mtaSts, web } from "./web.ts";
+
+/** As many as there are lanes of queue ids. */
+const MAX_WORKERS = 64;
 
 const listener = z
   .strictObject({
@@ -218,10 +222,19 @@ export const settings = z
     data_dir: path('the path of a folder, such as "data"')
       .prefault("data")
       .describe("Where the queue and the users are kept. Relative to this file; made when it is not there."),
+    workers: z
+      .union([count(MAX_WORKERS), z.literal("auto")])
+      .prefault(1)
+      .meta({ accepted: `a whole number from 1 to ${MAX_WORKERS}, or "auto"` })
+      .describe(
+        "Processes that serve the same ports, each with a queue and deliveries of its own; `auto`: one for each core. Limits of " +
+          "connections, deliveries and memory are divided among them. More than one needs a system with SO_REUSEPORT, such as Linux.",
+      ),
     listener: z.array(listener).min(1).meta({ accepted: "at least one [[listener]]" }),
     tls: tls.optional(),
     domain: z.array(localDomain).prefault([]),
     smtp: smtp.prefault({}),
+    auth: auth.prefault({}),
     submission: submission.prefault({}),
     relay: relay.prefault({}),
     peer: z.array(peer).prefault([]),
