@@ -1,7 +1,7 @@
 import { type Instant, instant } from "../base/index.ts";
 import type { DeliveryProblem, Outcome, QueuedMessage, Recipient } from "./model.ts";
 import { type ReportAction, reportDuty, warningTime } from "./report-duty.ts";
-import { nextAttempt, type RetryRule } from "./retry.ts";
+import { nextAttempt, type RetryException, type RetryRule, retryRuleFor } from "./retry.ts";
 import type { Experience } from "./schedule.ts";
 import type { Settlement } from "./store.ts";
 import { EXPIRED_STATUS, OVERDUE_STATUS } from "./story.ts";
@@ -15,6 +15,8 @@ export interface Concluded {
   readonly nextAttempt: Instant | null;
   /** What its sender is to be told. */
   readonly duty: ReportAction | null;
+  /** False where nothing was tried, see `Outcome.turnAt`. */
+  readonly counted: boolean;
 }
 
 export interface Circumstances {
@@ -22,6 +24,8 @@ export interface Circumstances {
   /** A number in [-1, 1]. */
   readonly jitter: number;
   readonly rule: RetryRule;
+  /** Where other waits count. Default: nowhere. */
+  readonly exceptions?: readonly RetryException[];
   /** The destination is not tried before then. */
   readonly notBefore: Instant | null;
 }
@@ -36,17 +40,22 @@ export function conclude(
   outcome: Outcome,
   circumstances: Circumstances,
 ): Concluded {
-  const { now, jitter, rule, notBefore } = circumstances;
-  const moment = { now, warnAfter: rule.warnAfter };
+  const { now, jitter, rule: general, exceptions = [], notBefore } = circumstances;
+  const moment = { now, warnAfter: general.warnAfter };
   if (outcome.kind !== "deferred") return over(message, recipient, outcome, moment);
-  const { expiresAt } = message;
+  const rule = retryRuleFor(general, exceptions, recipient.mailbox.domain, outcome.problem);
+  // A rule that gives up earlier takes its part off the end; the term may have begun later than the message came (RFC 4865).
+  const expiresAt = instant(message.expiresAt - Math.max(0, general.giveUpAfter - rule.giveUpAfter));
   const step = nextAttempt({ before: recipient.attempts, expiresAt }, now, jitter, rule);
   if (step.kind === "giveUp") return over(message, recipient, expiredOutcome(message, outcome, now), moment);
-  const warning = warningTime(message, recipient, rule.warnAfter);
+  const counted = outcome.turnAt === undefined;
+  const wanted = outcome.turnAt ?? Math.max(step.at, notBefore ?? step.at);
+  const warning = warningTime(message, recipient, general.warnAfter);
   const latest = warning === null || warning <= now ? expiresAt : Math.min(expiresAt, warning);
-  const at = Math.min(Math.max(step.at, notBefore ?? step.at), latest);
-  const duty = reportDuty(message, recipient, outcome, moment);
-  return { recipient, outcome, nextAttempt: instant(at), duty };
+  // What was really tried before tells more than that there was no turn.
+  const told = counted ? outcome : (recipient.lastOutcome ?? outcome);
+  const duty = reportDuty(message, recipient, told, moment);
+  return { recipient, outcome: told, nextAttempt: instant(Math.min(wanted, latest)), duty, counted };
 }
 
 /** A recipient that needs no further attempt. */
@@ -56,7 +65,8 @@ function over(
   outcome: Outcome,
   moment: Parameters<typeof reportDuty>[3],
 ): Concluded {
-  return { recipient, outcome, nextAttempt: null, duty: reportDuty(message, recipient, outcome, moment) };
+  const duty = reportDuty(message, recipient, outcome, moment);
+  return { recipient, outcome, nextAttempt: null, duty, counted: true };
 }
 
 /** The end of waiting recipients past their time, found without an attempt. */
@@ -96,8 +106,10 @@ export function experienceOf(outcomes: readonly Outcome[]): Experience {
       // A host spoke about the message; without a reply the trouble may be ours.
       if (outcome.problem.reply !== null) return "answered";
     } else if (outcome.kind === "deferred") {
-      if (outcome.scope === "host") worst = "hostTrouble";
-      else if (worst === "nothing") worst = "connectionTrouble";
+      if (outcome.turnAt !== undefined) {
+        if (worst === "nothing") worst = "busy";
+      } else if (outcome.scope === "host") worst = "hostTrouble";
+      else if (worst !== "hostTrouble") worst = "connectionTrouble";
     }
   }
   return worst;
@@ -134,11 +146,12 @@ export function settlementOf(
   report: Settlement["report"],
   at: Instant,
 ): Settlement {
-  const recipients = concluded.map(({ recipient, outcome, nextAttempt, duty }) => ({
+  const recipients = concluded.map(({ recipient, outcome, nextAttempt, duty, counted }) => ({
     index: recipient.index,
     outcome,
     nextAttempt,
     warned: duty === "delayed",
+    ...(counted ? {} : { counted }),
   }));
   return { id: message.id, at, recipients, report };
 }

@@ -6,6 +6,8 @@ export interface Job {
   readonly message: QueuedMessage;
   readonly recipients: readonly Recipient[];
   readonly destination: string;
+  /** Whose mail it is, for fair turns: see `senderOf`. */
+  readonly sender: string;
   readonly body: Body;
   readonly share: BodyShare;
 }
@@ -16,11 +18,56 @@ export interface BodyShare {
   jobs: number;
 }
 
-/** What the runner has claimed and not yet settled: the bounded window of the queue that is in memory. */
+/** Recipients in hand for one destination. */
+interface Holding {
+  recipients: number;
+  readonly senders: Map<string, number>;
+  /** Recipient domains that were found to lead here. */
+  readonly domains: Set<string>;
+  readonly most: number;
+  /** It was found full, and its domains were left out of a claim. */
+  full: boolean;
+}
+
+export interface InHandLimits {
+  /** Recipients, in all. */
+  readonly window: number;
+  /** Recipients of one destination that is not quick. */
+  readonly domainWindow: number;
+}
+
+export interface RoomRequest {
+  readonly destination: string;
+  readonly sender: string;
+  /** Recipients more. */
+  readonly count: number;
+  /** The destination answers in good time. */
+  readonly isQuick: boolean;
+}
+
+/** Of a sender who has fewer in hand, mail is taken also for a destination that the mail of others fills. */
+const SENDER_SHARE = 10;
+
+/** Domains noted of one destination; those beyond it are found out again by each claim. */
+const MOST_DOMAINS = 5000;
+
+/**
+ * What the runner has claimed and not yet settled: the bounded window of the queue that is in memory. No destination fills it: each
+ * may hold a quarter as much as is left free (a quick one, which is soon done, as much), so that there is always some left for
+ * others, however many are sick.
+ */
 export class InHand {
+  readonly #limits: InHandLimits;
+  readonly #mostOf: (destination: string) => number | null;
   #recipients = 0;
   #octets = 0;
-  readonly #byDomain = new Map<string, number>();
+  readonly #holdings = new Map<string, Holding>();
+
+  /** `mostOf`: recipients of one destination, whatever the room; null: no such bound. */
+  constructor(limits: InHandLimits, mostOf: (destination: string) => number | null = () => null) {
+    this.#limits = limits;
+    this.#mostOf = mostOf;
+  }
 
   /** Recipients. */
   get recipients(): number {
@@ -32,29 +79,83 @@ export class InHand {
     return this.#octets;
   }
 
-  /** Recipient domains with at least `count` recipients. */
-  crowded(count: number): string[] {
+  /** Recipients for one destination. */
+  heldFor(destination: string): number {
+    return this.#holdings.get(destination)?.recipients ?? 0;
+  }
+
+  /** Whether they may be taken in hand. What would be alone at its destination always may. */
+  hasRoom({ destination, sender, count, isQuick }: RoomRequest): boolean {
+    const holding = this.#holdings.get(destination);
+    if (holding === undefined) return true;
+    const share = this.#share(holding, isQuick);
+    if (holding.recipients + count <= share) return true;
+    const ofSender = holding.senders.get(sender) ?? 0;
+    return ofSender < SENDER_SHARE && holding.recipients + count <= 2 * share;
+  }
+
+  /** Domains to be left out of a claim, because their destinations are full; noted, see `release`. */
+  crowded(): string[] {
     const domains: string[] = [];
-    for (const [domain, recipients] of this.#byDomain) if (recipients >= count) domains.push(domain);
+    for (const holding of this.#holdings.values()) {
+      if (holding.recipients < this.#share(holding, false)) continue;
+      holding.full = true;
+      for (const domain of holding.domains) domains.push(domain);
+    }
     return domains;
+  }
+
+  /** Mail of this domain was claimed and had no room at its destination. */
+  noteFull(destination: string, domain: string): void {
+    const holding = this.#holdings.get(destination);
+    if (holding === undefined) return;
+    holding.full = true;
+    if (holding.domains.size < MOST_DOMAINS) holding.domains.add(domain);
   }
 
   take(job: Job): void {
     if (job.share.jobs++ === 0) this.#octets += job.share.octets;
-    this.#count(job, 1);
-  }
-
-  release(job: Job): void {
-    if (--job.share.jobs === 0) this.#octets -= job.share.octets;
-    this.#count(job, -1);
-  }
-
-  #count(job: Job, sign: 1 | -1): void {
-    for (const { mailbox } of job.recipients) {
-      this.#recipients += sign;
-      const left = (this.#byDomain.get(mailbox.domain) ?? 0) + sign;
-      if (left === 0) this.#byDomain.delete(mailbox.domain);
-      else this.#byDomain.set(mailbox.domain, left);
+    let holding = this.#holdings.get(job.destination);
+    if (holding === undefined) {
+      const most = this.#mostOf(job.destination) ?? Number.POSITIVE_INFINITY;
+      holding = { recipients: 0, senders: new Map(), domains: new Set(), most, full: false };
+      this.#holdings.set(job.destination, holding);
     }
+    const count = job.recipients.length;
+    this.#recipients += count;
+    holding.recipients += count;
+    holding.senders.set(job.sender, (holding.senders.get(job.sender) ?? 0) + count);
+    if (holding.domains.size >= MOST_DOMAINS) return;
+    for (const { mailbox } of job.recipients) holding.domains.add(mailbox.domain);
   }
+
+  /** True when a destination that was full has room again for a good part of what was left out. */
+  release(job: Job): boolean {
+    if (--job.share.jobs === 0) this.#octets -= job.share.octets;
+    const count = job.recipients.length;
+    this.#recipients -= count;
+    const holding = this.#holdings.get(job.destination);
+    if (holding === undefined) return false;
+    holding.recipients -= count;
+    const ofSender = (holding.senders.get(job.sender) ?? 0) - count;
+    if (ofSender > 0) holding.senders.set(job.sender, ofSender);
+    else holding.senders.delete(job.sender);
+    if (holding.recipients === 0) this.#holdings.delete(job.destination);
+    if (!holding.full || holding.recipients > this.#share(holding, false) / 2) return false;
+    holding.full = false;
+    return true;
+  }
+
+  #share({ most }: Holding, isQuick: boolean): number {
+    const { window, domainWindow } = this.#limits;
+    const room = window - this.#recipients;
+    const share = isQuick ? Math.max(domainWindow, room) : Math.min(domainWindow, Math.floor(room / 4));
+    return Math.max(1, Math.min(share, most));
+  }
+}
+
+/** Whose mail it is, where senders take turns: who logged in, else the reverse-path. */
+export function senderOf({ origin, reversePath }: Pick<QueuedMessage, "origin" | "reversePath">): string {
+  if (origin.identity !== null) return origin.identity;
+  return reversePath === null ? "" : `${reversePath.localPart}@${reversePath.domain}`;
 }

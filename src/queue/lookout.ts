@@ -16,10 +16,8 @@ export interface LookoutOptions {
   readonly rule: RetryRule;
   /** Recipients that may be in hand. */
   readonly window: number;
-  /** Recipients of one domain that may be. */
-  readonly domainWindow: number;
-  /** Takes over recipients just claimed. */
-  readonly take: (message: QueuedMessage, places: ReadonlySet<number>) => void;
+  /** Takes over recipients just claimed, and ends the claims of those it has no room for. Returns how many it took. */
+  readonly take: (message: QueuedMessage, places: ReadonlySet<number>) => number;
   /** Told of all work begun here, which a stop has to wait for. */
   readonly track: (work: Promise<void>) => void;
 }
@@ -31,6 +29,8 @@ const SWEEP_INTERVAL = MINUTE;
 const SWEEP_LIMIT = 100;
 /** Before looking again after the store failed, or while all that is due is of crowded domains. */
 const LOOK_AGAIN = SECOND;
+/** A look past a million rows of crowded domains takes its time; the wait for the next is so many times as long. */
+const LOOK_COST = 20;
 /** Also a guard against the wall clock being set: no sleep relies on it for longer. */
 const LONGEST_SLEEP = HOUR;
 
@@ -74,6 +74,11 @@ export class Lookout {
     this.roomWasMade();
   }
 
+  /** Mail is due whose destination is full: looks in a while, should nothing make room before. */
+  expectLater(): void {
+    this.wakeAt(instant(this.#options.clock.now() + LOOK_AGAIN));
+  }
+
   /** Looks when there may be more and there is room for a good part of it. */
   roomWasMade(): void {
     const { inHand, window } = this.#options;
@@ -109,7 +114,7 @@ export class Lookout {
 
   /** Claims what is due, as far as there is room, and finds out when to look again. */
   async #claimAll(): Promise<void> {
-    const { store, clock, inHand, window, domainWindow } = this.#options;
+    const { store, clock, inHand, window } = this.#options;
     while (this.#started) {
       this.#more = false;
       const limit = Math.min(CLAIM_LIMIT, window - inHand.recipients);
@@ -117,28 +122,35 @@ export class Lookout {
         this.#more = true; // settling makes room, and looks again
         return;
       }
-      const except = inHand.crowded(domainWindow);
-      const found = await this.#claim(limit, except);
-      if (found >= limit || this.#more) continue;
+      const except = inHand.crowded();
+      const begun = clock.now();
+      const { found, taken } = await this.#claim(limit, except);
+      const isStuck = taken === 0 && found > 0;
+      if ((found >= limit || this.#more) && !isStuck) continue;
+      // Due but left out: their destination is crowded.
+      const pause = Math.max(LOOK_AGAIN, LOOK_COST * (clock.now() - begun));
+      if (isStuck) {
+        this.wakeAt(instant(clock.now() + pause));
+        return;
+      }
       const next = await store.nextDue();
       if (next === null) return;
-      // Due but left out: their domain is crowded.
-      const soonest = clock.now() + (except.length > 0 ? LOOK_AGAIN : 0);
-      this.wakeAt(instant(Math.max(next, soonest)));
+      this.wakeAt(instant(Math.max(next, clock.now() + (except.length > 0 ? pause : 0))));
       return;
     }
   }
 
-  async #claim(limit: number, except: readonly string[]): Promise<number> {
+  async #claim(limit: number, except: readonly string[]): Promise<{ readonly found: number; readonly taken: number }> {
     const { store, clock, take } = this.#options;
     const claimed = await store.claimDue({ now: clock.now(), limit, except });
     let found = 0;
+    let taken = 0;
     for (const { message, recipients } of claimed) {
       found += recipients.length;
-      if (this.#started) take(message, new Set(recipients));
+      if (this.#started) taken += take(message, new Set(recipients));
       else await store.unclaim(message.id, recipients);
     }
-    return found;
+    return { found, taken };
   }
 
   #scheduleSweep(): void {

@@ -46,6 +46,16 @@ export interface NewRecipient {
 /** How the life of one recipient goes on: waiting → (delivered | failed | removed). */
 export type RecipientState = "waiting" | "delivered" | "failed";
 
+/** A next hop that an operator chose for a waiting recipient, in place of what the configuration says. */
+export interface RouteOverride {
+  readonly kind: "smtp" | "smtps" | "lmtp";
+  /** A name, or an IP address without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** What the connection must prove at least. */
+  readonly tls: "off" | "opportunistic" | "encrypted" | "verified" | "dane";
+}
+
 export interface Recipient extends NewRecipient {
   /** Its place in the message, from 0; names it for ever. */
   readonly index: number;
@@ -58,6 +68,8 @@ export interface Recipient extends NewRecipient {
   readonly lastOutcome: Outcome | null;
   /** Its sender was told that it is delayed (RFC 3461 §5.2.5); once is enough. */
   readonly warned: boolean;
+  /** Absent where it goes by the configuration. */
+  readonly override?: RouteOverride;
 }
 
 export interface QueuedMessage extends Omit<NewMessage, "recipients"> {
@@ -111,7 +123,24 @@ export type Outcome =
       readonly scope: Scope;
       readonly problem: DeliveryProblem;
       readonly hop: Hop | null;
+      /**
+       * Nothing was tried, for want of a turn at the host, and nothing is wrong: the next turn is then. No attempt is counted.
+       * Only with "deferred".
+       */
+      readonly turnAt?: Instant;
     };
+
+/** A recipient whose mail is over, as it is still told when the message has left the queue. */
+export interface FinishedRecipient {
+  readonly id: QueueId;
+  readonly receivedAt: Instant;
+  readonly finishedAt: Instant;
+  readonly reversePath: ReversePath;
+  readonly mailbox: Mailbox;
+  readonly attempts: number;
+  /** Delivered or failed; a long reply is cut. */
+  readonly outcome: Outcome;
+}
 
 /** One line of a message's story, oldest first. */
 export interface StoryEntry {
@@ -126,6 +155,7 @@ export interface StoryEntry {
     | "held"
     | "released"
     | "retried"
+    | "rerouted"
     | "removed"
     | "expired";
   readonly text: string;

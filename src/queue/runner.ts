@@ -10,25 +10,26 @@ import {
   silentLog,
   type Timer,
 } from "../base/index.ts";
-import type { Mailbox } from "../smtp/index.ts";
 import { brokenOutcome, type Concluded, conclude, experienceOf, expiredOutcome, putOffOutcome } from "./conclusion.ts";
 import type { Deliverer, Reporter } from "./deliverer.ts";
 import { events } from "./events.ts";
-import { type BodyShare, InHand, type Job } from "./in-hand.ts";
+import { type BodyShare, InHand, type Job, senderOf } from "./in-hand.ts";
+import { type Limit, noLimit } from "./limit.ts";
 import { Lookout } from "./lookout.ts";
 import type { Outcome, QueuedMessage, QueueId, Recipient } from "./model.ts";
-import { defaultRetryRule, type RetryRule } from "./retry.ts";
+import { defaultRetryRule, type RetryException, type RetryRule } from "./retry.ts";
 import { Schedule, type ScheduleLimits } from "./schedule.ts";
 import { asError, Settler } from "./settler.ts";
 import type { AcceptedMessage, Body, QueueStore } from "./store.ts";
 import { isOverdue, releaseTime } from "./terms.ts";
+import { Undertakings } from "./undertakings.ts";
 
 export interface RunnerLimits extends ScheduleLimits {
   /** Octets of bodies of just accepted mail that may wait in memory for their delivery. */
   readonly memory: number;
   /** Recipients claimed and not yet settled; all others are only rows. */
   readonly window: number;
-  /** Recipients of one domain in the window before no more of that domain are claimed. */
+  /** Recipients of one destination in the window before no more of it are claimed; fewer where the window is full of others. */
   readonly domainWindow: number;
 }
 
@@ -49,7 +50,11 @@ export interface RunnerOptions {
   readonly random: Random;
   readonly log?: Log;
   readonly rules?: Partial<RetryRule>;
+  /** Where other waits count, first match first. */
+  readonly exceptions?: readonly RetryException[];
   readonly limits?: Partial<RunnerLimits>;
+  /** What a destination may be burdened with, by its key; default: what is learned. */
+  readonly limitOf?: (destination: string) => Limit;
 }
 
 export interface RunnerStats {
@@ -89,6 +94,12 @@ export function createRunner(options: RunnerOptions): Runner {
 /** How long aborted deliveries may take to notice. */
 const ABORT_PATIENCE = 5 * SECOND;
 
+/** Recipients of one message with one destination. */
+interface Group {
+  readonly destination: string;
+  readonly recipients: Recipient[];
+}
+
 class QueueRunner implements Runner {
   readonly #store: QueueStore;
   readonly #deliverer: Deliverer;
@@ -96,28 +107,35 @@ class QueueRunner implements Runner {
   readonly #random: Random;
   readonly #log: Log;
   readonly #rule: RetryRule;
+  readonly #exceptions: readonly RetryException[];
   readonly #limits: RunnerLimits;
   readonly #schedule: Schedule<Job>;
   readonly #settler: Settler;
   readonly #lookout: Lookout;
-  readonly #inHand = new InHand();
+  readonly #inHand: InHand;
   /** All that stop has to wait for. */
-  readonly #busy = new Set<Promise<void>>();
+  readonly #undertakings: Undertakings;
   readonly #aborts = new Set<AbortController>();
   #started = false;
+  /** For destinations that wait for nothing but time. */
+  #timer: Timer | null = null;
+  #timerAt: Instant | null = null;
 
   constructor(options: RunnerOptions) {
-    const { store, deliverer, reporter, clock, random, log = silentLog } = options;
+    const { store, deliverer, reporter, clock, random, log = silentLog, limitOf = () => noLimit } = options;
     this.#store = store;
     this.#deliverer = deliverer;
     this.#clock = clock;
     this.#random = random;
     this.#log = log;
     this.#rule = { ...defaultRetryRule, ...options.rules };
+    this.#exceptions = options.exceptions ?? [];
     this.#limits = { ...defaultRunnerLimits, ...options.limits };
-    this.#schedule = new Schedule(this.#limits);
+    this.#schedule = new Schedule(this.#limits, limitOf);
+    this.#undertakings = new Undertakings(clock, (error) => log.error(events.deliveryBroke, { error: asError(error) }));
     this.#settler = new Settler({ store, reporter, clock, log, reportRetry: this.#rule.longest });
-    const { window, domainWindow } = this.#limits;
+    // A minute's mail of a destination with a rate is enough in hand; the rest can still be held or removed.
+    this.#inHand = new InHand(this.#limits, (destination) => limitOf(destination).messagesPerMinute);
     this.#lookout = new Lookout({
       store,
       clock,
@@ -125,10 +143,9 @@ class QueueRunner implements Runner {
       settler: this.#settler,
       inHand: this.#inHand,
       rule: this.#rule,
-      window,
-      domainWindow,
+      window: this.#limits.window,
       take: (message, places) => this.#takeClaimed(message, places),
-      track: (work) => this.#track(work),
+      track: (work) => this.#undertakings.track(work),
     });
   }
 
@@ -142,9 +159,10 @@ class QueueRunner implements Runner {
     const count = message.recipients.length;
     const fits = this.#inHand.recipients + count <= window;
     if (this.#started && fits && (inMemory === 0 || this.#inHand.octets + inMemory <= memory)) {
-      this.#take(message, message.recipients, body, inMemory);
+      const groups = this.#groups(message.recipients);
+      const taken = this.#take(message, groups, body, inMemory);
       this.#pump();
-      return true;
+      return taken > 0;
     }
     this.#track(this.#unclaim(message.id, message.recipients).then(() => this.#lookout.expectMore()));
     return false;
@@ -159,14 +177,16 @@ class QueueRunner implements Runner {
   async stop(grace: Duration): Promise<void> {
     this.#started = false;
     this.#lookout.stop();
+    this.#timer?.cancel();
     for (const job of this.#schedule.drain()) this.#track(this.#letGo(job));
-    await this.#idle(grace);
+    await this.#undertakings.idle(grace);
     for (const abort of this.#aborts) abort.abort();
     this.#settler.giveUp();
-    await this.#idle(ABORT_PATIENCE);
+    await this.#undertakings.idle(ABORT_PATIENCE);
   }
 
   poke(): void {
+    this.#deliverer.resume?.();
     this.#schedule.resume();
     this.#lookout.look();
   }
@@ -181,34 +201,60 @@ class QueueRunner implements Runner {
     };
   }
 
-  #takeClaimed(message: QueuedMessage, places: ReadonlySet<number>): void {
+  /** Returns how many were taken; the claims of the others have ended. */
+  #takeClaimed(message: QueuedMessage, places: ReadonlySet<number>): number {
     const due = message.recipients.filter(({ index }) => places.has(index));
-    this.#take(message, due, this.#store.body(message), 0);
+    const taken = this.#take(message, this.#groups(due), this.#store.body(message), 0);
     this.#pump();
+    return taken;
   }
 
-  /** Makes jobs of claimed recipients, one for each destination. */
-  #take(message: QueuedMessage, recipients: readonly Recipient[], body: Body, inMemory: number): void {
+  /** Makes jobs of claimed recipients, one for each destination that has room, and lets go of the others. */
+  #take(message: QueuedMessage, groups: Iterable<Group>, body: Body, inMemory: number): number {
     const share: BodyShare = { octets: inMemory, jobs: 0 };
-    const groups = new Map<string, Recipient[]>();
-    for (const recipient of recipients) {
-      const destination = this.#destination(recipient.mailbox);
-      const group = groups.get(destination);
-      if (group === undefined) groups.set(destination, [recipient]);
-      else group.push(recipient);
+    const sender = senderOf(message);
+    const jobs: Job[] = [];
+    let taken = 0;
+    for (const { destination, recipients } of groups) {
+      const isQuick = this.#schedule.isQuick(destination);
+      if (!this.#inHand.hasRoom({ destination, sender, count: recipients.length, isQuick })) {
+        this.#leaveOut(message.id, destination, recipients);
+        continue;
+      }
+      const job = { message, recipients, destination, sender, body, share };
+      this.#inHand.take(job);
+      jobs.push(job);
+      taken += recipients.length;
     }
-    const jobs = [...groups].map(([destination, group]) => ({ message, recipients: group, destination, body, share }));
-    for (const job of jobs) this.#inHand.take(job);
     for (const job of jobs) {
       const suspended = this.#schedule.suspendedUntil(job.destination, this.#clock.now());
-      if (suspended === null) this.#schedule.add(job.destination, job, message.parameters.priority ?? 0);
+      if (suspended === null) this.#schedule.add(job.destination, job, message.parameters.priority ?? 0, sender);
       else this.#putOff(job, null, suspended);
     }
+    return taken;
   }
 
-  #destination(mailbox: Mailbox): string {
+  /** Their destination is full: they are rows again, and found when it has room. */
+  #leaveOut(id: QueueId, destination: string, recipients: readonly Recipient[]): void {
+    for (const { mailbox } of recipients) this.#inHand.noteFull(destination, mailbox.domain);
+    this.#track(this.#unclaim(id, recipients));
+    this.#lookout.expectLater();
+  }
+
+  #groups(recipients: readonly Recipient[]): Iterable<Group> {
+    const groups = new Map<string, Group>();
+    for (const recipient of recipients) {
+      const destination = this.#destination(recipient);
+      const group = groups.get(destination);
+      if (group === undefined) groups.set(destination, { destination, recipients: [recipient] });
+      else group.recipients.push(recipient);
+    }
+    return groups.values();
+  }
+
+  #destination({ mailbox, override }: Recipient): string {
     try {
-      return this.#deliverer.destination(mailbox);
+      return this.#deliverer.destination(mailbox, override);
     } catch (error) {
       this.#log.error(events.deliveryBroke, { error: asError(error) });
       return mailbox.domain;
@@ -217,21 +263,32 @@ class QueueRunner implements Runner {
 
   #pump(): void {
     for (;;) {
-      const next = this.#started ? this.#schedule.next() : null;
-      if (next === null) return;
+      const next = this.#started ? this.#schedule.next(this.#clock.now()) : null;
+      if (next === null) break;
       this.#track(this.#run(next.job));
     }
+    const { wakeAt } = this.#schedule;
+    if (wakeAt === this.#timerAt) return;
+    this.#timer?.cancel();
+    this.#timerAt = wakeAt;
+    if (wakeAt === null || !this.#started) return;
+    this.#timer = this.#clock.after(Math.max(0, wakeAt - this.#clock.now()), () => {
+      this.#timerAt = null;
+      this.#pump();
+    });
   }
 
   async #run(job: Job): Promise<void> {
     const abort = new AbortController();
+    const begun = this.#clock.now();
     this.#aborts.add(abort);
     const outcomes = await this.#deliver(job, abort.signal);
     this.#aborts.delete(abort);
     const concluded = this.#conclude(job, outcomes, null);
     const experience = abort.signal.aborted ? "nothing" : experienceOf(outcomes);
     const resumeAt = this.#resumeAt(concluded);
-    const putOff = this.#schedule.finished(job.destination, experience, resumeAt);
+    const took = this.#clock.now() - begun;
+    const putOff = this.#schedule.finished(job.destination, experience, resumeAt, took);
     if (putOff.length > 0) {
       const { destination } = job;
       this.#log.warn(events.destinationSuspended, { destination, until: new Date(resumeAt).toISOString() });
@@ -269,7 +326,8 @@ class QueueRunner implements Runner {
 
   #conclude(job: Job, outcomes: readonly Outcome[], notBefore: Instant | null): Concluded[] {
     const jitter = this.#random.next() * 2 - 1;
-    const circumstances = { now: this.#clock.now(), jitter, rule: this.#rule, notBefore };
+    const rules = { rule: this.#rule, exceptions: this.#exceptions };
+    const circumstances = { now: this.#clock.now(), jitter, ...rules, notBefore };
     return job.recipients.map((recipient, at) =>
       conclude(job.message, recipient, outcomes[at] ?? brokenOutcome(), circumstances),
     );
@@ -294,11 +352,11 @@ class QueueRunner implements Runner {
 
   async #settle(job: Job, concluded: readonly Concluded[]): Promise<void> {
     const reported = concluded.length === 0 ? false : await this.#settler.settle(job.message, job.body, concluded);
-    this.#inHand.release(job);
+    const hasRoomAgain = this.#inHand.release(job);
     if (!this.#started) return;
     const next = earliest(concluded);
     if (next !== null) this.#lookout.wakeAt(next);
-    if (reported === true) this.#lookout.expectMore();
+    if (reported === true || hasRoomAgain) this.#lookout.expectMore();
     else this.#lookout.roomWasMade();
   }
 
@@ -321,25 +379,7 @@ class QueueRunner implements Runner {
   }
 
   #track(work: Promise<void>): void {
-    const tracked: Promise<void> = work
-      .catch((error) => this.#log.error(events.deliveryBroke, { error: asError(error) }))
-      .finally(() => this.#busy.delete(tracked));
-    this.#busy.add(tracked);
-  }
-
-  /** Resolves when nothing is under way, or after `patience`. */
-  async #idle(patience: Duration): Promise<void> {
-    if (this.#busy.size === 0) return;
-    let isLate = false;
-    let timer: Timer | null = null;
-    const late = new Promise<void>((resolve) => {
-      timer = this.#clock.after(patience, () => {
-        isLate = true;
-        resolve();
-      });
-    });
-    while (this.#busy.size > 0 && !isLate) await Promise.race([Promise.all(this.#busy), late]);
-    (timer as Timer | null)?.cancel();
+    this.#undertakings.track(work);
   }
 }
 

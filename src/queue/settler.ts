@@ -79,7 +79,7 @@ export class Settler {
       this.#options.log.error(events.settleFailed, { id: message.id, error: asError(error) });
       return false;
     }
-    for (const each of concluded) this.#tell(message, each);
+    for (const each of concluded) if (each.counted) this.#tell(message, each);
     if (settlement.report !== null) {
       this.#options.log.info(events.reported, { id: message.id, report: settlement.report.message.id });
     }
@@ -133,7 +133,7 @@ interface Prepared {
 function postponed(concluded: Concluded, at: Instant): Concluded {
   const { recipient, outcome } = concluded;
   if (outcome.kind !== "failed") return { ...concluded, duty: null };
-  return { recipient, outcome: { ...outcome, kind: "deferred" }, nextAttempt: at, duty: null };
+  return { ...concluded, recipient, outcome: { ...outcome, kind: "deferred" }, nextAttempt: at, duty: null };
 }
 
 export function asError(error: unknown): Error {

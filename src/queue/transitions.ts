@@ -29,7 +29,7 @@ export function settledRecipient(
   return {
     ...recipient,
     state: outcome.kind === "deferred" ? "waiting" : outcome.kind,
-    attempts: recipient.attempts + 1,
+    attempts: recipient.attempts + (settled.counted === false ? 0 : 1),
     nextAttempt: outcome.kind === "deferred" ? (nextAttempt ?? at) : recipient.nextAttempt,
     lastOutcome: outcome,
     warned: recipient.warned || settled.warned,
