@@ -163,6 +163,7 @@ const TABLE: readonly (readonly [string, Change, string])[] = [
   ["REQUIRETLS, nothing proves the name", { requireTls: true }, "failed 5.7.30"],
   ["REQUIRETLS, secure name", { requireTls: true, secureName: true }, "required name(a.test)"],
   ["REQUIRETLS, enforce", { requireTls: true, sts: sts("enforce") }, "required name(a.test)"],
+  ["REQUIRETLS, enforce, another host", { requireTls: true, sts: sts("enforce", ELSEWHERE) }, "failed 5.7.30"],
   ["REQUIRETLS, testing", { requireTls: true, sts: sts("testing") }, "failed 5.7.30"],
   [
     "REQUIRETLS, secure name and testing",

@@ -127,12 +127,14 @@ function withoutRecords(
 }
 
 /** Hosts that the domain itself rules out: a TLSA lookup that failed, or a name that is not in its MTA-STS policy. */
-function ruledOutByDomain({ dane, sts, host, reported }: TlsQuestion): TlsRefusal | null {
+function ruledOutByDomain({ dane, sts, host, reported, requireTls }: TlsQuestion): TlsRefusal | null {
   if (dane.kind === "failed") return lookupFailed(host, dane.detail, reported);
   if (dane.kind === "records" || sts.kind !== "policy" || sts.policy.mode !== "enforce") return null;
   if (matchesSts(sts.policy.mx, host)) return null;
   const flaw = notInPolicy(sts.policy, host);
-  return refused(flaw.reason, { policy: stsPolicy(sts.policy), flaw });
+  const told = { policy: stsPolicy(sts.policy), flaw };
+  // RFC 8689 §4.2.1 step 2: where no host's name is validated the message comes back.
+  return requireTls ? { ...requireTlsRefused(flaw.reason), told } : refused(flaw.reason, told);
 }
 
 /** RFC 7672 §2.1.2: such a host is as good as unreachable, else an attacker would only have to break the lookup. */
