@@ -1,7 +1,7 @@
-import { existsSync } from "node:fs";
 import { type Clock, err, instant, ok, type Result } from "../base/index.ts";
-import { type Config, queueFile } from "../config/index.ts";
+import { type Config, workerQueueFile, workersWithQueue } from "../config/index.ts";
 import { createMemoryStore, openSqliteStore, type QueueStore, StoreError } from "../queue/index.ts";
+import { combineOperations } from "./combined.ts";
 import { connectControl } from "./control-client.ts";
 import { type AdminOperations, createOperations } from "./operations.ts";
 import { socketPath } from "./socket-path.ts";
@@ -22,19 +22,42 @@ export async function openAdmin(config: Config): Promise<Result<Admin, string>> 
   if (!path.ok) return path;
   const daemon = await connectControl(path.value);
   if (daemon !== null) return ok({ ...daemon, running: true, close: async () => daemon.close() });
-  try {
-    const store = await openStore(config);
-    return ok({ ...createOperations({ store, clock: wallClock }), running: false, close: () => store.close() });
-  } catch (cause) {
-    if (!(cause instanceof StoreError)) throw cause;
-    return err(`the queue ${queueFile(config)} cannot be opened: ${cause.message}`);
+  await using opened = new AsyncDisposableStack();
+  const stores: QueueStore[] = [];
+  for (const worker of workersWithQueue(config)) {
+    const store = await openWorkerStore(config, worker);
+    if (!store.ok) return store;
+    opened.defer(() => store.value.close());
+    stores.push(store.value);
   }
+  // A data folder that never had a queue has an empty one; looking at it must not make files.
+  if (stores.length === 0) stores.push(createMemoryStore({ clock: wallClock }));
+  const operations = combineOperations(stores.map((store) => createOperations({ store, clock: wallClock })));
+  const owned = opened.move();
+  return ok({ ...operations, running: false, close: () => owned.disposeAsync() });
 }
 
-/** A data folder that never had a queue has an empty one; looking at it must not make files. */
-async function openStore(config: Config): Promise<QueueStore> {
-  if (!existsSync(queueFile(config))) return createMemoryStore({ clock: wallClock });
-  return openSqliteStore({ path: queueFile(config), clock: wallClock, role: "admin" });
+/** A worker's queue, opened here because the worker is not running. */
+export interface StoppedWorker extends AdminOperations {
+  close(): Promise<void>;
+}
+
+/** Opens the queue of one worker that is not running. The failure is one plain line. */
+export async function openStoppedWorker(config: Config, worker: number): Promise<Result<StoppedWorker, string>> {
+  const store = await openWorkerStore(config, worker);
+  if (!store.ok) return store;
+  const operations = createOperations({ store: store.value, clock: wallClock });
+  return ok({ ...operations, close: () => store.value.close() });
+}
+
+async function openWorkerStore(config: Config, worker: number): Promise<Result<QueueStore, string>> {
+  const path = workerQueueFile(config, worker);
+  try {
+    return ok(await openSqliteStore({ path, clock: wallClock, role: "admin" }));
+  } catch (cause) {
+    if (!(cause instanceof StoreError)) throw cause;
+    return err(`the queue ${path} cannot be opened: ${cause.message}`);
+  }
 }
 
 const wallClock: Clock = {

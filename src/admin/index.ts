@@ -2,9 +2,17 @@
  * What an operator may see and do, the same for every front end, and the socket through which a running daemon is asked. No
  * text for people is made here: that is the front end's. Begin with `operations.ts`, then `admin.ts`.
  */
-export { type Admin, openAdmin } from "./admin.ts";
-export { AdminError } from "./control-client.ts";
+export { type Admin, openAdmin, openStoppedWorker, type StoppedWorker } from "./admin.ts";
+export { combineOperations } from "./combined.ts";
+export { AdminError, type ControlClient, connectControl } from "./control-client.ts";
 export { type ControlServer, createControlServer } from "./control-server.ts";
-export { ACTIONS, type Action, type ActionReport, createOperations, MAX_LIST } from "./operations.ts";
+export {
+  ACTIONS,
+  type Action,
+  type ActionReport,
+  type AdminOperations,
+  createOperations,
+  MAX_LIST,
+} from "./operations.ts";
 export { socketPath } from "./socket-path.ts";
 export type { MessageDetail, MessageView, RecipientView } from "./views.ts";

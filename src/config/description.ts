@@ -3,7 +3,9 @@ import { settings } from "./schema.ts";
 
 /** What the settings say of one value or table: a node of JSON Schema, as far as this folder reads it. */
 export interface Description {
+  /** Missing where a value may be of several types. */
   readonly type?: string;
+  readonly anyOf?: readonly Description[];
   readonly description?: string;
   readonly default?: unknown;
   readonly enum?: readonly string[];

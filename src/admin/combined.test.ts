@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { later, unwrap } from "../base/index.ts";
+import { systemClock } from "../net/index.ts";
+import { createMemoryStore, type QueueId, type QueueStore } from "../queue/index.ts";
+import { parseMailbox } from "../smtp/index.ts";
+import { combineOperations } from "./combined.ts";
+import { createOperations } from "./operations.ts";
+
+/** A store whose ids are not those of others: made one after the other, on one clock. */
+async function queued(store: QueueStore): Promise<QueueId> {
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  await using draft = store.createDraft();
+  await draft.append(new Uint8Array(10));
+  const now = systemClock.now();
+  await draft.keep({
+    id: draft.id,
+    receivedAt: now,
+    expiresAt: later(now, 3_600_000),
+    reversePath: null,
+    parameters: {},
+    origin: { service: "local", sessionId: null, address: null, hello: null, identity: null, tls: null },
+    recipients: [{ mailbox: unwrap(parseMailbox("a@b.test")), parameters: {} }],
+    size: 10,
+  });
+  return draft.id;
+}
+
+async function threeQueues() {
+  const stores = [1, 2, 3].map(() => createMemoryStore({ clock: systemClock }));
+  const ids: QueueId[] = [];
+  for (let round = 0; round < 3; round++) for (const store of stores) ids.push(await queued(store));
+  const operations = combineOperations(stores.map((store) => createOperations({ store, clock: systemClock })));
+  return { stores, ids, operations };
+}
+
+test("messages of all queues stand in one order, page by page", async () => {
+  const { ids, operations } = await threeQueues();
+  for (const limit of [1, 2, 4, 9, 20]) {
+    const seen: string[] = [];
+    for (;;) {
+      const after = seen.at(-1);
+      const page = await operations.list({ limit, after });
+      assert.ok(page.length <= limit);
+      seen.push(...page.map(({ id }) => id));
+      if (page.length < limit) break;
+    }
+    assert.deepEqual(seen, ids, `by ${limit}`);
+  }
+});
+
+test("a message is found, changed and counted whatever queue it is in", async () => {
+  const { ids, stores, operations } = await threeQueues();
+  for (const id of ids) {
+    assert.equal((await operations.show(id))?.id, id);
+    assert.deepEqual(await operations.act("hold", { id: id.toLowerCase() }), { done: [id], refused: [] });
+  }
+  assert.deepEqual(await operations.counts(), { messages: 9, recipients: 9, held: 9, claimed: 0, octets: 90 });
+  assert.deepEqual(await operations.act("remove", { id: "nonsense" }), {
+    done: [],
+    refused: [{ id: "nonsense", reason: "unknown" }],
+  });
+  assert.equal(await operations.show("nonsense"), null);
+  assert.deepEqual(await operations.act("release", { all: true }), { done: ids, refused: [] });
+
+  const [claimed] = (await stores[1]?.claimDue({ now: later(systemClock.now(), 1000), limit: 1 })) ?? [];
+  assert.ok(claimed !== undefined);
+  const refused = [{ id: claimed.message.id, reason: "in flight" }];
+  assert.deepEqual(await operations.act("remove", { id: claimed.message.id }), { done: [], refused });
+  const all = await operations.act("remove", { all: true });
+  assert.deepEqual(all, { done: ids.filter((id) => id !== claimed.message.id), refused });
+});

@@ -1,0 +1,54 @@
+import type { ActionReport, AdminOperations } from "./operations.ts";
+
+/**
+ * Several queues as one: those of all workers. Their ids differ, so a message is in one of them only. An operation that cannot be
+ * done at one queue fails as a whole; what it did at others stays done.
+ */
+export function combineOperations(queues: readonly AdminOperations[]): AdminOperations {
+  const [only] = queues;
+  if (queues.length === 1 && only !== undefined) return only;
+  return {
+    async list(request) {
+      const pages = await Promise.all(queues.map((queue) => queue.list(request)));
+      // Each page is in order and as long as the answer may be, so that nothing that belongs into it is missing.
+      return pages
+        .flat()
+        .sort((a, b) => (a.id < b.id ? -1 : 1))
+        .slice(0, request.limit);
+    },
+    async show(id) {
+      const found = await Promise.all(queues.map((queue) => queue.show(id)));
+      return found.find((message) => message !== null) ?? null;
+    },
+    async act(action, target) {
+      const reports = await Promise.all(queues.map((queue) => queue.act(action, target)));
+      return "id" in target ? reportOfOne(reports) : reportOfAll(reports);
+    },
+    async counts() {
+      const all = await Promise.all(queues.map((queue) => queue.counts()));
+      const sum = { messages: 0, recipients: 0, held: 0, claimed: 0, octets: 0 };
+      for (const counts of all) {
+        sum.messages += counts.messages;
+        sum.recipients += counts.recipients;
+        sum.held += counts.held;
+        sum.claimed += counts.claimed;
+        sum.octets += counts.octets;
+      }
+      return sum;
+    },
+  };
+}
+
+/** All queues but the one that has the message say that they do not know it. */
+function reportOfOne(reports: readonly ActionReport[]): ActionReport {
+  const knows = ({ done, refused }: ActionReport): boolean =>
+    done.length > 0 || refused.some(({ reason }) => reason !== "unknown");
+  return reports.find(knows) ?? reports[0] ?? { done: [], refused: [] };
+}
+
+function reportOfAll(reports: readonly ActionReport[]): ActionReport {
+  return {
+    done: reports.flatMap(({ done }) => done).sort(),
+    refused: reports.flatMap(({ refused }) => refused).sort((a, b) => (a.id < b.id ? -1 : 1)),
+  };
+}
