@@ -8,11 +8,13 @@ import {
   equal,
   FAILED,
   keepSample,
+  mailbox,
   newMessage,
   START,
   settlement,
   textOf,
 } from "./conformance-kit.ts";
+import type { HistoryQuery } from "./store.ts";
 
 export const settling: readonly ConformanceCase[] = [
   within("delivered to all: the message leaves the queue", async (store) => {
@@ -119,6 +121,51 @@ export const settling: readonly ConformanceCase[] = [
       [message.id, report.id],
       "queue",
     );
+  }),
+  within("what is over is told, the last first, by message and by address, and what waits is not", async (store) => {
+    const { message } = await keepSample(store, ["a@x.test", "b@y.test", "c@x.test"], { claim: true });
+    const { message: other } = await keepSample(store, ["d@y.test"], { claim: true, changes: { reversePath: null } });
+    await store.settle(settlement(message.id, [[1, DEFERRED, at(5000)]]));
+    const over = settlement(message.id, [
+      [0, DELIVERED],
+      [1, FAILED],
+      [2, DEFERRED, at(5000)],
+    ]);
+    await store.settle(over);
+    await store.settle(over);
+    await store.settle(settlement(other.id, [[0, DELIVERED]]));
+    const told = async (query: Omit<HistoryQuery, "limit">, limit = 9) =>
+      (await store.history({ limit, ...query })).map(({ mailbox }) => mailbox.localPart).join("");
+    equal(await told({}), "dba", "all");
+    equal(await told({}, 2), "db", "limit");
+    equal(await told({ id: message.id }), "ba", "message");
+    equal(await told({ address: "@Y.test" }), "db", "domain");
+    equal(await told({ address: "a@x.test" }), "a", "recipient");
+    equal(await told({ address: "sender@origin.test" }), "ba", "sender");
+    equal(await told({ address: "nobody" }), "", "no mailbox");
+    const [failed] = await store.history({ limit: 1, address: "b@y.test" });
+    equal(
+      failed,
+      {
+        id: message.id,
+        receivedAt: message.receivedAt,
+        finishedAt: at(1000),
+        reversePath: message.reversePath,
+        mailbox: mailbox("b@y.test"),
+        attempts: 2,
+        outcome: FAILED,
+      },
+      "entry",
+    );
+    await store.remove(message.id, at(9));
+    equal(await told({ id: message.id }), "ba", "removed");
+  }),
+  within("of a reply that a stranger made long a part is kept", async (store) => {
+    const { message } = await keepSample(store, ["a@x.test"], { claim: true });
+    const reply = { code: 250, status: null, lines: Array.from({ length: 128 }, () => "x".repeat(2000)) };
+    const hop = { host: "mx.test", address: null, port: null, tls: null, rule: "none" };
+    await store.settle(settlement(message.id, [[0, { kind: "delivered", reply, hop }]]));
+    equal(JSON.stringify(await store.history({ limit: 1 })).length < 8000, true, "size");
   }),
   within("settling what is not there changes nothing", async (store) => {
     const report = newMessage(store.nextId(), 1, ["sender@origin.test"]);

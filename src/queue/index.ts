@@ -4,6 +4,7 @@
  * `model.ts` and `store.ts`; then `runner.ts` for what happens in time, and `sqlite/store.ts` for what is written.
  */
 export * from "./deliverer.ts";
+export type { HistoryBounds } from "./history.ts";
 export { createMemoryStore } from "./memory-store.ts";
 export * from "./model.ts";
 export { formatQueueId, parseQueueId, queueIdInstant } from "./queue-id.ts";

@@ -1,8 +1,9 @@
 import { assert, type Clock, concatBytes, type Instant } from "../base/index.ts";
 import { matchesFilter, readAddressFilter } from "./address-filter.ts";
 import { Claims } from "./claims.ts";
+import { keptOutcome } from "./history.ts";
 import { memoryBody } from "./memory-body.ts";
-import type { NewMessage, QueuedMessage, QueueId, StoryEntry } from "./model.ts";
+import type { FinishedRecipient, NewMessage, QueuedMessage, QueueId, Recipient, StoryEntry } from "./model.ts";
 import { QueueIdSource } from "./queue-id.ts";
 import type {
   AcceptedMessage,
@@ -10,6 +11,7 @@ import type {
   ClaimedMessage,
   Draft,
   DueQuery,
+  HistoryQuery,
   ListQuery,
   QueueCounts,
   QueueStore,
@@ -18,6 +20,9 @@ import type {
 import { StoreError } from "./store.ts";
 import { acceptedEntry, settledEntry } from "./story.ts";
 import { acceptedMessage, isToldFirst, settledRecipient } from "./transitions.ts";
+
+/** Finished recipients that are still told of. */
+const HISTORY = 1000;
 
 interface Entry {
   message: QueuedMessage;
@@ -38,6 +43,7 @@ class MemoryStore implements QueueStore {
   /** In order of keeping; listings sort by id, since a draft begun earlier may be kept later. */
   readonly #entries = new Map<QueueId, Entry>();
   readonly #claims = new Claims<QueueId>();
+  #history: FinishedRecipient[] = [];
   #closed = false;
 
   constructor(clock: Clock) {
@@ -73,7 +79,9 @@ class MemoryStore implements QueueStore {
       const news = recipient.state === "waiting" ? settled.get(recipient.index) : undefined;
       if (news === undefined) return recipient;
       entry.story.push({ at, recipient: recipient.index, ...settledEntry(news) });
-      return settledRecipient(recipient, news, at);
+      const settledNow = settledRecipient(recipient, news, at);
+      if (settledNow.state !== "waiting") this.#finish(entry.message, settledNow, at);
+      return settledNow;
     });
     entry.message = { ...entry.message, recipients: after };
     if (!after.some(({ state }) => state === "waiting")) this.#entries.delete(id);
@@ -148,6 +156,19 @@ class MemoryStore implements QueueStore {
     return entry === undefined ? [] : [acceptedEntry(entry.message), ...entry.story];
   }
 
+  async history({ limit, id, address }: HistoryQuery): Promise<readonly FinishedRecipient[]> {
+    this.#mustBeOpen();
+    const filter = address === undefined ? null : readAddressFilter(address);
+    return this.#history
+      .filter((each) => id === undefined || each.id === id)
+      .filter(({ mailbox, reversePath }) => {
+        const matches = (one: Parameters<typeof matchesFilter>[1]) => filter === null || matchesFilter(filter, one);
+        return matches(mailbox) || (reversePath !== null && matches(reversePath));
+      })
+      .slice(-limit)
+      .reverse();
+  }
+
   async hold(id: QueueId, at: Instant): Promise<boolean> {
     return this.#setHeld(id, at, true);
   }
@@ -202,6 +223,21 @@ class MemoryStore implements QueueStore {
 
   #add(message: NewMessage, body: Body): void {
     this.#entries.set(message.id, { message: acceptedMessage(message), body, story: [] });
+  }
+
+  #finish({ id, receivedAt, reversePath }: QueuedMessage, recipient: Recipient, finishedAt: Instant): void {
+    const { mailbox, attempts, lastOutcome } = recipient;
+    if (lastOutcome === null) return;
+    this.#history.push({
+      id,
+      receivedAt,
+      finishedAt,
+      reversePath,
+      mailbox,
+      attempts,
+      outcome: keptOutcome(lastOutcome),
+    });
+    if (this.#history.length > HISTORY) this.#history.shift();
   }
 
   #setHeld(id: QueueId, at: Instant, held: boolean): boolean {

@@ -1,5 +1,5 @@
 import type { Instant } from "../base/clock.ts";
-import type { NewMessage, Outcome, QueuedMessage, QueueId, StoryEntry } from "./model.ts";
+import type { FinishedRecipient, NewMessage, Outcome, QueuedMessage, QueueId, StoryEntry } from "./model.ts";
 
 /** The octets of a message: in memory for one just accepted, else read from the store in bounded pieces. */
 export interface Body {
@@ -67,6 +67,14 @@ export interface ListQuery {
   readonly address?: string;
 }
 
+export interface HistoryQuery {
+  readonly limit: number;
+  /** Only recipients of this message. */
+  readonly id?: QueueId;
+  /** Only with this sender or recipient (mailbox text or `@domain`). */
+  readonly address?: string;
+}
+
 export interface QueueCounts {
   readonly messages: number;
   readonly recipients: number;
@@ -112,6 +120,8 @@ export interface QueueStore {
   list(query: ListQuery): Promise<readonly QueuedMessage[]>;
   get(id: QueueId): Promise<QueuedMessage | null>;
   story(id: QueueId): Promise<readonly StoryEntry[]>;
+  /** Recipients that were delivered or failed, the last first: written by the commit that finished them, and kept for a while. */
+  history(query: HistoryQuery): Promise<readonly FinishedRecipient[]>;
   /** These four return false when there is no such message. `retry` makes waiting recipients due now. */
   hold(id: QueueId, at: Instant): Promise<boolean>;
   release(id: QueueId, at: Instant): Promise<boolean>;

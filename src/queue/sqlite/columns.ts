@@ -1,7 +1,7 @@
 import type { SQLOutputValue } from "node:sqlite";
 import { type Instant, instant } from "../../base/index.ts";
 import type { Mailbox } from "../../smtp/index.ts";
-import type { Origin, Outcome, QueuedMessage, Recipient, StoryEntry } from "../model.ts";
+import type { FinishedRecipient, Origin, Outcome, QueuedMessage, Recipient, StoryEntry } from "../model.ts";
 import { formatQueueId } from "../queue-id.ts";
 
 /*
@@ -42,14 +42,13 @@ function time(row: Row, column: string): Instant {
 
 /** The message of a `message` row and its `recipient` rows in order. */
 export function messageOf(row: Row, recipients: readonly Row[]): QueuedMessage {
-  const senderLocal = textOrNull(row, "sender_local");
   return {
     id: formatQueueId(integer(row, "id")),
     receivedAt: time(row, "received_at"),
     expiresAt: time(row, "expires_at"),
     size: integer(row, "size"),
     held: integer(row, "held") !== 0,
-    reversePath: senderLocal === null ? null : mailbox(senderLocal, text(row, "sender_domain")),
+    reversePath: senderOf(row),
     parameters: JSON.parse(text(row, "parameters")),
     origin: JSON.parse(text(row, "origin")) as Origin, // written by this store
     recipients: recipients.map(recipientOf),
@@ -69,6 +68,23 @@ function recipientOf(row: Row): Recipient {
     lastOutcome: outcome === null ? null : (JSON.parse(outcome) as Outcome), // written by this store
     warned: integer(row, "warned") !== 0,
   };
+}
+
+export function finishedOf(row: Row): FinishedRecipient {
+  return {
+    id: formatQueueId(integer(row, "message")),
+    receivedAt: time(row, "received_at"),
+    finishedAt: time(row, "finished_at"),
+    reversePath: senderOf(row),
+    mailbox: mailbox(text(row, "local_part"), text(row, "domain")),
+    attempts: integer(row, "attempts"),
+    outcome: JSON.parse(text(row, "outcome")) as Outcome, // written by this store
+  };
+}
+
+function senderOf(row: Row): Mailbox | null {
+  const local = textOrNull(row, "sender_local");
+  return local === null ? null : mailbox(local, text(row, "sender_domain"));
 }
 
 export function storyOf(row: Row): StoryEntry {

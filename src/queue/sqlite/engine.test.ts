@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { DEFAULT_HISTORY } from "../history.ts";
 import { Engine } from "./engine.ts";
 import type { Failure, MessageColumns, Request, Result } from "./protocol.ts";
 
@@ -46,7 +47,7 @@ async function withEngine(body: (bench: Bench) => void): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "postern-engine-"));
   const [disk, reopened]: [Disk, Failure[]] = [new Disk(), []];
   const engine = new Engine({
-    settings: { path: join(folder, "queue.db"), role: "owner", maxFileSize: null },
+    settings: { path: join(folder, "queue.db"), role: "owner", maxFileSize: null, history: DEFAULT_HISTORY },
     lock: null,
     onReopen: (failure) => reopened.push(failure),
     openDatabase: (path) => disk.open(path),

@@ -6,6 +6,7 @@ import type { OwnerLock } from "./owner-lock.ts";
 import { acquireOwner } from "./owner-lock.ts";
 import { makePrivateFile } from "./private-file.ts";
 import type { Batch, DatabaseSettings, Failure, ReadRequest, Request, Result, WriteRequest } from "./protocol.ts";
+import { pruneHistory } from "./prune-history.ts";
 import { Reads } from "./reads.ts";
 import { pragma, prepareSchema } from "./schema.ts";
 import { type AfterCommit, Writes } from "./writes.ts";
@@ -95,10 +96,11 @@ export class Engine {
     return { ok: true, answer: null };
   }
 
-  /** Gives pages of mail that is gone back to the disk, a few at a time. */
-  tidy(): void {
+  /** Forgets history that is too old or too much, and gives pages of mail that is gone back to the disk, a few at a time. */
+  tidy(now = Date.now()): void {
     this.#attempt(() => {
       const { database } = this.#open();
+      if (this.#settings.role === "owner") pruneHistory(database, this.#settings.history, now);
       if (pragma(database, "freelist_count") > VACUUM_FLOOR_PAGES) {
         database.exec(`PRAGMA incremental_vacuum(${VACUUM_ROUND_PAGES})`);
       }
@@ -191,7 +193,11 @@ export class Engine {
       if (maxFileSize !== null) {
         database.exec(`PRAGMA max_page_count = ${Math.ceil(maxFileSize / pragma(database, "page_size"))}`);
       }
-      this.#handle = { database, writes: new Writes(database, this.#claims), reads: new Reads(database, this.#claims) };
+      this.#handle = {
+        database,
+        writes: new Writes(database, this.#claims, { keepsHistory: this.#settings.history.recipients > 0 }),
+        reads: new Reads(database, this.#claims),
+      };
       return this.#handle;
     } catch (error) {
       database.close();
@@ -223,6 +229,7 @@ const ASKS: ReadonlySet<string> = new Set<Ask["op"]>([
   "list",
   "get",
   "story",
+  "history",
   "expired",
   "counts",
 ]);

@@ -1,6 +1,7 @@
 import type { Instant } from "../../base/index.ts";
 import type { AddressFilter } from "../address-filter.ts";
-import type { QueuedMessage, QueueId, StoryEntry } from "../model.ts";
+import type { HistoryBounds } from "../history.ts";
+import type { FinishedRecipient, QueuedMessage, QueueId, StoryEntry } from "../model.ts";
 import type { QueueCounts, StoreError } from "../store.ts";
 
 /*
@@ -70,6 +71,12 @@ export type ReadRequest =
       readonly after: number | null;
       readonly address: AddressFilter | null;
     }
+  | {
+      readonly op: "history";
+      readonly limit: number;
+      readonly id: number | null;
+      readonly address: AddressFilter | null;
+    }
   | { readonly op: "get"; readonly id: number }
   | { readonly op: "story"; readonly id: number }
   | { readonly op: "expired"; readonly now: number; readonly limit: number }
@@ -97,6 +104,7 @@ export interface Answers {
   /** Null behind the last one. */
   readonly chunk: { readonly id: number; readonly octets: Uint8Array } | null;
   readonly list: readonly QueuedMessage[];
+  readonly history: readonly FinishedRecipient[];
   readonly get: QueuedMessage | null;
   readonly story: readonly StoryEntry[];
   readonly expired: readonly QueueId[];
@@ -137,4 +145,5 @@ export interface DatabaseSettings {
   readonly role: "owner" | "admin";
   /** Octets the file may grow to; null: as large as the disk allows. */
   readonly maxFileSize: number | null;
+  readonly history: HistoryBounds;
 }

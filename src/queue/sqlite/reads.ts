@@ -4,7 +4,7 @@ import type { Claims } from "../claims.ts";
 import type { QueuedMessage } from "../model.ts";
 import { formatQueueId } from "../queue-id.ts";
 import { acceptedEntry } from "../story.ts";
-import { integer, messageOf, octets, type Row, storyOf } from "./columns.ts";
+import { finishedOf, integer, messageOf, octets, type Row, storyOf } from "./columns.ts";
 import type { Answer, Answers, ReadRequest } from "./protocol.ts";
 
 /** The questions. Each sees what was committed before it. */
@@ -26,6 +26,7 @@ export class Reads {
       page: prepare("page"),
       pageOfAddress: prepare("pageOfAddress"),
       story: prepare("story"),
+      history: prepare("history"),
       expired: prepare("expired"),
       counts: prepare("counts"),
     };
@@ -45,6 +46,8 @@ export class Reads {
         return this.#get(request.id);
       case "story":
         return this.#story(request.id);
+      case "history":
+        return this.#history(request);
       case "expired":
         return this.#expired(request.now, request.limit);
       case "counts":
@@ -131,6 +134,11 @@ export class Reads {
     return [acceptedEntry(message), ...this.#statements.story.all(id).map(storyOf)];
   }
 
+  #history({ limit, id, address }: Extract<ReadRequest, { op: "history" }>): Answers["history"] {
+    const { domain = null, localPart = null } = address ?? {};
+    return this.#statements.history.all({ limit, id, domain, localPart }).map(finishedOf);
+  }
+
   #expired(now: number, limit: number): Answers["expired"] {
     const ids: Answers["expired"][number][] = [];
     for (const row of this.#statements.expired.iterate(now)) {
@@ -179,6 +187,13 @@ const SQL = {
       ORDER BY 1 LIMIT :limit)
     ORDER BY id`,
   story: "SELECT * FROM story WHERE message = ? ORDER BY id",
+  // Read backwards through a table of bounded size: an index would cost each delivery more than it saves an operator.
+  history: `SELECT * FROM history
+    WHERE (:id IS NULL OR message = :id)
+      AND (:domain IS NULL
+        OR (domain = :domain AND (:localPart IS NULL OR local_part = :localPart))
+        OR (sender_domain = :domain AND (:localPart IS NULL OR sender_local = :localPart)))
+    ORDER BY id DESC LIMIT :limit`,
   expired: "SELECT id FROM message WHERE expires_at <= ? ORDER BY expires_at",
   counts: `SELECT count(*) AS messages, total(held) AS held, total(size) AS octets,
     (SELECT count(*) FROM recipient WHERE state IN (0, 3)) AS recipients FROM message`,

@@ -1,4 +1,5 @@
-import type { NewMessage, Outcome } from "../model.ts";
+import { keptOutcome } from "../history.ts";
+import type { NewMessage } from "../model.ts";
 import { queueIdNumber } from "../queue-id.ts";
 import type { Settlement } from "../store.ts";
 import { settledEntry } from "../story.ts";
@@ -30,9 +31,6 @@ export function messageColumns(message: NewMessage): MessageColumns {
 /** What an attempt led to for one recipient, as the worker writes it. */
 export function outcomeColumns(settled: Settlement["recipients"][number]): OutcomeColumns {
   const { index, outcome, nextAttempt, warned } = settled;
-  return { index, kind: outcome.kind, outcome: outcomeJson(outcome), nextAttempt, warned, ...settledEntry(settled) };
-}
-
-function outcomeJson(outcome: Outcome): string {
-  return JSON.stringify(outcome);
+  const json = JSON.stringify(outcome.kind === "deferred" ? outcome : keptOutcome(outcome));
+  return { index, kind: outcome.kind, outcome: json, nextAttempt, warned, ...settledEntry(settled) };
 }

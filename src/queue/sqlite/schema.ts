@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { integer } from "./columns.ts";
 
 /** The layout this code reads and writes; docs/queue-format.md explains each table. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 /** "Pstn": tells `file` and us that the database is a Postern queue. */
 const APPLICATION_ID = 0x5073746e;
@@ -10,7 +10,22 @@ const APPLICATION_ID = 0x5073746e;
 /** Measured with 4 KiB messages: as fast as larger pages, which hold fewer such bodies for their size (8 KiB: half empty). */
 const PAGE_SIZE = 4096;
 
-const SCHEMA = `
+const HISTORY = `
+CREATE TABLE history (
+  id INTEGER PRIMARY KEY,
+  message INTEGER NOT NULL,
+  received_at INTEGER NOT NULL,
+  finished_at INTEGER NOT NULL,
+  sender_local TEXT,
+  sender_domain TEXT,
+  local_part TEXT NOT NULL,
+  domain TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  outcome TEXT NOT NULL
+) STRICT;
+`;
+
+const SCHEMA = `${HISTORY}
 CREATE TABLE message (
   id INTEGER PRIMARY KEY,
   received_at INTEGER NOT NULL,
@@ -65,6 +80,7 @@ const MIGRATIONS: ReadonlyMap<number, string> = new Map([
      DROP INDEX recipient_due;
      CREATE INDEX recipient_due ON recipient (priority, next_attempt, domain) WHERE state = 0;`,
   ],
+  [3, HISTORY],
 ]);
 
 /** Makes the tables in an empty file, and an older file a new one; refuses a file of another program or of a newer version. */

@@ -6,9 +6,11 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import type { Worker } from "node:worker_threads";
 import { type Clock, instant } from "../../base/index.ts";
-import { FAILED, keepSample } from "../conformance-kit.ts";
+import { DELIVERED, FAILED, keepSample, START, settlement } from "../conformance-kit.ts";
+import type { HistoryBounds } from "../history.ts";
 import { type AcceptedMessage, StoreError } from "../store.ts";
 import { durableConformance, storeConformance } from "../store-conformance.ts";
+import { pruneHistory } from "./prune-history.ts";
 import { openSqliteStore } from "./store.ts";
 
 const clock: Clock = { now: () => instant(1_800_000_000_000), after: () => ({ cancel() {} }) };
@@ -176,6 +178,7 @@ test("a request that cannot be done fails none of its batch", () =>
 
 /** The recipient table as format 1 had it. */
 const FORMAT_1 = `
+  DROP TABLE history;
   DROP INDEX recipient_due;
   ALTER TABLE recipient DROP COLUMN priority;
   ALTER TABLE recipient DROP COLUMN warned;
@@ -196,12 +199,34 @@ test("a file of the first format is brought to this one, with its mail", () =>
     assert.deepEqual(due?.recipients, [0]);
     await after.close();
     const again = new DatabaseSync(path, { readOnly: true });
-    assert.equal(again.prepare("PRAGMA user_version").get()?.user_version, 2);
+    assert.equal(again.prepare("PRAGMA user_version").get()?.user_version, 3);
     assert.match(
       String(again.prepare("SELECT sql FROM sqlite_schema WHERE name = 'recipient_due'").get()?.sql),
       /priority/,
     );
     again.close();
+  }));
+
+test("history is kept as long and as much as was asked for, and not at all where nothing was", () =>
+  inFolder(async (path) => {
+    const deliver = async (history: HistoryBounds, count: number, at: number) => {
+      const store = await openSqliteStore({ path, clock, history });
+      for (let i = 0; i < count; i++) {
+        const { message } = await keepSample(store, [`a${i}@x.test`]);
+        await store.settle(settlement(message.id, [[0, DELIVERED]]));
+      }
+      await store.close();
+      const database = new DatabaseSync(path);
+      database.exec(`UPDATE history SET finished_at = ${at} WHERE finished_at = ${START + 1000}`);
+      pruneHistory(database, history, 1_000_000);
+      database.close();
+      return rows(path, "history");
+    };
+    assert.equal(await deliver({ age: 1000, recipients: 3 }, 5, 999_500), 3);
+    assert.equal(await deliver({ age: 1000, recipients: 9 }, 2, 999_900), 5);
+    assert.equal(await deliver({ age: 300, recipients: 9 }, 1, 999_950), 3);
+    assert.equal(await deliver({ age: 10, recipients: 9 }, 0, 0), 0);
+    assert.equal(await deliver({ age: 1000, recipients: 0 }, 2, 999_950), 0);
   }));
 
 test("files that are no queue are refused with a reason", () =>

@@ -1,6 +1,7 @@
 import { type Clock, type Log, silentLog } from "../../base/index.ts";
 import { readAddressFilter } from "../address-filter.ts";
 import { formatQueueId, QueueIdSource, queueIdNumber } from "../queue-id.ts";
+import { DEFAULT_HISTORY, type HistoryBounds } from "../history.ts";
 import type { QueueStore, StoreError } from "../store.ts";
 import { type Channel, GIVEN, Channel as SqliteChannel } from "./channel.ts";
 import { SqliteDraft } from "./draft.ts";
@@ -29,6 +30,8 @@ export interface SqliteStoreOptions {
   readonly draftMemory?: number;
   /** Octets the queue file may grow to; beyond it `StoreError` "full". Default: as large as the disk allows. */
   readonly maxFileSize?: number;
+  /** How much is told of mail that is over. Default: 7 days, 100,000 recipients. */
+  readonly history?: HistoryBounds;
   /**
    * The store's thread ended by itself (a bug, no memory). Nothing more can be taken or written, and what was in flight is due
    * again for the next owner: end the process, and let it be started anew.
@@ -49,9 +52,10 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Queu
     lane = null,
     draftMemory = DEFAULT_DRAFT_MEMORY,
     maxFileSize = null,
+    history = DEFAULT_HISTORY,
     onDeath = () => {},
   } = options;
-  const { channel, lastId } = await SqliteChannel.open({ path, role, maxFileSize }, log, onDeath);
+  const { channel, lastId } = await SqliteChannel.open({ path, role, maxFileSize, history }, log, onDeath);
   return sqliteStore(channel, new QueueIdSource(clock, lastId, lane), draftMemory);
 }
 
@@ -85,6 +89,13 @@ function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number):
         op: "list",
         limit,
         after: after === undefined ? null : queueIdNumber(after),
+        address: address === undefined ? null : readAddressFilter(address),
+      }),
+    history: ({ limit, id, address }) =>
+      channel.ask({
+        op: "history",
+        limit,
+        id: id === undefined ? null : queueIdNumber(id),
         address: address === undefined ? null : readAddressFilter(address),
       }),
     get: (id) => channel.ask({ op: "get", id: queueIdNumber(id) }),

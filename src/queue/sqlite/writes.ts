@@ -1,11 +1,19 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Claims } from "../claims.ts";
 import { isToldFirst } from "../transitions.ts";
-import { integer, STATE } from "./columns.ts";
+import { integer, type Row, STATE } from "./columns.ts";
 import type { Answer, MessageColumns, OutcomeColumns, Span, WriteRequest } from "./protocol.ts";
 
 /** What is done in memory once the transaction is durable, and only then. */
 export type AfterCommit = (() => void)[];
+
+/** A recipient that waits. */
+interface Waiting {
+  /** Its columns in `states`. */
+  readonly row: Row;
+  /** The sender knows of the delay. */
+  readonly warned: boolean;
+}
 
 type Settle = Extract<WriteRequest, { op: "settle" }>;
 
@@ -16,10 +24,12 @@ export class Writes {
   readonly #claims: Claims<number>;
   /** Drafts whose chunks went through this handle. After a reopening their unsynced chunks may be gone. */
   readonly #drafts = new Set<number>();
+  readonly #keepsHistory: boolean;
   readonly #statements: Record<keyof typeof SQL, StatementSync>;
 
-  constructor(database: DatabaseSync, claims: Claims<number>) {
+  constructor(database: DatabaseSync, claims: Claims<number>, options: { readonly keepsHistory: boolean }) {
     this.#claims = claims;
+    this.#keepsHistory = options.keepsHistory;
     const prepare = (name: keyof typeof SQL): StatementSync => database.prepare(SQL[name]);
     this.#statements = {
       addMessage: prepare("addMessage"),
@@ -33,6 +43,8 @@ export class Writes {
       dropFurtherChunks: prepare("dropFurtherChunks"),
       dropStory: prepare("dropStory"),
       drafts: prepare("drafts"),
+      sender: prepare("sender"),
+      finish: prepare("finish"),
       states: prepare("states"),
       message: prepare("message"),
       record: prepare("record"),
@@ -137,25 +149,53 @@ export class Writes {
     const news = recipients.filter(({ index }) => waiting.has(index));
     // All of it was written before, by a commit whose success was not seen: the report, too, is in the queue already.
     if (news.length === 0) return null;
-    const reportIsNews = news.some((each) => isToldFirst(each, { warned: waiting.get(each.index) === true }));
+    const reportIsNews = news.some((each) => isToldFirst(each, { warned: waiting.get(each.index)?.warned === true }));
+    const history = this.#finished(id, at, news, waiting);
     for (const { index, kind } of news) if (kind !== "deferred") waiting.delete(index);
     // First what makes room, then what takes it: in a full file the report takes the place of its message.
     if (waiting.size === 0) this.#dropAll(id);
     else for (const recipient of news) this.#record(id, at, recipient);
     if (report !== null && reportIsNews) this.#add(report.message, report.octets, octets);
+    for (const columns of history) this.#statements.finish.run(...columns);
     return null;
   }
 
-  /** Who waits, and whether the sender knows of the delay. */
-  #waiting(id: number): Map<number, boolean> {
-    const waiting = new Map<number, boolean>();
+  #waiting(id: number): Map<number, Waiting> {
+    const waiting = new Map<number, Waiting>();
     for (const row of this.#statements.states.all(id)) {
       const state = integer(row, "state");
       if (state === STATE.waiting || state === STATE.held) {
-        waiting.set(integer(row, "place"), integer(row, "warned") !== 0);
+        waiting.set(integer(row, "place"), { row, warned: integer(row, "warned") !== 0 });
       }
     }
     return waiting;
+  }
+
+  /** The rows of the history for those whose mail is over by this settlement. */
+  #finished(id: number, at: number, news: readonly OutcomeColumns[], waiting: ReadonlyMap<number, Waiting>) {
+    if (!this.#keepsHistory) return [];
+    const finished = news.filter(({ kind }) => kind !== "deferred");
+    const message = finished.length === 0 ? undefined : this.#statements.sender.get(id);
+    if (message === undefined) return [];
+    const { received_at: receivedAt, sender_local: local, sender_domain: domain } = message;
+    return finished.flatMap(({ index, outcome }) => {
+      const row = waiting.get(index)?.row;
+      if (row === undefined) return [];
+      const attempts = integer(row, "attempts") + 1;
+      return [
+        [
+          id,
+          value(receivedAt),
+          at,
+          value(local),
+          value(domain),
+          value(row.local_part),
+          value(row.domain),
+          attempts,
+          outcome,
+        ],
+      ];
+    });
   }
 
   #record(id: number, at: number, recipient: OutcomeColumns): void {
@@ -205,7 +245,10 @@ const SQL = {
   dropFurtherChunks: "DELETE FROM chunk WHERE message = ? AND id <> message",
   dropStory: "DELETE FROM story WHERE message = ?",
   drafts: "SELECT id FROM draft",
-  states: "SELECT place, state, warned FROM recipient WHERE message = ?",
+  sender: "SELECT received_at, sender_local, sender_domain FROM message WHERE id = ?",
+  finish: `INSERT INTO history (message, received_at, finished_at, sender_local, sender_domain, local_part, domain, attempts, outcome)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  states: "SELECT place, state, warned, local_part, domain, attempts FROM recipient WHERE message = ?",
   message: "SELECT held FROM message WHERE id = ?",
   record: `UPDATE recipient SET state = coalesce(?, state), next_attempt = coalesce(?, next_attempt),
     attempts = attempts + 1, outcome = ?, warned = max(warned, ?) WHERE message = ? AND place = ?`,
@@ -214,6 +257,11 @@ const SQL = {
   setState: "UPDATE recipient SET state = ? WHERE message = ? AND state = ?",
   makeDue: "UPDATE recipient SET next_attempt = ? WHERE message = ? AND state IN (0, 3)",
 } as const;
+
+/** A column as it was read, to be written again. */
+function value(column: Row[string] | undefined): Row[string] {
+  return column ?? null;
+}
 
 function part(octets: Uint8Array, span: Span): Uint8Array {
   return octets.subarray(span.from, span.from + span.length);
