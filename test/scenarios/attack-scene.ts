@@ -40,7 +40,7 @@ export interface SceneOptions {
   readonly domains: readonly string[];
   /** TOML of the sender: routes, and keys of `[delivery]` first. */
   readonly delivery: string;
-  readonly routes: string;
+  readonly routes: (port: number) => string;
 }
 
 /** A message as it is offered: `NAME@DOMAIN`, sent by NAME@here.test. */
@@ -109,7 +109,7 @@ export class Scene implements AsyncDisposable {
           `[mta_sts]\nfetch_port = ${webPort}\nfetch_networks = ["127.0.0.0/8"]`,
           '[timeouts]\nhandshake = "3s"',
           '[queue]\nretry_first = "1h"',
-          routes,
+          routes(port),
         ].join("\n"),
       }),
     );
@@ -163,10 +163,11 @@ export class Scene implements AsyncDisposable {
     });
   }
 
-  /** Makes all that waits due, and waits until nothing does. */
+  /** Makes all that waits due until nothing does; again and again, for a failed lookup is remembered for a second. */
   async retried(): Promise<void> {
-    await this.#admin.act("retry", { all: true });
+    let looks = 0;
     await this.#until(async () => {
+      if (looks++ % 10 === 0) await this.#admin.act("retry", { all: true });
       const messages = await this.#admin.list({ limit: 1000 });
       return messages.map(({ recipients }) => JSON.stringify(recipients));
     });
@@ -181,9 +182,11 @@ export class Scene implements AsyncDisposable {
     return (await this.sender.mail(name))[0] ?? null;
   }
 
-  /** Log events about a host or a recipient. */
+  /** Log events about a host, a recipient or a domain. */
   logged(event: string, about: string): readonly Readonly<Record<string, unknown>>[] {
-    return this.sender.log.filter((line) => line.event === event && [line.host, line.recipient].includes(about));
+    return this.sender.log.filter(
+      (line) => line.event === event && [line.host, line.recipient, line.domain].includes(about),
+    );
   }
 
   /** Stops the sender, so that all is written out, and reads what `postern tls-report show` tells, by domain. */
@@ -219,7 +222,10 @@ export class Scene implements AsyncDisposable {
     for (const until = Date.now() + PATIENCE; ; ) {
       const left = await pending();
       if (left.length === 0) return;
-      if (Date.now() > until) throw new Error(`still not done: ${left.join("\n")}`);
+      if (Date.now() > until) {
+        const errors = this.sender.log.filter(({ level }) => level === "error").map((line) => JSON.stringify(line));
+        throw new Error(`still not done: ${left.join("\n")}\n${errors.slice(-3).join("\n")}`);
+      }
       await sleep(100);
     }
   }
