@@ -168,6 +168,10 @@ class QueueSink implements ReceiverSink {
     return this.#append(chunk);
   }
 
+  get copies(): boolean {
+    return this.#header.progress !== "open" && this.#draft.copies === true;
+  }
+
   refuse(refusal: Reply): Promise<void> {
     this.#refusal = refusal;
     this.#options.log.info(events.messageRefused, { ...this.#names(), code: refusal.code, reason: refusal.lines[0] });

@@ -37,6 +37,10 @@ export class SubmittedMessage implements MessageSink {
     if (this.#scanner.push(chunk) !== "open") return this.#judge(this.#held);
   }
 
+  get copies(): boolean {
+    return this.#held === null && this.#options.sink.copies === true;
+  }
+
   async finish(): Promise<Reply | readonly Reply[]> {
     if (this.#held !== null) {
       this.#scanner.end();

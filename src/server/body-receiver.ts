@@ -28,6 +28,9 @@ export interface BodyOptions {
   readonly ended: (end: BodyEnd, rest: readonly Uint8Array[]) => void;
 }
 
+/** Octets of one input below which its memory is left to the collector. */
+const LEAST_RELEASED = 4096;
+
 /**
  * Carries one body from the octets of the peer to the sink. A promise of the sink holds everything up: what was pushed waits
  * here, and `waiting` asks the caller to push no more. A body found bad is aborted at once and read to its end in
@@ -41,6 +44,8 @@ export class BodyReceiver {
   #input: Uint8Array[] = [];
   #chunks: readonly Uint8Array[] = [];
   #nextChunk = 0;
+  /** The input that `#chunks` show, where the sink keeps nothing of it. */
+  #lent: Uint8Array | null = null;
   #rest: Uint8Array | null = null;
   #problem: DataProblem | "tooBig" | "failed" | null = null;
   #received = 0;
@@ -99,6 +104,7 @@ export class BodyReceiver {
           return;
         }
       } else {
+        this.#release();
         const input = this.#input.shift();
         if (input === undefined) return;
         this.#decode(input);
@@ -109,10 +115,19 @@ export class BodyReceiver {
   #decode(input: Uint8Array): void {
     const { body, rest } = this.#decoder.push(input);
     this.#rest = rest;
+    if (rest === null && this.#options.sink.copies === true) this.#lent = input;
     this.#take(body);
     const endless = this.#received > this.#options.maxSize + this.#options.discard;
     // A body of nothing but stuffed dots is twice its decoded size and still good: only a spoiled one can be endless.
     if (endless && rest === null && this.#problem !== null) this.#end({ kind: "endless" }, EMPTY);
+  }
+
+  /** Frees what the sink has copied, where the memory is of some size and holds nothing else. */
+  #release(): void {
+    const lent = this.#lent;
+    this.#lent = null;
+    if (lent === null || lent.length < LEAST_RELEASED || lent.length !== lent.buffer.byteLength) return;
+    if (lent.buffer instanceof ArrayBuffer) lent.buffer.transfer(0);
   }
 
   /** What a decoder holds back until no chunk can follow any more. */

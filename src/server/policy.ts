@@ -80,7 +80,13 @@ export interface Transaction extends MailRequest {
  * stops reading from the peer until it settles (back-pressure).
  */
 export interface MessageSink {
+  /** The array is the sink's to keep, unless it `copies`. */
   write(chunk: Uint8Array): void | Promise<void>;
+  /**
+   * True from where it keeps nothing of what `write` is given, once that returned or its promise settled. The engine then frees the memory
+   * at once, so that a large message leaves no garbage of its own size behind. Never false again. Default: false.
+   */
+  readonly copies?: boolean;
   /**
    * The message is whole. Resolves when it is safe to send the reply; 2yz takes responsibility. In LMTP one reply is for all
    * recipients, and several are for each, in the order of `Transaction.recipients` (RFC 2033 §4.2).

@@ -4,18 +4,18 @@ import type { NewMessage, QueueId } from "../model.ts";
 import { type QueueIdSource, queueIdNumber } from "../queue-id.ts";
 import { type AcceptedMessage, type Draft, StoreError } from "../store.ts";
 import { acceptedMessage } from "../transitions.ts";
+import { BLOCK_OCTETS, type BlockPool } from "./block-pool.ts";
 import { type Channel, GIVEN } from "./channel.ts";
 import { messageColumns } from "./requests.ts";
 import { storedBody } from "./stored-body.ts";
 
-/** Octets of one chunk row. */
-const CHUNK_OCTETS = 128 * 1024;
 /** Octets of one draft on their way to the disk before `append` asks to wait. */
-const IN_FLIGHT_OCTETS = 8 * CHUNK_OCTETS;
+const IN_FLIGHT_OCTETS = 8 * BLOCK_OCTETS;
 
 interface DraftSettings {
   readonly channel: Channel;
   readonly ids: QueueIdSource;
+  readonly blocks: BlockPool;
   /** Octets up to which a body stays in memory until `keep`. */
   readonly memoryLimit: number;
 }
@@ -25,8 +25,11 @@ export class SqliteDraft implements Draft {
   readonly id: QueueId;
   readonly #settings: DraftSettings;
   readonly #number: number;
-  #buffered: Uint8Array[] = [];
-  #bufferedOctets = 0;
+  /** All of it, while it is small; null from where it goes to the store. */
+  #held: Uint8Array[] | null = [];
+  /** The next chunk row, as far as it is filled. */
+  #block: Uint8Array | null = null;
+  #filled = 0;
   #size = 0;
   #inFlight = 0;
   #writing = new Set<Promise<void>>();
@@ -45,13 +48,20 @@ export class SqliteDraft implements Draft {
     assert(this.#state === "open", "a draft takes octets until it is kept or disposed");
     if (this.#failure !== null) return Promise.reject(this.#failure);
     if (chunk.length === 0) return;
-    this.#buffered.push(chunk);
-    this.#bufferedOctets += chunk.length;
     this.#size += chunk.length;
-    const limit = this.#stored ? CHUNK_OCTETS : this.#settings.memoryLimit;
-    if (this.#bufferedOctets <= limit) return;
-    this.#spill(CHUNK_OCTETS);
+    if (this.#held === null) this.#fill(chunk);
+    else {
+      this.#held.push(chunk);
+      if (this.#size <= this.#settings.memoryLimit) return;
+      const held = this.#held;
+      this.#held = null;
+      for (const each of held) this.#fill(each);
+    }
     if (this.#inFlight > IN_FLIGHT_OCTETS) return this.#room();
+  }
+
+  get copies(): boolean {
+    return this.#held === null;
   }
 
   async keep(message: NewMessage, options: { readonly claim?: boolean } = {}): Promise<AcceptedMessage> {
@@ -60,13 +70,16 @@ export class SqliteDraft implements Draft {
     assert(message.size === this.#size, "the size of a message is that of its draft");
     this.#state = "keeping";
     const claim = options.claim ?? false;
-    return this.#stored ? await this.#keepStored(message, claim) : await this.#keepWhole(message, claim);
+    const held = this.#held;
+    return held === null ? await this.#keepStored(message, claim) : await this.#keepWhole(message, held, claim);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === "kept" || this.#state === "disposed") return;
     this.#state = "disposed";
-    this.#buffered = [];
+    if (this.#held !== null) this.#held = [];
+    if (this.#block !== null) this.#settings.blocks.give(this.#block);
+    this.#block = null;
     if (!this.#stored) return;
     await Promise.all(this.#writing);
     try {
@@ -78,15 +91,15 @@ export class SqliteDraft implements Draft {
   }
 
   /** The common case: body, envelope and recipients in one request. */
-  async #keepWhole(message: NewMessage, claim: boolean): Promise<AcceptedMessage> {
+  async #keepWhole(message: NewMessage, held: readonly Uint8Array[], claim: boolean): Promise<AcceptedMessage> {
     // A copy of its own, because small pieces of large receive buffers would keep those in memory for as long as the message.
     const octets = new Uint8Array(this.#size);
     let at = 0;
-    for (const chunk of this.#buffered) {
+    for (const chunk of held) {
       octets.set(chunk, at);
       at += chunk.length;
     }
-    this.#buffered = [];
+    this.#held = [];
     this.#stored = true;
     const request = { op: "keep", message: messageColumns(message), claim, octets: GIVEN } as const;
     await this.#settings.channel.ask(request, [octets]);
@@ -95,7 +108,7 @@ export class SqliteDraft implements Draft {
   }
 
   async #keepStored(message: NewMessage, claim: boolean): Promise<AcceptedMessage> {
-    this.#spill(1);
+    if (this.#block !== null) this.#write(this.#block);
     // Not in one batch with the chunks: were one of them refused there, the message would be kept without it.
     await Promise.all(this.#writing);
     if (this.#failure !== null) throw this.#failure;
@@ -105,42 +118,29 @@ export class SqliteDraft implements Draft {
     return { message: acceptedMessage(message), body: storedBody(channel, message), inMemory: 0 };
   }
 
-  /** Sends what is buffered as chunk rows, as long as at least `least` octets are left for one. */
-  #spill(least: number): void {
-    while (this.#bufferedOctets >= least && this.#bufferedOctets > 0) this.#write(this.#takeChunk());
-  }
-
-  #takeChunk(): Uint8Array[] {
-    const taken: Uint8Array[] = [];
-    let room = CHUNK_OCTETS;
-    let used = 0;
-    for (const chunk of this.#buffered) {
-      if (chunk.length > room) {
-        if (room > 0) {
-          taken.push(chunk.subarray(0, room));
-          this.#buffered[used] = chunk.subarray(room);
-          room = 0;
-        }
-        break;
-      }
-      taken.push(chunk);
-      room -= chunk.length;
-      used++;
+  #fill(octets: Uint8Array): void {
+    for (let at = 0; at < octets.length; ) {
+      this.#block ??= this.#settings.blocks.take();
+      const part = octets.subarray(at, at + BLOCK_OCTETS - this.#filled);
+      this.#block.set(part, this.#filled);
+      this.#filled += part.length;
+      at += part.length;
+      if (this.#filled === BLOCK_OCTETS) this.#write(this.#block);
     }
-    this.#buffered = this.#buffered.slice(used);
-    this.#bufferedOctets -= CHUNK_OCTETS - room;
-    return taken;
   }
 
-  #write(parts: Uint8Array[]): void {
+  /** Sends what is filled as a chunk row. */
+  #write(block: Uint8Array): void {
+    const { blocks, channel, ids } = this.#settings;
+    const length = this.#filled;
+    this.#block = null;
+    this.#filled = 0;
     // The first chunk bears the message's own id, so that a small body is found without an index.
-    const chunk = this.#stored ? this.#settings.ids.nextNumber() : this.#number;
+    const chunk = this.#stored ? ids.nextNumber() : this.#number;
     this.#stored = true;
-    let length = 0;
-    for (const part of parts) length += part.length;
     this.#inFlight += length;
-    const written: Promise<void> = this.#settings.channel
-      .ask({ op: "append", draft: this.#number, chunk, octets: GIVEN }, parts)
+    const written: Promise<void> = channel
+      .ask({ op: "append", draft: this.#number, chunk, octets: GIVEN }, [block.subarray(0, length)])
       .then(
         () => {},
         (error: StoreError) => {
@@ -148,6 +148,7 @@ export class SqliteDraft implements Draft {
         },
       )
       .then(() => {
+        blocks.give(block);
         this.#inFlight -= length;
         this.#writing.delete(written);
       });

@@ -1,8 +1,9 @@
 import { type Clock, type Log, silentLog } from "../../base/index.ts";
 import { readAddressFilter } from "../address-filter.ts";
-import { formatQueueId, QueueIdSource, queueIdNumber } from "../queue-id.ts";
 import { DEFAULT_HISTORY, type HistoryBounds } from "../history.ts";
+import { formatQueueId, QueueIdSource, queueIdNumber } from "../queue-id.ts";
 import type { QueueStore, StoreError } from "../store.ts";
+import { BlockPool } from "./block-pool.ts";
 import { type Channel, GIVEN, Channel as SqliteChannel } from "./channel.ts";
 import { SqliteDraft } from "./draft.ts";
 import { messageColumns, outcomeColumns } from "./requests.ts";
@@ -61,11 +62,12 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Queu
 
 function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number): QueueStore {
   let closing: Promise<void> | null = null;
+  const blocks = new BlockPool();
   const change = <Op extends "hold" | "release" | "retry" | "remove">(op: Op, id: string, at: number) =>
     channel.ask<Op>({ op, id: queueIdNumber(id as Parameters<typeof queueIdNumber>[0]), at });
   return {
     nextId: () => ids.next(),
-    createDraft: () => new SqliteDraft(formatQueueId(ids.nextNumber()), { channel, ids, memoryLimit }),
+    createDraft: () => new SqliteDraft(formatQueueId(ids.nextNumber()), { channel, ids, blocks, memoryLimit }),
     async settle({ id, at, recipients, report }) {
       await channel.ask(
         {
