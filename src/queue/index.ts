@@ -5,11 +5,20 @@
  */
 export * from "./deliverer.ts";
 export type { HistoryBounds } from "./history.ts";
+export { type Limit, type LimitRule, limitOf, matchesName, noLimit } from "./limit.ts";
 export { createMemoryStore } from "./memory-store.ts";
 export * from "./model.ts";
 export { formatQueueId, parseQueueId, queueIdInstant } from "./queue-id.ts";
 export type { ReportAction, ReportItem } from "./report-duty.ts";
-export { defaultRetryRule, nextAttempt, type RetryRule } from "./retry.ts";
+export {
+  attemptTimes,
+  defaultRetryRule,
+  isReplyPattern,
+  nextAttempt,
+  type RetryException,
+  type RetryRule,
+  retryRulesFor,
+} from "./retry.ts";
 export {
   createRunner,
   defaultRunnerLimits,

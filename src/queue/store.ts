@@ -17,6 +17,11 @@ export interface Draft extends AsyncDisposable {
   /** Takes the octets (the array is the draft's to keep). A promise means: wait before the next append (back-pressure). */
   append(chunk: Uint8Array): void | Promise<void>;
   /**
+   * True from where `append` copies: what it is given from here on is not kept, and its memory may be used anew once `append` returned
+   * or its promise settled. Default: never.
+   */
+  readonly copies?: boolean;
+  /**
    * Makes body, envelope and recipients durable in one commit; resolves after the sync. With `claim` the recipients start out
    * claimed by the caller. Rejects with a `StoreError` when nothing was stored (disk full, read-only, failed sync).
    */
@@ -42,6 +47,8 @@ export interface Settlement {
     readonly nextAttempt: Instant | null;
     /** The report tells of its delay, and no later one will. */
     readonly warned: boolean;
+    /** False where nothing was tried: no attempt is counted, and the story has nothing to tell. Default true. */
+    readonly counted?: boolean;
   }[];
   /**
    * What the sender is told of these recipients, which goes into the queue by the same commit: no failure is forgotten, no delay
