@@ -2,6 +2,7 @@
 import { accessSync, constants, mkdirSync, statSync } from "node:fs";
 import { openAdmin } from "./admin/index.ts";
 import { type Config, usersFile } from "./config/index.ts";
+import { loadTokens } from "./daemon-auth.ts";
 import { loadNextHops } from "./daemon-next-hops.ts";
 import { certificateNames, checkAuthorities, loadTls } from "./daemon-tls.ts";
 import { openCredentials } from "./intake/index.ts";
@@ -48,6 +49,8 @@ export async function checkConfig(config: Config): Promise<readonly string[]> {
   problems.push(...checkAuthorities(config));
   const nextHops = loadNextHops(config);
   if (!nextHops.ok) problems.push(...nextHops.error);
+  const tokens = loadTokens(config);
+  if (!tokens.ok) problems.push(...tokens.error);
   if (folder !== null) return problems;
   problems.push(...checkUsers(config));
   const admin = await openAdmin(config);

@@ -2,14 +2,19 @@
  * The composition root: the only place that knows every concrete thing. It opens what a configuration names, ties intake,
  * queue and delivery together, and takes all of it down again in the opposite order.
  */
-import { createControlServer, createOperations, socketPath } from "./admin/index.ts";
+import { mkdirSync } from "node:fs";
+import { combineOperations, createControlServer, createOperations, socketPath } from "./admin/index.ts";
 import { err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index.ts";
 import { createPool } from "./client/index.ts";
-import { type Config, queueFile, usersFile } from "./config/index.ts";
+import { type Config, usersFile, workerFolder } from "./config/index.ts";
+import { configuredAuthenticator, loadTokens } from "./daemon-auth.ts";
 import { checkDataFolder, listenProblem } from "./daemon-checks.ts";
+import { type FormerQueues, openFormerQueues } from "./daemon-former-queues.ts";
 import { createMailDomains } from "./daemon-mail-domains.ts";
 import { loadNextHops, type NextHops } from "./daemon-next-hops.ts";
+import { openQueue } from "./daemon-queue-file.ts";
 import { configuredResolver } from "./daemon-resolver.ts";
+import { alone, divided, type WorkerShare } from "./daemon-share.ts";
 import { findStsPolicies } from "./daemon-sts.ts";
 import { loadTls, type ServingTls } from "./daemon-tls.ts";
 import { createTlsReporting, openTrust, type Trust } from "./daemon-trust.ts";
@@ -17,7 +22,6 @@ import { openWeb } from "./daemon-web.ts";
 import { createDeliverer, createReporter, recipientTest, selfTest } from "./delivery/index.ts";
 import {
   type Credentials,
-  createAuthenticator,
   createHome,
   createPeers,
   createReceiver,
@@ -29,7 +33,8 @@ import {
   sendersOf,
 } from "./intake/index.ts";
 import { type Endpoint, inNetworks, systemClock } from "./net/index.ts";
-import { createRunner, openSqliteStore, type QueueStore, type Runner, StoreError } from "./queue/index.ts";
+import type { Tokens } from "./oauth/index.ts";
+import { createRunner, defaultRunnerLimits, type QueueStore, type Runner } from "./queue/index.ts";
 import { createServer, type ListenerOptions, type Policy, type ServerLimits } from "./server/index.ts";
 import { parseDomain } from "./smtp/index.ts";
 
@@ -57,14 +62,17 @@ const HEADER_LIMIT = 256 * 1024;
 
 /** Starts everything, or nothing: on a failure what was opened is closed again, and each problem is one plain line. */
 export async function startDaemon(
-  config: Config,
+  whole: Config,
   options: {
     readonly log: Log;
     /** The queue's thread died: nothing more can be taken or recorded. End the process, nothing acknowledged is lost. */
     readonly onDeath?: (error: Error) => void;
+    /** Which of several processes on this configuration it is; default: it is alone, whatever `workers` says. */
+    readonly share?: WorkerShare;
   },
 ): Promise<Result<Daemon, readonly string[]>> {
-  const { log } = options;
+  const { log, onDeath, share = alone } = options;
+  const config = divided(whole, share.workers);
   await using resources = new AsyncDisposableStack();
   const problem = checkDataFolder(config);
   if (problem !== null) return err([problem]);
@@ -72,16 +80,21 @@ export async function startDaemon(
   if (!tls.ok) return tls;
   const nextHops = loadNextHops(config);
   if (!nextHops.ok) return nextHops;
-  const store = await openQueue(config, log, options.onDeath);
+  const tokens = loadTokens(config);
+  if (!tokens.ok) return tokens;
+  const store = await openQueue({ config, log, onDeath }, share.worker);
   if (!store.ok) return err([store.error]);
   resources.defer(() => store.value.close());
+  const former = await openFormerQueues({ config, share, log, onDeath });
+  if (!former.ok) return err([former.error]);
+  resources.defer(() => former.value.stop(0));
 
   const trust = openTrust(config, { hold: config.delivery.downgradeHold, log });
   if (!trust.ok) return err([trust.error]);
   resources.defer(() => trust.value.close());
 
-  const queue = createQueueSide(
-    { config, store: store.value, trust: trust.value, nextHops: nextHops.value, log },
+  const { runner: queue, start } = createQueueSide(
+    { config, share, store: store.value, former: former.value, trust: trust.value, nextHops: nextHops.value, log },
     resources,
   );
   const credentials = openCredentials(usersFile(config));
@@ -93,12 +106,13 @@ export async function startDaemon(
     store: store.value,
     runner: queue,
     credentials,
+    tokens: tokens.value,
     lookups: lookups.signal,
     log,
   });
   const server = createServer({
     hostname: config.hostname,
-    listeners: config.listeners.map((listener) => listenerOptions(listener, policies, tls.value)),
+    listeners: config.listeners.map((listener) => listenerOptions(listener, { policies, tls: tls.value, share })),
     policy: policies.mx,
     ...(tls.value === null ? {} : { tls: tls.value.plain }),
     limits: serverLimits(config),
@@ -106,7 +120,7 @@ export async function startDaemon(
   });
   resources.defer(() => server.stop({ grace: config.timeouts.stop }));
 
-  const control = await openControl(config, store.value, queue, log);
+  const control = await openControl({ config, share, store: store.value, former: former.value, runner: queue, log });
   if (!control.ok) return err([control.error]);
   resources.defer(() => control.value.close());
 
@@ -115,10 +129,10 @@ export async function startDaemon(
     const { listener, problem: cause } = started.error;
     return err([listenProblem(`${listener.address}:${listener.port}`, cause)]);
   }
-  const web = await openWeb(config, tls.value, log);
+  const web = await openWeb(share.worker === 1 ? config : { ...config, web: [] }, tls.value, log);
   if (!web.ok) return err([web.error]);
   resources.defer(() => web.value.stop());
-  queue.start();
+  start();
   const endpoints = [...started.value, ...web.value.endpoints].map(({ address, port }) => `${address}:${port}`);
   log.info("daemon.started", { listeners: endpoints });
 
@@ -138,36 +152,29 @@ export async function startDaemon(
   });
 }
 
-async function openQueue(
-  config: Config,
-  log: Log,
-  onDeath: (error: Error) => void = () => {},
-): Promise<Result<QueueStore, string>> {
-  try {
-    return ok(await openSqliteStore({ path: queueFile(config), clock: systemClock, log, onDeath }));
-  } catch (cause) {
-    if (!(cause instanceof StoreError)) throw cause;
-    if (cause.kind === "busy") return err(`another Postern is running on ${config.dataDir}; stop it first`);
-    return err(`the queue ${queueFile(config)} cannot be opened: ${cause.message}`);
-  }
-}
-
 interface QueueParts {
   readonly config: Config;
+  readonly share: WorkerShare;
   readonly store: QueueStore;
+  readonly former: FormerQueues;
   readonly trust: Trust;
   readonly nextHops: NextHops;
   readonly log: Log;
 }
 
 /** Everything behind the waist: from the due message to its outcome, and the reports on the connections that it took. */
-function createQueueSide({ config, store, trust, nextHops, log }: QueueParts, resources: AsyncDisposableStack): Runner {
+function createQueueSide(
+  { config, share, store, former, trust, nextHops, log }: QueueParts,
+  resources: AsyncDisposableStack,
+): { readonly runner: Runner; start(): void } {
   // A lookup that nobody waits for any more would keep the process for the rest of its timeouts.
   const lookups = new AbortController();
   resources.defer(() => lookups.abort());
   const resolver = configuredResolver(config, lookups.signal);
   const { trusted: ca } = nextHops;
-  const sts = config.delivery.mtaSts ? findStsPolicies({ config, file: trust.file, resolver, ca, log }) : null;
+  const sts = config.delivery.mtaSts
+    ? findStsPolicies({ config, refresh: share.worker === 1, file: trust.file, resolver, ca, log })
+    : null;
   resources.defer(() => sts?.close());
   const pool = createPool({ clock: systemClock });
   resources.defer(() => pool.close());
@@ -193,35 +200,50 @@ function createQueueSide({ config, store, trust, nextHops, log }: QueueParts, re
     connectTimeout: config.timeouts.connect,
     handshakeTimeout: config.timeouts.handshake,
   });
-  const reporter = createReporter({
-    hostname: config.hostname,
-    clock: systemClock,
-    nextId: () => store.nextId(),
-    lifetime: config.queue.giveUpAfter,
-    log,
-  });
-  const runner = createRunner({
-    store,
-    deliverer,
-    reporter,
-    clock: systemClock,
-    random: mathRandom,
-    log,
-    rules: {
-      first: config.queue.retryFirst,
-      longest: config.queue.retryLongest,
-      giveUpAfter: config.queue.giveUpAfter,
-      warnAfter: config.queue.warnAfter,
-    },
-    limits: { total: config.queue.concurrency, memory: config.limits.memory },
-  });
-  resources.defer(() => runner.stop(config.timeouts.stop));
-  if (config.tlsReport.send) {
+  const runnerOf = (of: QueueStore, limits: { readonly total: number; readonly memory: number }) =>
+    createRunner({
+      store: of,
+      deliverer,
+      reporter: createReporter({
+        hostname: config.hostname,
+        clock: systemClock,
+        nextId: () => of.nextId(),
+        lifetime: config.queue.giveUpAfter,
+        log,
+      }),
+      clock: systemClock,
+      random: mathRandom,
+      log,
+      rules: {
+        first: config.queue.retryFirst,
+        longest: config.queue.retryLongest,
+        giveUpAfter: config.queue.giveUpAfter,
+        warnAfter: config.queue.warnAfter,
+      },
+      limits: { ...limits, ...destinationLimits(share) },
+    });
+  const runner = runnerOf(store, { total: former.deliveriesLeft, memory: config.limits.memory });
+  const { stop: grace } = config.timeouts;
+  resources.defer(() => Promise.all([runner.stop(grace), former.stop(grace)]).then(() => {}));
+  if (config.tlsReport.send && share.worker === 1) {
     const reports = createTlsReporting({ config, trust, resolver, store, runner, ca, log });
     resources.defer(() => reports.close());
     reports.start();
   }
-  return runner;
+  const start = (): void => {
+    runner.start();
+    former.start((of, total) => runnerOf(of, { total, memory: 0 }));
+  };
+  return { runner, start };
+}
+
+/** What a destination is spared counts for all workers together. */
+function destinationLimits({ workers }: WorkerShare) {
+  const { destinationStart, destinationMost } = defaultRunnerLimits;
+  return {
+    destinationStart: Math.ceil(destinationStart / workers),
+    destinationMost: Math.ceil(destinationMost / workers),
+  };
 }
 
 interface PolicyParts {
@@ -229,6 +251,7 @@ interface PolicyParts {
   readonly store: QueueStore;
   readonly runner: Runner;
   readonly credentials: Credentials;
+  readonly tokens: Tokens | null;
   /** Given when nobody waits for DNS any more. */
   readonly lookups: AbortSignal;
   readonly log: Log;
@@ -240,6 +263,7 @@ function createPolicies({
   store,
   runner,
   credentials,
+  tokens,
   lookups,
   log,
 }: PolicyParts): Record<"mx" | "submission", Policy> {
@@ -261,7 +285,7 @@ function createPolicies({
       freeSpaceFloor: FREE_SPACE_FLOOR,
     },
   });
-  const authenticator = createAuthenticator({ credentials, clock: systemClock, log });
+  const authenticator = configuredAuthenticator(config, { credentials, tokens, log });
   const knows = recipientTest(config.domains);
   const { vrfy } = config.smtp;
   const { messageSize, recipients } = config.limits;
@@ -299,13 +323,19 @@ function submissionRules({ submission }: Config): SubmissionRules {
   return { sender, hideClient, qualifyDomain: qualifyDomain === null ? null : unwrap(parseDomain(qualifyDomain)) };
 }
 
+interface ListenerParts {
+  readonly policies: Record<"mx" | "submission", Policy>;
+  readonly tls: ServingTls | null;
+  readonly share: WorkerShare;
+}
+
 function listenerOptions(
   listener: Config["listeners"][number],
-  policies: Record<"mx" | "submission", Policy>,
-  tls: ServingTls | null,
+  { policies, tls, share }: ListenerParts,
 ): ListenerOptions {
   return {
     ...listener.address,
+    reusePort: share.workers > 1,
     tls: listener.tls,
     ...(tls === null ? {} : { serverTls: tls.of(listener) }),
     requireCertificate: listener.clientCertificates === "require",
@@ -329,10 +359,18 @@ function serverLimits({ limits, timeouts }: Config): Partial<ServerLimits> {
   };
 }
 
-async function openControl(config: Config, store: QueueStore, runner: Runner, log: Log) {
-  const path = socketPath(config, true);
+interface ControlParts extends Pick<QueueParts, "config" | "share" | "store" | "former" | "log"> {
+  readonly runner: Runner;
+}
+
+/** A worker has a socket of its own, through which the supervisor asks it. */
+async function openControl({ config, share, store, former, runner, log }: ControlParts) {
+  const dataDir = share.workers === 1 ? config.dataDir : workerFolder(config, share.worker);
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const path = socketPath({ dataDir }, true);
   if (!path.ok) return path;
-  const operations = createOperations({ store, clock: systemClock, poke: () => runner.poke() });
+  const own = createOperations({ store, clock: systemClock, poke: () => runner.poke() });
+  const operations = combineOperations(() => [own, ...former.operations()]);
   return await createControlServer({ path: path.value, operations, log });
 }
 
