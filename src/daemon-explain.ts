@@ -64,7 +64,14 @@ async function explainMailbox(
       clearAfterFailure: delivery.afterTlsFailure === "clear",
       sts(resolver) {
         if (!delivery.mtaSts) return null;
-        policies = findStsPolicies({ config, file: trust?.file ?? null, resolver, ca: trusted, log: silentLog });
+        policies = findStsPolicies({
+          config,
+          refresh: false,
+          file: trust?.file ?? null,
+          resolver,
+          ca: trusted,
+          log: silentLog,
+        });
         return policies;
       },
       retry: {

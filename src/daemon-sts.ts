@@ -16,6 +16,8 @@ import type { Page } from "./web/index.ts";
 
 export interface StsParts {
   readonly config: Pick<Config, "mtaSts">;
+  /** As in `StsPoliciesOptions`. */
+  readonly refresh: boolean;
   /** The trust file; null keeps policies in memory. */
   readonly file: StsPoliciesOptions["file"];
   readonly resolver: Pick<Resolver, "txt" | "addresses">;
@@ -25,10 +27,10 @@ export interface StsParts {
 }
 
 /** The policies of other domains; the caller closes them. */
-export function findStsPolicies({ config, file, resolver, ca, log }: StsParts): KeptStsPolicies {
+export function findStsPolicies({ config, refresh, file, resolver, ca, log }: StsParts): KeptStsPolicies {
   const { fetchPort: port, fetchNetworks: networks } = config.mtaSts;
   const fetch = createStsFetch({ resolver, networks, ca, port });
-  return createStsPolicies({ resolver, file, fetch, clock: systemClock, log });
+  return createStsPolicies({ resolver, refresh, file, fetch, clock: systemClock, log });
 }
 
 /** The policy of our domains, as it is served. */

@@ -27,6 +27,11 @@ export interface StsPoliciesOptions {
   readonly resolver: Pick<Resolver, "txt">;
   /** The trust file; null keeps policies in memory alone. Not closed here. */
   readonly file: DatabaseSync | null;
+  /**
+   * Whether what is due is fetched anew in the background; default true. Of several processes with the same file one does; the others
+   * find in it what that one fetched.
+   */
+  readonly refresh?: boolean;
   readonly fetch: StsFetch;
   readonly clock: Clock;
   readonly log: Log;
@@ -62,7 +67,7 @@ const FETCHES = 200;
  */
 export function createStsPolicies(options: StsPoliciesOptions): KeptStsPolicies {
   const keeper = new Keeper(options);
-  keeper.start();
+  if (options.refresh ?? true) keeper.start();
   return keeper;
 }
 

@@ -69,7 +69,10 @@ export class StsStore {
 
   /** The policy of a domain that has not expired, and a note that it was asked for. */
   use(domain: string, now: Instant): KeptPolicy | null {
-    const kept = this.#memory.get(domain) ?? this.#read(domain);
+    const known = this.#memory.get(domain);
+    const isStale = known === undefined || known.expiresAt <= now || now - known.usedAt >= USE_NOTED_FOR;
+    // Another process may have fetched it anew since; what it wrote must be neither missed nor written over.
+    const kept = isStale ? (this.#read(domain) ?? known ?? null) : known;
     if (kept === null || kept.expiresAt <= now) return null;
     if (now - kept.usedAt >= USE_NOTED_FOR) this.put({ ...kept, usedAt: now });
     else this.#memory.set(domain, kept);
