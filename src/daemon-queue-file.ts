@@ -18,7 +18,7 @@ export async function openQueue(parts: QueueFileParts, worker: number): Promise<
   const path = workerQueueFile(config, worker);
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    const settings = { path, clock: systemClock, log, lane: laneOf(worker) };
+    const settings = { path, clock: systemClock, log, lane: laneOf(worker), history: config.queue.history };
     return ok(await openSqliteStore(onDeath === undefined ? settings : { ...settings, onDeath }));
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;

@@ -102,6 +102,37 @@ test("a running daemon answers each operation over its socket", async () => {
   });
 });
 
+test("what is over is told of over the socket too, by message and by address", async () => {
+  await withServer(async ({ path, store }) => {
+    const [first, second] = [await queued(store, "a@b.test"), await queued(store, "c@d.test")];
+    const hop = { host: "mx.b.test", address: "192.0.2.1", port: 25, tls: null, rule: "off" };
+    for (const id of [first, second]) {
+      const outcome = { kind: "delivered", reply: null, hop } as const;
+      const at = systemClock.now();
+      await store.settle({
+        id,
+        at,
+        recipients: [{ index: 0, outcome, nextAttempt: null, warned: false }],
+        report: null,
+      });
+    }
+    const client = await connectControl(path);
+    assert.ok(client !== null);
+    const ids = async (of?: string) => (await client.history({ limit: 10, of })).map(({ id }) => id);
+    assert.deepEqual(await ids(), [second, first]);
+    assert.deepEqual(await ids(` ${first.toLowerCase()} `), [first]);
+    assert.deepEqual(await ids("@d.test"), [second]);
+    assert.deepEqual(await ids("nonsense"), []);
+    const [told] = await client.history({ limit: 1, of: first });
+    assert.deepEqual([told?.sender, told?.recipient, told?.attempts], ["", "a@b.test", 1]);
+    assert.deepEqual(
+      [told?.outcome.host, told?.outcome.address, told?.outcome.rule],
+      ["mx.b.test", "192.0.2.1", "off"],
+    );
+    client.close();
+  });
+});
+
 test("mail for later is not hurried", async () => {
   await withServer(async ({ path, store }) => {
     await using draft = store.createDraft();

@@ -20,6 +20,13 @@ export function combineOperations(queues: readonly AdminOperations[]): AdminOper
       const found = await Promise.all(queues.map((queue) => queue.show(id)));
       return found.find((message) => message !== null) ?? null;
     },
+    async history(request) {
+      const all = await Promise.all(queues.map((queue) => queue.history(request)));
+      return all
+        .flat()
+        .sort((a, b) => (a.finishedAt < b.finishedAt ? 1 : a.finishedAt > b.finishedAt ? -1 : 0))
+        .slice(0, request.limit);
+    },
     async act(action, target) {
       const reports = await Promise.all(queues.map((queue) => queue.act(action, target)));
       return "id" in target ? reportOfOne(reports) : reportOfAll(reports);

@@ -54,6 +54,8 @@ function clientOver(socket: Socket): ControlClient {
     list: async (request) =>
       (await call({ operation: "list", ...request })) as Awaited<ReturnType<AdminOperations["list"]>>,
     show: async (id) => (await call({ operation: "show", id })) as Awaited<ReturnType<AdminOperations["show"]>>,
+    history: async (request) =>
+      (await call({ operation: "history", ...request })) as Awaited<ReturnType<AdminOperations["history"]>>,
     act: async (action, given) => {
       const target = "all" in given ? { all: given.all } : { id: given.id };
       return (await call({ operation: "act", action, target })) as Awaited<ReturnType<AdminOperations["act"]>>;

@@ -122,6 +122,8 @@ function run(request: Request, operations: AdminOperations): Promise<unknown> {
       return operations.list(request);
     case "show":
       return operations.show(request.id);
+    case "history":
+      return operations.history(request);
     case "act":
       return operations.act(request.action, request.target);
     case "counts":

@@ -15,4 +15,4 @@ export {
   MAX_LIST,
 } from "./operations.ts";
 export { socketPath } from "./socket-path.ts";
-export type { MessageDetail, MessageView, RecipientView } from "./views.ts";
+export type { FinishedView, MessageDetail, MessageView, OutcomeView, RecipientView } from "./views.ts";

@@ -1,6 +1,13 @@
 import type { Clock } from "../base/index.ts";
 import { parseQueueId, type QueueCounts, type QueueId, type QueueStore, releaseTime } from "../queue/index.ts";
-import { type MessageDetail, type MessageView, viewDetail, viewMessage } from "./views.ts";
+import {
+  type FinishedView,
+  type MessageDetail,
+  type MessageView,
+  viewDetail,
+  viewFinished,
+  viewMessage,
+} from "./views.ts";
 
 /** What may be done to a message. */
 export const ACTIONS = ["retry", "hold", "release", "remove"] as const;
@@ -24,6 +31,13 @@ export interface ListRequest {
   readonly address?: string | undefined;
 }
 
+export interface HistoryRequest {
+  /** At most this many recipients, 1 to `MAX_LIST`. */
+  readonly limit: number;
+  /** Only of this message, by its id; or with this sender or recipient, a mailbox or `@domain`. */
+  readonly of?: string | undefined;
+}
+
 /** The most messages of one answer; more are asked for with `after`. */
 export const MAX_LIST = 1000;
 
@@ -33,6 +47,8 @@ export interface AdminOperations {
   list(request: ListRequest): Promise<readonly MessageView[]>;
   /** The message with its story so far, null when there is none. */
   show(id: string): Promise<MessageDetail | null>;
+  /** Recipients whose mail is over, the last first, as long as they are told of. */
+  history(request: HistoryRequest): Promise<readonly FinishedView[]>;
   act(action: Action, target: Target): Promise<ActionReport>;
   counts(): Promise<QueueCounts>;
 }
@@ -60,7 +76,7 @@ export function createOperations({ store, clock, poke }: OperationsOptions): Adm
   const list = async ({ limit, after, address }: ListRequest) => {
     const start = after === undefined ? null : queueId(after);
     return store.list({
-      limit: Math.min(Math.max(1, limit), MAX_LIST),
+      limit: bounded(limit),
       ...(start === null ? {} : { after: start }),
       ...(address === undefined ? {} : { address }),
     });
@@ -71,6 +87,11 @@ export function createOperations({ store, clock, poke }: OperationsOptions): Adm
       const id = queueId(text);
       const message = id === null ? null : await store.get(id);
       return id === null || message === null ? null : viewDetail(message, await store.story(id));
+    },
+    async history({ limit, of }) {
+      const id = of === undefined ? null : queueId(of);
+      const which = id !== null ? { id } : of === undefined ? {} : { address: of.trim() };
+      return (await store.history({ limit: bounded(limit), ...which })).map(viewFinished);
     },
     async act(action, target) {
       const ids = "all" in target ? await allIds(store) : [queueId(target.id) ?? target.id];
@@ -87,6 +108,10 @@ export function createOperations({ store, clock, poke }: OperationsOptions): Adm
     },
     counts: () => store.counts(),
   };
+}
+
+function bounded(limit: number): number {
+  return Math.min(Math.max(1, limit), MAX_LIST);
 }
 
 /** Taken before the first action, so that a message that arrives meanwhile is not touched. */

@@ -17,6 +17,11 @@ export const requestSchema = z.discriminatedUnion("operation", [
   }),
   z.strictObject({ operation: z.literal("show"), id: z.string() }),
   z.strictObject({
+    operation: z.literal("history"),
+    limit: z.int().min(1).max(MAX_LIST),
+    of: z.string().optional(),
+  }),
+  z.strictObject({
     operation: z.literal("act"),
     action: z.enum(ACTIONS),
     target: z.union([z.strictObject({ id: z.string() }), z.strictObject({ all: z.literal(true) })]),

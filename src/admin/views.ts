@@ -1,6 +1,7 @@
 import type { Instant } from "../base/index.ts";
 import {
   deliverByTime,
+  type FinishedRecipient,
   type Outcome,
   type QueuedMessage,
   type Recipient,
@@ -28,7 +29,9 @@ export interface OutcomeView {
   /** Enhanced status of a problem, null for a success. */
   readonly status: string | null;
   readonly host: string | null;
-  /** Version and cipher, null in clear text or where there was no connection. */
+  /** Of the session that stood; null where none did, and for mailboxes here. */
+  readonly address: string | null;
+  /** Version and cipher, null in clear text or where there was no session. */
   readonly tls: string | null;
   /** What the connection had to prove, and why. */
   readonly rule: string | null;
@@ -52,6 +55,18 @@ export interface MessageView {
   readonly deliverBy: { readonly at: string; readonly late: "return" | "notify" } | null;
   readonly origin: QueuedMessage["origin"];
   readonly recipients: readonly RecipientView[];
+}
+
+/** A recipient whose mail is over. */
+export interface FinishedView {
+  readonly id: string;
+  /** Empty for the null reverse-path. */
+  readonly sender: string;
+  readonly recipient: string;
+  readonly receivedAt: string;
+  readonly finishedAt: string;
+  readonly attempts: number;
+  readonly outcome: OutcomeView;
 }
 
 /** One line of a message's story, oldest first. */
@@ -96,6 +111,19 @@ export function viewDetail(message: QueuedMessage, story: readonly StoryEntry[])
   };
 }
 
+export function viewFinished(finished: FinishedRecipient): FinishedView {
+  const { reversePath, outcome } = finished;
+  return {
+    id: finished.id,
+    sender: reversePath === null ? "" : formatMailbox(reversePath),
+    recipient: formatMailbox(finished.mailbox),
+    receivedAt: time(finished.receivedAt),
+    finishedAt: time(finished.finishedAt),
+    attempts: finished.attempts,
+    outcome: viewOutcome(outcome),
+  };
+}
+
 function viewDeliverBy(message: QueuedMessage): MessageView["deliverBy"] {
   const at = deliverByTime(message);
   if (at === null) return null;
@@ -116,6 +144,7 @@ function viewRecipient(recipient: Recipient): RecipientView {
 function viewOutcome(outcome: Outcome): OutcomeView {
   const where = {
     host: outcome.hop?.host ?? null,
+    address: outcome.hop?.address ?? null,
     tls: outcome.hop?.tls ?? null,
     rule: outcome.hop?.rule ?? null,
   };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { MessageDetail, RecipientView } from "../admin/index.ts";
-import { messageLines, queueLines } from "./queue-text.ts";
+import { historyLines, messageLines, queueLines } from "./queue-text.ts";
 import { splitPassword, table } from "./terminal.ts";
 
 const NOW = Date.parse("2026-01-02T00:00:00Z");
@@ -18,6 +18,7 @@ function recipient(given: Partial<RecipientView>): RecipientView {
       text: "no\u001b[31m route",
       status: "4.4.1",
       host: "mx.b.test",
+      address: null,
       tls: null,
       rule: "opportunistic",
     },
@@ -101,4 +102,44 @@ test("the password is the first line, the rest is the message", () => {
     const split = splitPassword(Buffer.from(input));
     assert.deepEqual([split.password, Buffer.from(split.rest).toString()], [password, rest]);
   }
+});
+
+test("where no session stood nothing is called clear text, and a mailbox here needs none", () => {
+  const last = recipient({}).last;
+  assert.ok(last !== null);
+  const shown = (change: Partial<typeof last>) =>
+    messageLines(message({ recipients: [recipient({ last: { ...last, ...change } })] })).find((line) =>
+      /^ {2}by /.test(line),
+    );
+  assert.equal(shown({}), "  by mx.b.test, no session; rule: opportunistic");
+  assert.equal(shown({ address: "192.0.2.1" }), "  by mx.b.test (192.0.2.1), clear text; rule: opportunistic");
+  const tls = "TLSv1.3 TLS_AES_256_GCM_SHA384";
+  assert.equal(shown({ address: "192.0.2.1", tls }), `  by mx.b.test (192.0.2.1), ${tls}; rule: opportunistic`);
+  assert.equal(shown({ kind: "delivered", status: null, host: "maildir", rule: "local" }), "  by maildir; rule: local");
+  assert.equal(shown({ host: null }), undefined);
+});
+
+test("history tells of each recipient when, how, where and by which rule", () => {
+  const outcome = {
+    kind: "failed",
+    text: "no\u0007body",
+    status: "5.1.1",
+    host: "mx",
+    address: "192.0.2.1",
+    tls: null,
+  } as const;
+  const entry = {
+    id: "01234567890",
+    sender: "",
+    recipient: "b@b.test",
+    attempts: 2,
+    outcome: { ...outcome, rule: "off" },
+  };
+  const at = "2026-01-01T00:00:00Z";
+  assert.deepEqual(historyLines([{ ...entry, receivedAt: at, finishedAt: at }]), [
+    "2026-01-01T00:00:00Z 01234567890 <> to b@b.test, 2 attempts",
+    "  failed 5.1.1: no\\u0007body",
+    "  by mx (192.0.2.1), clear text; rule: off",
+  ]);
+  assert.equal(historyLines([]).length, 1);
 });

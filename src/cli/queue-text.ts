@@ -1,7 +1,9 @@
-import type { MessageDetail, MessageView, RecipientView } from "../admin/index.ts";
+import type { FinishedView, MessageDetail, MessageView, OutcomeView, RecipientView } from "../admin/index.ts";
 import { printable } from "../base/index.ts";
 import { table } from "./terminal.ts";
 
+/** Characters of a line: a reply may be long, and a rule is. */
+const MAX_LINE = 2000;
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
@@ -53,11 +55,28 @@ export function messageLines(message: MessageDetail): readonly string[] {
 function recipientLines({ address, state, attempts, nextAttempt, last }: RecipientView): readonly string[] {
   const tries = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
   const lines = [`${address}: ${state}, ${tries}${nextAttempt === null ? "" : `, next ${nextAttempt}`}`];
-  if (last !== null) {
-    lines.push(`  ${last.kind}${last.status === null ? "" : ` ${last.status}`}: ${last.text}`);
-    if (last.host !== null) lines.push(`  by ${last.host}, ${last.tls ?? "clear text"}; rule: ${last.rule ?? "none"}`);
-  }
-  return lines.map((line) => printable(line));
+  if (last !== null) lines.push(...outcomeLines(last).map((line) => `  ${line}`));
+  return lines.map((line) => printable(line, MAX_LINE));
+}
+
+/** What became of a recipient, where, and what the connection had to prove. */
+function outcomeLines({ kind, status, text, host, address, tls, rule }: OutcomeView): readonly string[] {
+  const told = `${kind}${status === null ? "" : ` ${status}`}: ${text}`;
+  if (host === null) return [told];
+  const to = address === null || address === host ? host : `${host} (${address})`;
+  // Before a session stands nothing of the mail was sent, in clear text or otherwise; a mailbox here needs none.
+  const session = address !== null ? `, ${tls ?? "clear text"}` : kind === "delivered" ? "" : ", no session";
+  return [told, `by ${to}${session}; rule: ${rule ?? "none"}`];
+}
+
+/** What became of recipients, the last first. */
+export function historyLines(finished: readonly FinishedView[]): readonly string[] {
+  if (finished.length === 0) return ["nothing is on record"];
+  return finished.flatMap(({ id, sender: from, recipient, finishedAt, attempts, outcome }) => {
+    const tries = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
+    const head = `${finishedAt} ${id} ${from === "" ? "<>" : from} to ${recipient}, ${tries}`;
+    return [head, ...outcomeLines(outcome).map((line) => `  ${line}`)].map((line) => printable(line, MAX_LINE));
+  });
 }
 
 function sender(message: MessageView): string {

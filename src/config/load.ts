@@ -112,6 +112,7 @@ function configOf(given: Settings, file: string, places: Places): Config {
       giveUpAfter: given.queue.give_up_after,
       warnAfter: given.queue.warn_after,
       concurrency: given.queue.concurrency,
+      history: { age: given.queue.history, recipients: given.queue.history_recipients },
     },
     log: given.log,
   };

@@ -157,6 +157,8 @@ export interface QueueConfig {
   readonly warnAfter: Duration;
   /** Deliveries at once, in all. */
   readonly concurrency: number;
+  /** How much is told of mail that is over: for how long, and of how many recipients. */
+  readonly history: { readonly age: Duration; readonly recipients: number };
 }
 
 /** Reports on TLS to other domains (RFC 8460). */

@@ -3,6 +3,7 @@ import { auth } from "./auth.ts";
 import { byteSize, count, domain, duration, network, path, text } from "./forms.ts";
 import { delivery, route } from "./next-hop.ts";
 import { peer } from "./peer.ts";
+import { limit, queue, retry } from "./queueing.ts";
 import { submission } from "./submission.ts";
 import { parseAddress, parseEndpoint, parseLocalDelivery, parseRecipient } from "./values.ts";
 import { mtaSts, web } from "./web.ts";
@@ -188,20 +189,6 @@ const timeouts = z
   })
   .describe("How long to wait.");
 
-const queue = z
-  .strictObject({
-    retry_first: duration().prefault("5m").describe("The wait after a first failed attempt; it doubles each time."),
-    retry_longest: duration().prefault("4h").describe("The longest wait between attempts."),
-    give_up_after: duration()
-      .prefault("5d")
-      .describe("The age at which undelivered mail goes back to its sender (RFC 5321 §4.5.4.1)."),
-    warn_after: duration()
-      .prefault("4h")
-      .describe("The age at which a sender is told that mail is delayed, once (RFC 3461 §5.2.5)."),
-    concurrency: count(10_000).prefault(100).describe("Deliveries at once, in all."),
-  })
-  .describe("Mail that waits.");
-
 const log = z
   .strictObject({
     level: z.enum(["debug", "info", "warn", "error"]).prefault("info").describe("The least important line written."),
@@ -247,6 +234,8 @@ export const settings = z
     limits: limits.prefault({}),
     timeouts: timeouts.prefault({}),
     queue: queue.prefault({}),
+    retry: z.array(retry).prefault([]),
+    limit: z.array(limit).prefault([]),
     log: log.prefault({}),
   })
   .describe("The configuration of Postern, a TOML file.");

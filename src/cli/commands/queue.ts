@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { ACTIONS, type Action, type Admin, AdminError, MAX_LIST, openAdmin } from "../../admin/index.ts";
 import { configOption, readConfig } from "../configuration.ts";
-import { messageLines, queueLines } from "../queue-text.ts";
+import { historyLines, messageLines, queueLines } from "../queue-text.ts";
 import { complain, EXIT, print, printJson } from "../terminal.ts";
 
 interface ListOptions {
@@ -10,6 +10,12 @@ interface ListOptions {
   readonly limit: number;
   readonly after?: string;
   readonly address?: string;
+}
+
+interface HistoryOptions {
+  readonly config: string;
+  readonly json?: true;
+  readonly limit: number;
 }
 
 const ACTION_TEXTS: Record<Action, { readonly does: string; readonly done: string }> = {
@@ -44,6 +50,18 @@ export function addQueue(program: Command): void {
     .addOption(configOption())
     .action(async (id: string, options: { config: string; json?: true }) => {
       process.exitCode = await withAdmin(options.config, (admin) => show(admin, id, options.json === true));
+    });
+  queue
+    .command("history")
+    .argument("[message]", "a message's id, or a sender or recipient: a mailbox, or @domain")
+    .description(
+      "Tells what became of recipients: when, at which host, and what the connection had to prove. The last first.",
+    )
+    .option("--json", "as a JSON array")
+    .option("--limit <count>", "at most this many recipients", historyLimitOf, 20)
+    .addOption(configOption())
+    .action(async (of: string | undefined, options: HistoryOptions) => {
+      process.exitCode = await withAdmin(options.config, (admin) => history(admin, of, options));
     });
   for (const action of ACTIONS) addAction(queue, action);
 }
@@ -105,11 +123,23 @@ async function list(admin: Admin, { limit, after, address, json }: ListOptions):
 async function show(admin: Admin, id: string, json: boolean): Promise<number> {
   const message = await admin.show(id);
   if (message === null) {
-    complain(`there is no message ${id} in the queue; 'postern queue list' shows what there is`);
+    const [over] = await admin.history({ limit: 1, of: id });
+    const hint =
+      over === undefined
+        ? "'postern queue list' shows what there is"
+        : `'postern queue history ${id}' tells how it ended`;
+    complain(`there is no message ${id} in the queue; ${hint}`);
     return EXIT.failed;
   }
   if (json) printJson(message);
   else print(...messageLines(message));
+  return EXIT.done;
+}
+
+async function history(admin: Admin, of: string | undefined, { limit, json }: HistoryOptions): Promise<number> {
+  const finished = await admin.history({ limit, of });
+  if (json === true) printJson(finished);
+  else print(...historyLines(finished));
   return EXIT.done;
 }
 
@@ -131,6 +161,12 @@ async function act(admin: Admin, { action, targets, json }: Order): Promise<numb
     complain(reason === "unknown" ? `${id}: no such message in the queue` : `${id}: in flight; try again in a moment`);
   }
   return refused.length === 0 ? EXIT.done : EXIT.failed;
+}
+
+function historyLimitOf(text: string): number {
+  const limit = limitOf(text);
+  if (limit > MAX_LIST) throw new InvalidArgumentError(`write a whole number up to ${MAX_LIST}.`);
+  return limit;
 }
 
 function limitOf(text: string): number {
