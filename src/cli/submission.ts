@@ -1,6 +1,12 @@
 import { hostname } from "node:os";
 import { err, ok, printable, type Result } from "../base/index.ts";
-import { type ClientOptions, createClient, type RecipientResult, type SendProblem } from "../client/index.ts";
+import {
+  type ClientAuth,
+  type ClientOptions,
+  createClient,
+  type RecipientResult,
+  type SendProblem,
+} from "../client/index.ts";
 
 /** One message to be sent, as the command line gives it. */
 export interface Submission {
@@ -9,7 +15,9 @@ export interface Submission {
   readonly tls: "starttls" | "implicit" | "none";
   /** Whom to believe: any certificate, or one valid for the host's name by `ca` (PEM; null: the system's). */
   readonly trust: { readonly kind: "any" } | { readonly kind: "name"; readonly ca: string | null };
-  readonly auth: { readonly user: string; readonly password: string } | null;
+  readonly auth: ClientAuth | null;
+  /** Shown to a server that asks for one, PEM. */
+  readonly clientCertificate?: { readonly certificate: string; readonly privateKey: string };
   /** Null: this machine's name. */
   readonly hello: string | null;
   /** A mailbox; `<>` or nothing for the null reverse-path. */
@@ -44,7 +52,7 @@ export async function submit(submission: Submission): Promise<Result<Submitted, 
   });
 }
 
-function clientOptions({ host, port, tls, trust, auth, hello }: Submission): ClientOptions {
+function clientOptions({ host, port, tls, trust, auth, clientCertificate, hello }: Submission): ClientOptions {
   return {
     host,
     port,
@@ -54,6 +62,7 @@ function clientOptions({ host, port, tls, trust, auth, hello }: Submission): Cli
     ...(tls === "none" ? {} : trust.kind === "any" ? { verify: "nothing" } : { verify: "name" }),
     ...(trust.kind === "name" && trust.ca !== null ? { ca: [trust.ca] } : {}),
     ...(auth === null ? {} : { auth }),
+    ...(clientCertificate === undefined ? {} : { clientCertificate }),
   };
 }
 
