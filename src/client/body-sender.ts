@@ -4,6 +4,8 @@ import type { OutgoingBody } from "./types.ts";
 /** Turns a body into what goes over the wire. */
 export interface BodyEncoder {
   push(bytes: Uint8Array): readonly Uint8Array[];
+  /** Octets pushed that have not been given out. */
+  readonly held: number;
   /** The end mark, or the last chunk. */
   end(): readonly Uint8Array[];
 }
@@ -30,6 +32,8 @@ export class BodySender {
   readonly #options: BodySenderOptions;
   readonly #source: Iterator<Uint8Array> | AsyncIterator<Uint8Array>;
   #octets = 0;
+  /** Chunks that the stream may still hold, each with where it ends in the body. */
+  readonly #lent: { readonly chunk: Uint8Array; readonly end: number }[] = [];
   #state: "sending" | "full" | "waiting" | "over" = "sending";
 
   constructor(options: BodySenderOptions) {
@@ -46,6 +50,7 @@ export class BodySender {
   /** The connection has room again. */
   drained(): void {
     const { connection, held } = this.#options;
+    this.#release();
     if (this.#state !== "full" || held?.() === true) return;
     connection.rearm();
     connection.cork();
@@ -96,6 +101,7 @@ export class BodySender {
 
   #resume(step: Step): void {
     if (this.#state !== "waiting") return;
+    this.#release();
     if (!this.#corked) this.#options.connection.cork();
     this.#state = "sending";
     this.#take(step);
@@ -103,7 +109,7 @@ export class BodySender {
   }
 
   #take(step: Step): void {
-    const { connection, encoder, held, onEnd } = this.#options;
+    const { body, connection, encoder, held, onEnd } = this.#options;
     if (step.done === true) {
       this.#state = "over";
       onEnd();
@@ -112,12 +118,24 @@ export class BodySender {
       return;
     }
     this.#octets += step.value.length;
+    if (body.release !== undefined) this.#lent.push({ chunk: step.value, end: this.#octets });
     let room = true;
     for (const piece of encoder.push(step.value)) room = connection.write(piece);
     if (room && held?.() !== true) return;
     this.#state = "full";
     connection.uncork();
     connection.arm("body");
+  }
+
+  /** Gives back what has gone to the kernel. */
+  #release(): void {
+    const { body, connection, encoder } = this.#options;
+    if (this.#lent.length === 0 || connection.unsent > 0) return;
+    const gone = this.#octets - encoder.held;
+    for (let first = this.#lent[0]; first !== undefined && first.end <= gone; first = this.#lent[0]) {
+      this.#lent.shift();
+      body.release?.(first.chunk);
+    }
   }
 
   #fail(reason: unknown): void {

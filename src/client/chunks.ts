@@ -49,6 +49,10 @@ export class ChunkEncoder implements BodyEncoder {
     this.#onChunk = onChunk;
   }
 
+  get held(): number {
+    return this.#octets;
+  }
+
   push(bytes: Uint8Array): readonly Uint8Array[] {
     const ready = this.#octets >= CHUNK ? this.#take("") : [];
     if (ready.length > 0) this.#onChunk();
@@ -71,6 +75,7 @@ export class ChunkEncoder implements BodyEncoder {
 
 /** A body by DATA: stuffed dots and the end mark. */
 export class StuffedEncoder implements BodyEncoder {
+  readonly held = 0;
   readonly #encoder = new DataEncoder();
 
   push(bytes: Uint8Array): readonly Uint8Array[] {

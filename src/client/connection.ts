@@ -131,6 +131,11 @@ export class Connection {
     return this.#state === "open" ? this.#stream.write(bytes) : true;
   }
 
+  /** Octets written and not yet taken by the kernel. */
+  get unsent(): number {
+    return this.#stream.unsent;
+  }
+
   cork(): void {
     this.#stream.cork();
   }

@@ -103,6 +103,8 @@ export interface OutgoingBody {
   readonly size: number | null;
   /** An exception of the source ends the connection before the end of data, and `send` rejects with it. */
   chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** Told of a chunk that went to the kernel and is not looked at again, so that its memory can be used anew. */
+  release?(chunk: Uint8Array): void;
 }
 
 export interface OutgoingMessage {

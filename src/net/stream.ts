@@ -101,7 +101,7 @@ export interface Stream {
   attach(handler: StreamHandler): void;
   /**
    * False when the caller should stop writing until `drained`. The octets are taken either way, and the array with them: it must
-   * not be changed afterwards. Writing to a stream that is ended or gone does nothing.
+   * not be changed afterwards, or not before `unsent` is 0. Writing to a stream that is ended or gone does nothing.
    */
   write(bytes: Uint8Array): boolean;
   /** Octets written and not yet taken by the kernel. */

@@ -51,6 +51,30 @@ export const keeping: readonly ConformanceCase[] = [
       "octets",
     );
   }),
+  within("what a draft copies may be used anew, and so may what a reader has done with", async (store) => {
+    await using draft = store.createDraft();
+    const lent = new Uint8Array(60_000);
+    let [size, copied] = [0, 0];
+    for (let round = 1; round <= 20; round++) {
+      const copies = draft.copies === true;
+      const chunk = copies ? lent : new Uint8Array(lent.length);
+      await draft.append(chunk.fill(round));
+      if (copies) chunk.fill(0);
+      if (copies) copied++;
+      size += chunk.length;
+    }
+    const { message, body } = await draft.keep(newMessage(draft.id, size, ["a@x.test"]));
+    equal(draft.copies === true, copied > 0, "once it copies it copies on");
+    for (const from of [body, store.body(message), body]) {
+      let at = 0;
+      let wrong = 0;
+      for await (const chunk of from.chunks()) {
+        for (const octet of chunk) if (octet !== Math.floor(at++ / lent.length) + 1) wrong++;
+        from.release?.(chunk);
+      }
+      equal([at, wrong], [size, 0], "octets");
+    }
+  }),
   within("a disposed draft leaves nothing, however large", async (store) => {
     for (const octets of [10, 3_000_000]) {
       await using draft = store.createDraft();

@@ -7,6 +7,8 @@ export interface Body {
   readonly size: number;
   /** May be read more than once, also at the same time. */
   chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** Frees the memory of a chunk that its reader has done with. Absent where the octets are not the reader's alone. */
+  release?(chunk: Uint8Array): void;
 }
 
 /**

@@ -138,3 +138,44 @@ test("abort ends it once, also while the sink is waiting", async () => {
   assert.deepEqual(seen.calls, ["abort"]);
   assert.deepEqual(seen.ends, []);
 });
+
+/** Some octets alone in their buffer, as they come from a socket. */
+function fromSocket(octets: number): Uint8Array {
+  return encodeUtf8(`${"x".repeat(48)}\r\n`.repeat(octets / 50)).slice();
+}
+
+function copying(copies: boolean, write: (chunk: Uint8Array) => void | Promise<void> = () => {}): BodyOptions["sink"] {
+  return { copies, write, finish: () => taken, abort: () => {} };
+}
+
+test("memory is freed once the sink has copied it: when its promise settled, and never what another may hold", async () => {
+  const large = { maxSize: 1_000_000 };
+  const copied = fromSocket(10_000);
+  receiver({ ...large, sink: copying(true) }).body.push(copied);
+  assert.equal(copied.length, 0, "freed");
+
+  const kept = fromSocket(10_000);
+  receiver({ ...large, sink: copying(false) }).body.push(kept);
+  assert.equal(kept.length, 10_000, "the sink's to keep");
+
+  let settle = (): void => {};
+  const waiting = fromSocket(10_000);
+  const { body } = receiver({
+    ...large,
+    sink: copying(true, () => new Promise<void>((resolve) => (settle = resolve))),
+  });
+  body.push(waiting);
+  assert.equal(waiting.length, 10_000, "the sink is not done with it");
+  settle();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(waiting.length, 0);
+
+  const part = fromSocket(20_000);
+  receiver({ ...large, sink: copying(true) }).body.push(part.subarray(0, 10_000));
+  assert.equal(part.length, 20_000, "a part of a larger buffer");
+
+  const last = concatBytes([fromSocket(10_000), encodeUtf8(".\r\nNOOP\r\n")]);
+  const ended = receiver({ ...large, sink: copying(true) });
+  ended.body.push(last);
+  assert.equal(ended.seen.rest, "NOOP\r\n", "what stands behind the end is still to be read");
+});

@@ -166,6 +166,7 @@ async function write(handle: FileHandle, fields: Uint8Array, body: Body): Promis
     for await (const chunk of body.chunks()) {
       await handle.writeFile(chunk);
       written += chunk.length;
+      body.release?.(chunk);
     }
   }
   // A body cut short by a broken store must not pass for the message.

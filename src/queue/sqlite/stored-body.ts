@@ -6,7 +6,12 @@ import type { Answers } from "./protocol.ts";
 
 /** A body read chunk row by chunk row; one of them is in memory at a time. */
 export function storedBody(channel: Channel, message: Pick<QueuedMessage, "id" | "size">): Body {
-  return { size: message.size, chunks: () => readChunks(channel, message) };
+  return { size: message.size, chunks: () => readChunks(channel, message), release };
+}
+
+/** A chunk came out of the thread with a buffer of its own. */
+function release(chunk: Uint8Array): void {
+  if (chunk.buffer instanceof ArrayBuffer) chunk.buffer.transfer(0);
 }
 
 async function* readChunks(channel: Channel, message: Pick<QueuedMessage, "id" | "size">): AsyncGenerator<Uint8Array> {
