@@ -32,7 +32,16 @@ export function divided(config: Config, workers: number): Config {
       connectionsPerAddress: byChance(limits.connectionsPerAddress),
       memory: part(limits.memory),
     },
-    queue: { ...queue, concurrency: part(queue.concurrency) },
+    queue: {
+      ...queue,
+      concurrency: part(queue.concurrency),
+      destinationConcurrency: part(queue.destinationConcurrency),
+    },
+    limitRules: config.limitRules.map((rule) => ({
+      ...rule,
+      messagesPerMinute: rule.messagesPerMinute === null ? null : rule.messagesPerMinute / workers,
+      connections: rule.connections === null ? null : part(rule.connections),
+    })),
     peers: config.peers.map((peer) => {
       const { connections } = peer.limits;
       return connections === null ? peer : { ...peer, limits: { ...peer.limits, connections: byChance(connections) } };

@@ -8,6 +8,7 @@ import { err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index
 import { createPool } from "./client/index.ts";
 import { type Config, usersFile, workerFolder } from "./config/index.ts";
 import { configuredAuthenticator, loadTokens } from "./daemon-auth.ts";
+import { domainLimits, hostLoads, retryExceptions, retryRule } from "./daemon-burdens.ts";
 import { checkDataFolder, listenProblem } from "./daemon-checks.ts";
 import { type FormerQueues, openFormerQueues } from "./daemon-former-queues.ts";
 import { createMailDomains } from "./daemon-mail-domains.ts";
@@ -188,6 +189,7 @@ function createQueueSide(
     ...(sts === null ? {} : { sts }),
     memory: trust.memory,
     results: trust.results,
+    loads: hostLoads(config, { clock: systemClock, random: mathRandom }),
     clearTextAfterTlsFailure: config.delivery.afterTlsFailure === "clear",
     tlsResumption: config.delivery.tlsResumption,
     eightBit: config.delivery.eightBit,
@@ -214,13 +216,10 @@ function createQueueSide(
       clock: systemClock,
       random: mathRandom,
       log,
-      rules: {
-        first: config.queue.retryFirst,
-        longest: config.queue.retryLongest,
-        giveUpAfter: config.queue.giveUpAfter,
-        warnAfter: config.queue.warnAfter,
-      },
-      limits: { ...limits, ...destinationLimits(share) },
+      rules: retryRule(config),
+      exceptions: retryExceptions(config),
+      limits: { ...limits, ...destinationWindows(config, share) },
+      limitOf: domainLimits(config),
     });
   const runner = runnerOf(store, { total: former.deliveriesLeft, memory: config.limits.memory });
   const { stop: grace } = config.timeouts;
@@ -238,12 +237,10 @@ function createQueueSide(
 }
 
 /** What a destination is spared counts for all workers together. */
-function destinationLimits({ workers }: WorkerShare) {
-  const { destinationStart, destinationMost } = defaultRunnerLimits;
-  return {
-    destinationStart: Math.ceil(destinationStart / workers),
-    destinationMost: Math.ceil(destinationMost / workers),
-  };
+function destinationWindows({ queue }: Config, { workers }: WorkerShare) {
+  const destinationMost = queue.destinationConcurrency;
+  const destinationStart = Math.min(Math.ceil(defaultRunnerLimits.destinationStart / workers), destinationMost);
+  return { destinationStart, destinationMost };
 }
 
 interface PolicyParts {

@@ -15,6 +15,18 @@ export interface PoolOptions {
   readonly clock?: Clock;
 }
 
+export interface LeaseOptions {
+  /** Passes idle sessions over. */
+  readonly fresh?: boolean;
+  /** As `PoolOptions`, for this session, where it is fewer. */
+  readonly maxTransactions?: number | null;
+  /**
+   * The host, where only so many connections may be open to it, whatever their keys: an idle one of another key makes place for a
+   * new one. Those on lease are the caller's to count.
+   */
+  readonly host?: { readonly name: string; readonly connections: number } | null;
+}
+
 /** Open sessions, kept for the next message to the same place. */
 export interface Pool {
   /**
@@ -25,7 +37,7 @@ export interface Pool {
   lease(
     key: string,
     open: () => Promise<Result<ClientSession, ClientProblem>>,
-    options?: { readonly fresh?: boolean },
+    options?: LeaseOptions,
   ): Promise<Result<Lease, ClientProblem>>;
   /** Idle sessions held. */
   readonly idle: number;
@@ -70,6 +82,13 @@ interface Idle {
   readonly timer: Timer;
 }
 
+/** A session on lease. */
+interface Lent {
+  readonly key: string;
+  readonly session: ClientSession;
+  readonly maxTransactions: number;
+}
+
 class SessionPool implements Pool {
   readonly #maxIdlePerKey: number;
   readonly #maxIdle: number;
@@ -80,6 +99,8 @@ class SessionPool implements Pool {
   readonly #byKey = new Map<string, Idle[]>();
   /** All of them, the longest idle first. */
   readonly #entries = new Map<ClientSession, Idle>();
+  /** Open sessions of hosts whose connections are limited. */
+  readonly #byHost = new Map<string, Set<ClientSession>>();
   #closed = false;
 
   constructor(options: PoolOptions) {
@@ -97,15 +118,18 @@ class SessionPool implements Pool {
   async lease(
     key: string,
     open: () => Promise<Result<ClientSession, ClientProblem>>,
-    { fresh = false }: { readonly fresh?: boolean } = {},
+    { fresh = false, maxTransactions = null, host = null }: LeaseOptions = {},
   ): Promise<Result<Lease, ClientProblem>> {
+    const most = Math.min(maxTransactions ?? this.#maxTransactions, this.#maxTransactions);
     const kept = fresh ? null : this.#take(key);
-    if (kept !== null) return ok(this.#lend(key, kept, true));
+    if (kept !== null) return ok(this.#lend({ key, session: kept, maxTransactions: most }, true));
+    if (host !== null) await this.#makePlace(host.name, host.connections);
     const opened = await open();
     if (!opened.ok) return opened;
     const session = opened.value;
     session.onClose(() => this.#remove(session));
-    return ok(this.#lend(key, session, false));
+    if (host !== null) this.#note(host.name, session);
+    return ok(this.#lend({ key, session, maxTransactions: most }, false));
   }
 
   async close(): Promise<void> {
@@ -125,26 +149,47 @@ class SessionPool implements Pool {
     }
   }
 
-  #lend(key: string, session: ClientSession, reused: boolean): Lease {
+  /** Ends idle sessions to the host, those idle longest first, until one more connection is within the limit. */
+  async #makePlace(host: string, connections: number): Promise<void> {
+    const open = this.#byHost.get(host);
+    if (open === undefined) return;
+    for (const session of [...open]) {
+      if (open.size < connections) return;
+      if (!this.#entries.has(session)) continue;
+      this.#remove(session);
+      await session.quit();
+    }
+  }
+
+  #note(host: string, session: ClientSession): void {
+    const open = this.#byHost.get(host) ?? new Set();
+    this.#byHost.set(host, open.add(session));
+    session.onClose(() => {
+      open.delete(session);
+      if (open.size === 0 && this.#byHost.get(host) === open) this.#byHost.delete(host);
+    });
+  }
+
+  #lend(lent: Lent, reused: boolean): Lease {
     let released = false;
     return {
-      session,
+      session: lent.session,
       reused,
       release: () => {
         assert(!released, "a lease is released once");
         released = true;
-        this.#giveBack(key, session);
+        this.#giveBack(lent);
       },
     };
   }
 
-  #giveBack(key: string, session: ClientSession): void {
+  #giveBack({ key, session, maxTransactions }: Lent): void {
     if (!session.usable) {
       session.destroy();
       return;
     }
     const peers = this.#byKey.get(key);
-    const worn = session.transactions >= this.#maxTransactions || !mayBegin(session);
+    const worn = session.transactions >= maxTransactions || !mayBegin(session);
     if (this.#closed || worn || (peers?.length ?? 0) >= this.#maxIdlePerKey) {
       void session.quit();
       return;

@@ -2,7 +2,8 @@ import { authFindings } from "./auth.ts";
 import { nextHopFindings } from "./next-hop-consistency.ts";
 import { peerFindings } from "./peer-consistency.ts";
 import type { Finding } from "./problems.ts";
-import { parseDuration, parseEndpoint, parseMatch, parseName } from "./values.ts";
+import { queueFindings } from "./queueing.ts";
+import { parseEndpoint, parseMatch, parseName } from "./values.ts";
 import { webFindings } from "./web.ts";
 import { field, list } from "./written.ts";
 
@@ -75,13 +76,4 @@ function routeFindings(written: unknown): Finding[] {
     const remedy = "the first match wins: move it up, or remove it";
     return [{ path: ["route", position, "match"], problem: "an earlier route takes all of this mail", remedy }];
   });
-}
-
-function queueFindings(written: unknown): Finding[] {
-  const queue = field(written, "queue");
-  const first = parseDuration(String(field(queue, "retry_first") ?? "5m"));
-  const longest = parseDuration(String(field(queue, "retry_longest") ?? "4h"));
-  if (!first.ok || !longest.ok || first.value <= longest.value) return [];
-  const remedy = "make it at least as long as retry_first";
-  return [{ path: ["queue", "retry_longest"], problem: "is shorter than retry_first", remedy }];
 }

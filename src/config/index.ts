@@ -6,6 +6,7 @@
 export {
   controlSocketFile,
   queueFile,
+  sendingFile,
   trustFile,
   usersFile,
   workerFolder,
@@ -19,6 +20,7 @@ export type {
   Config,
   Endpoint,
   KeyPairFiles,
+  LimitConfig,
   LimitsConfig,
   ListenerTls,
   LocalDelivery,
@@ -26,6 +28,7 @@ export type {
   OauthConfig,
   PeerConfig,
   QueueConfig,
+  RetryConfig,
   Service,
   TimeoutsConfig,
   TlsLevel,
@@ -34,4 +37,5 @@ export type {
 } from "./model.ts";
 export { type ConfigProblem, formatConfigProblem } from "./problems.ts";
 export { configJsonSchema, configReference } from "./reference.ts";
+export { parseUserLimit, USER_LIMITS, type UserLimit } from "./sending-limits.ts";
 export { splitHostPort } from "./values.ts";

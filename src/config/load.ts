@@ -8,6 +8,7 @@ import { contradictions } from "./consistency.ts";
 import type { Config, DeliveryConfig, LocalDelivery, RouteConfig } from "./model.ts";
 import { Places } from "./places.ts";
 import { type ConfigProblem, type Finding, findingsOf } from "./problems.ts";
+import { limitOf, retryOf } from "./queueing.ts";
 import { type Settings, settings } from "./schema.ts";
 import { mtaStsOf } from "./web.ts";
 
@@ -85,6 +86,8 @@ function configOf(given: Settings, file: string, places: Places): Config {
       sender: given.submission.sender,
       qualifyDomain: given.submission.qualify_domain ?? null,
       hideClient: given.submission.hide_client,
+      limits: { ...given.submission.limits, message_size: given.submission.limits.message_size ?? 0 },
+      addressLimits: { ...given.submission.address_limits, new_recipients_per_day: 0, message_size: 0, sessions: 0 },
     },
     relay: given.relay,
     peers: peersOf(given.peer, folder, places),
@@ -112,8 +115,11 @@ function configOf(given: Settings, file: string, places: Places): Config {
       giveUpAfter: given.queue.give_up_after,
       warnAfter: given.queue.warn_after,
       concurrency: given.queue.concurrency,
+      destinationConcurrency: given.queue.destination_concurrency,
       history: { age: given.queue.history, recipients: given.queue.history_recipients },
     },
+    retries: given.retry.map(retryOf),
+    limitRules: given.limit.map(limitOf),
     log: given.log,
   };
 }

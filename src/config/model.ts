@@ -1,5 +1,6 @@
 import type { Duration } from "../base/index.ts";
 import type { Mailbox, SaslMechanism } from "../smtp/index.ts";
+import type { UserLimit } from "./sending-limits.ts";
 
 /** An IP address and a port. */
 export interface Endpoint {
@@ -91,6 +92,10 @@ export interface SubmissionConfig {
   readonly qualifyDomain: string | null;
   /** The trace field tells nothing of where the user is. */
   readonly hideClient: boolean;
+  /** Of each user who has none of their own; 0 is no limit, `message_size` is in octets. */
+  readonly limits: Readonly<Record<UserLimit, number>>;
+  /** Of each client address; those that only users have are 0. */
+  readonly addressLimits: Readonly<Record<UserLimit, number>>;
 }
 
 export interface TimeoutsConfig {
@@ -157,8 +162,30 @@ export interface QueueConfig {
   readonly warnAfter: Duration;
   /** Deliveries at once, in all. */
   readonly concurrency: number;
+  /** What that of one destination may grow to. */
+  readonly destinationConcurrency: number;
   /** How much is told of mail that is over: for how long, and of how many recipients. */
   readonly history: { readonly age: Duration; readonly recipients: number };
+}
+
+/** Other waits, for some domains and after some replies; null: as for all mail. */
+export interface RetryConfig {
+  readonly match: string;
+  /** Null: any trouble. */
+  readonly reply: string | null;
+  readonly first: Duration | null;
+  readonly longest: Duration | null;
+  readonly schedule: readonly Duration[] | null;
+  readonly giveUpAfter: Duration | null;
+}
+
+/** What a domain or a host may be burdened with; null: what is learned. */
+export interface LimitConfig {
+  readonly match: string;
+  /** A part of one for a worker of several. */
+  readonly messagesPerMinute: number | null;
+  readonly connections: number | null;
+  readonly messagesPerConnection: number | null;
 }
 
 /** Reports on TLS to other domains (RFC 8460). */
@@ -258,5 +285,7 @@ export interface Config {
   readonly limits: LimitsConfig;
   readonly timeouts: TimeoutsConfig;
   readonly queue: QueueConfig;
+  readonly retries: readonly RetryConfig[];
+  readonly limitRules: readonly LimitConfig[];
   readonly log: LogConfig;
 }

@@ -2,12 +2,13 @@ import { type Instant, type Log, printable } from "../base/index.ts";
 import {
   type ClientProblem,
   type ClientSession,
+  type LeaseOptions,
   mayBegin,
   type RecipientResult,
   takeBatch,
   wasDead,
 } from "../client/index.ts";
-import type { Hop, Recipient } from "../queue/index.ts";
+import { type Hop, type Limit, noLimit, type Recipient } from "../queue/index.ts";
 import { type DialContext, openFor } from "./dial.ts";
 import { events } from "./events.ts";
 import { fitMessage, fits } from "./fit.ts";
@@ -37,14 +38,25 @@ export interface AttemptResult {
  * answered MAIL says nothing of the host, so the host is asked again at once on a new one. Where the host takes so many
  * transactions in one session and no more (RFC 9422), the rest goes by the next.
  */
-export async function attemptHost(attempt: PlannedAttempt, load: Load, context: DialContext): Promise<AttemptResult> {
+export async function attemptHost(
+  attempt: PlannedAttempt,
+  load: Load,
+  context: DialContext,
+  limit: Limit = noLimit,
+): Promise<AttemptResult> {
   const findings: Finding[] = [];
   let problem: ClientProblem | null = null;
   let rest = load.recipients.map((recipient, place) => ({ recipient, place }));
+  const { connections, messagesPerConnection } = limit;
+  const host = connections === null ? null : { name: `${attempt.host.toLowerCase()} ${attempt.port}`, connections };
   let fresh = false;
   while (rest.length > 0) {
     const now = { ...load, recipients: rest.map(({ recipient }) => recipient) };
-    const result = await onOneSession(attempt, now, context, fresh);
+    const result = await onOneSession(attempt, now, context, {
+      fresh,
+      maxTransactions: messagesPerConnection,
+      host,
+    });
     fresh = result.stale && !fresh && !context.signal.aborted;
     if (fresh) continue;
     problem = result.problem;
@@ -71,10 +83,10 @@ async function onOneSession(
   attempt: PlannedAttempt,
   load: Load,
   context: DialContext,
-  fresh: boolean,
+  options: LeaseOptions,
 ): Promise<SessionResult> {
   const { pool } = context.dialling;
-  const leased = await pool.lease(sessionKey(attempt), () => openFor(attempt, context), { fresh });
+  const leased = await pool.lease(sessionKey(attempt), () => openFor(attempt, context), options);
   if (!leased.ok) {
     const hop = hopOf(attempt, null, null);
     const demanded = attempt.requirement.requireTls ? requireTlsFailure(leased.error, hop) : null;

@@ -1,11 +1,12 @@
 import { type Clock, type Log, MINUTE, mathRandom, printable, type Random, SECOND, silentLog } from "../base/index.ts";
 import type { ClientSession, ClientTimeouts, Pool } from "../client/index.ts";
 import { connect, createTlsSessions, type Resolver, upgradeClient } from "../net/index.ts";
-import type { Deliverer, DeliveryJob, Outcome, Recipient } from "../queue/index.ts";
+import type { Deliverer, DeliveryJob, Outcome, Recipient, RouteOverride } from "../queue/index.ts";
 import { formatMailbox } from "../smtp/index.ts";
 import type { HostMemory, StsPolicies, TlsResults } from "../trust/index.ts";
 import type { DialContext, Dialling } from "./dial.ts";
 import type { EightBit } from "./fit.ts";
+import { createHostLoads, type HostLoads } from "./host-loads.ts";
 import { deliverToMaildir, discard } from "./local/local-delivery.ts";
 import { Maildir } from "./local/maildir.ts";
 import { aborted } from "./outcome.ts";
@@ -48,6 +49,8 @@ export interface DelivererOptions {
   readonly memory?: HostMemory;
   /** Told of sessions for TLS reports (RFC 8460). */
   readonly results?: TlsResults;
+  /** What hosts are burdened with; without it what is learned, from nothing. */
+  readonly loads?: HostLoads;
   /** Resume TLS sessions; default true. */
   readonly tlsResumption?: boolean;
   /** Clear text after a failed handshake where nothing demands TLS; default false: the mail waits. */
@@ -63,16 +66,22 @@ export interface DelivererOptions {
 /** Hosts, or more exactly demands on hosts, whose TLS sessions are kept. */
 const TLS_SESSIONS = 2000;
 
+/** A deliverer whose files may be renewed while it works. */
+export interface RenewableDeliverer extends Deliverer {
+  /** From the next delivery on: these routes, and these CAs besides the system's. What is under way ends as it began. */
+  renew(next: { readonly routes: readonly RouteRule[]; readonly ca: readonly string[] }): void;
+}
+
 /** Carries mail to where its routes lead: Maildirs, LMTP, smarthosts, mail exchangers. */
-export function createDeliverer(options: DelivererOptions): Deliverer {
+export function createDeliverer(options: DelivererOptions): RenewableDeliverer {
   return new RoutingDeliverer(options);
 }
 
-class RoutingDeliverer implements Deliverer {
+class RoutingDeliverer implements RenewableDeliverer {
   readonly #options: DelivererOptions;
-  readonly #table: RouteTable;
+  #table: RouteTable;
   readonly #maildir: Maildir;
-  readonly #dialling: Dialling;
+  #dialling: Dialling;
   readonly #survey: SurveyContext;
   readonly #log: Log;
 
@@ -93,9 +102,11 @@ class RoutingDeliverer implements Deliverer {
       localAddress: options.localAddress ?? null,
       peers: new WeakMap<ClientSession, string>(),
       extraCa: options.ca ?? [],
+      trustRound: 0,
       sessions: options.tlsResumption === false ? null : createTlsSessions({ max: TLS_SESSIONS, clock: options.clock }),
       memory: options.memory ?? null,
       results: options.results ?? null,
+      loads: options.loads ?? createHostLoads({ clock: options.clock, random: options.random ?? mathRandom }),
       eightBit: options.eightBit ?? "bounce",
       chunking: options.chunking ?? "auto",
     };
@@ -110,8 +121,17 @@ class RoutingDeliverer implements Deliverer {
     };
   }
 
-  destination(mailbox: DeliveryJob["recipients"][number]["mailbox"]): string {
-    return this.#table.route(mailbox).key;
+  destination(mailbox: Recipient["mailbox"], override?: RouteOverride): string {
+    return this.#table.route(mailbox, override).key;
+  }
+
+  resume(): void {
+    this.#dialling.loads.resume();
+  }
+
+  renew({ routes, ca }: Parameters<RenewableDeliverer["renew"]>[0]): void {
+    this.#table = new RouteTable(this.#options.domains, routes);
+    this.#dialling = { ...this.#dialling, extraCa: ca, trustRound: this.#dialling.trustRound + 1 };
   }
 
   /** Routes anew what the job holds: the configuration may have changed since the job's destination was named. */
@@ -137,7 +157,7 @@ class RoutingDeliverer implements Deliverer {
   #groups(recipients: readonly Recipient[]): Iterable<{ readonly route: Route; readonly recipients: Recipient[] }> {
     const groups = new Map<string, { readonly route: Route; readonly recipients: Recipient[] }>();
     for (const recipient of recipients) {
-      const route = this.#table.route(recipient.mailbox);
+      const route = this.#table.route(recipient.mailbox, recipient.override);
       const group = groups.get(route.key);
       if (group === undefined) groups.set(route.key, { route, recipients: [recipient] });
       else group.recipients.push(recipient);

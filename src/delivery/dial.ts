@@ -10,6 +10,7 @@ import {
 import type { ClientTlsOptions, connect, TlsSessions, upgradeClient } from "../net/index.ts";
 import type { HostMemory, TlsResults } from "../trust/index.ts";
 import type { EightBit } from "./fit.ts";
+import type { HostLoads } from "./host-loads.ts";
 import { type PlannedAttempt, sessionKey } from "./plan.ts";
 import { resultOfFailure, resultOfSession, type SessionResult } from "./tls-failure.ts";
 import type { TlsProof } from "./tls-requirement.ts";
@@ -32,12 +33,16 @@ export interface Dialling {
   readonly peers: WeakMap<ClientSession, string>;
   /** CAs in PEM that are trusted besides the system's. */
   readonly extraCa: readonly string[];
+  /** How often that changed. Sessions that were made under others are not used any more. */
+  readonly trustRound: number;
   /** Where TLS sessions are kept to be resumed; null: each handshake is a full one. */
   readonly sessions: TlsSessions | null;
   /** Told what hosts prove; null: nothing is remembered. */
   readonly memory: HostMemory | null;
   /** Told of each session; null: nothing is reported. */
   readonly results: TlsResults | null;
+  /** What hosts are burdened with, over all domains that lead to them. */
+  readonly loads: HostLoads;
   readonly eightBit: EightBit;
   readonly chunking: "auto" | "never";
 }

@@ -4,7 +4,8 @@
  * Nothing here may know how mail came in (`server`, `intake`) or when it is tried again (`queue`). Begin with `deliverer.ts`.
  */
 export { createReporter, type ReporterOptions } from "./bounce.ts";
-export { createDeliverer, type DelivererOptions } from "./deliverer.ts";
+export { createDeliverer, type DelivererOptions, type RenewableDeliverer } from "./deliverer.ts";
+export { createHostLoads, type HostLoads } from "./host-loads.ts";
 export { mailboxPath } from "./local/mailbox-path.ts";
 export { type HostLookup, lookUpExchangers, lookUpHost, type MailHost } from "./mx.ts";
 export { clearTextRound } from "./plan.ts";

@@ -137,6 +137,22 @@ export function outOfTime(host: string): Outcome {
   return { kind: "deferred", scope: "connection", problem, hop: null };
 }
 
+/** The host was found dead before, maybe by mail for another domain: it is left alone for a while. */
+export function leftAlone(host: string, until: Instant, text: string): Outcome {
+  const told = `${host} is not tried before ${new Date(until).toISOString()}, since: ${text}`;
+  return { kind: "deferred", scope: "host", problem: { text: told, reply: null, status: "4.4.1" }, hop: null };
+}
+
+/** There is no turn at the host just now; nothing is wrong with it, nor with the message. */
+export function withoutTurn(host: string, turnAt: Instant): Outcome {
+  const problem = {
+    text: `${host} is given no more at a time; this mail waits for its turn`,
+    reply: null,
+    status: "4.4.5",
+  };
+  return { kind: "deferred", scope: "connection", problem, hop: null, turnAt };
+}
+
 /** We are stopping: nothing is known and nothing was done. */
 export function aborted(): Outcome {
   const problem = { text: "the server is stopping; the attempt was not made", reply: null, status: "4.3.2" };

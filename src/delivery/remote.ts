@@ -1,8 +1,10 @@
 import { later } from "../base/index.ts";
 import type { Outcome } from "../queue/index.ts";
-import { attemptHost } from "./attempt.ts";
+import { type AttemptResult, attemptHost } from "./attempt.ts";
 import type { DialContext } from "./dial.ts";
-import { aborted, combine, outOfTime } from "./outcome.ts";
+import type { HostSight, HostSlot } from "./host-loads.ts";
+import { sightOf } from "./host-sight.ts";
+import { aborted, combine, leftAlone, outOfTime, withoutTurn } from "./outcome.ts";
 import { clearTextRound, type Plan, type PlannedAttempt, type RuledOut } from "./plan.ts";
 import type { Load } from "./spoken-load.ts";
 import type { Survey } from "./survey.ts";
@@ -74,9 +76,9 @@ class Round {
         break;
       }
       this.tellRuledOut(i);
-      const { load } = this.#request;
-      const recipients = places.map((place) => at(load.recipients, place));
-      const result = await attemptHost(attempt, { ...load, recipients }, this.#context);
+      const slot = await this.#enter(attempt, places);
+      if (slot === null) continue;
+      const result = await this.#attempt(attempt, places, slot);
       for (const [n, place] of places.entries()) {
         const { outcome, tryNext } = at(result.findings, n);
         if (tryNext) at(this.#heard, place).push(outcome);
@@ -85,6 +87,34 @@ class Round {
       if (result.problem !== null && isHandshakeFailure(result.problem)) handshakes.push(attempt);
     }
     return handshakes;
+  }
+
+  /** A slot at the host, or null: then those who asked for it have heard why, and mail that waits for its turn goes no further. */
+  async #enter({ host, port }: PlannedAttempt, places: readonly number[]): Promise<HostSlot | null> {
+    const { dialling, signal } = this.#context;
+    const asked = dialling.loads.enter(host.toLowerCase(), port, signal);
+    // Hardly ever a promise, and this runs for every message.
+    const turn = asked instanceof Promise ? await asked : asked;
+    if (turn.kind === "slot") return turn.slot;
+    for (const place of places) {
+      if (turn.kind === "dead") at(this.#heard, place).push(leftAlone(host, turn.until, turn.text));
+      // The next host is for when this one fails, and it did not.
+      else this.#final[place] = signal.aborted ? aborted() : withoutTurn(host, turn.until);
+    }
+    return null;
+  }
+
+  async #attempt(attempt: PlannedAttempt, places: readonly number[], slot: HostSlot): Promise<AttemptResult> {
+    const { load } = this.#request;
+    const recipients = places.map((place) => at(load.recipients, place));
+    let sight: HostSight = { kind: "nothing" };
+    try {
+      const result = await attemptHost(attempt, { ...load, recipients }, this.#context, slot.limit);
+      if (!this.#context.signal.aborted) sight = sightOf(result);
+      return result;
+    } finally {
+      slot.leave(sight);
+    }
   }
 
   /** Tells reports of the hosts that were passed over before the attempt at `place`, once, if anybody came as far as that. */

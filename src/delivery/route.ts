@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import type { KeyPair } from "../net/index.ts";
+import type { RouteOverride } from "../queue/index.ts";
 import { type AddressLiteral, type Domain, isAddressLiteral, type Mailbox } from "../smtp/index.ts";
 import { asciiDomain } from "./ascii-domain.ts";
 import { hasMailbox } from "./local/recipients.ts";
@@ -84,7 +85,9 @@ export class RouteTable {
     }));
   }
 
-  route(mailbox: Mailbox): Route {
+  /** `override`: the recipient's own next hop, chosen by an operator; it wins over all that is configured. */
+  route(mailbox: Mailbox, override?: RouteOverride): Route {
+    if (override !== undefined) return overriding(override);
     const domain = asciiDomain(mailbox.domain);
     if (domain === null) return { kind: "none", domain: mailbox.domain, key: mailbox.domain };
     const local = this.#domains.get(domain);
@@ -94,6 +97,12 @@ export class RouteTable {
     const { via, demand, key } = rule;
     return via.kind === "mx" ? { kind: "mx", domain, demand, key: domain } : { kind: "relay", via, demand, key };
   }
+}
+
+function overriding({ kind, host, port, tls }: RouteOverride): Route {
+  const demand = { ...leastDemand("rerouted by the operator"), level: tls };
+  const key = `${kind}://${authority(host, port)}`;
+  return { kind: "relay", via: { kind, host, port }, demand, key: tls === "opportunistic" ? key : `${key}#${tls}` };
 }
 
 const NO_ROUTE: RouteDemand = leastDemand("no route matches");

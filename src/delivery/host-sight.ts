@@ -1,0 +1,31 @@
+import type { ClientProblem, Stage } from "../client/index.ts";
+import { severity } from "../smtp/index.ts";
+import type { AttemptResult } from "./attempt.ts";
+import type { HostSight } from "./host-loads.ts";
+
+/** Up to here every attempt meets the same; what follows is a matter of what the mail demands. */
+const BEFORE_DEMANDS: ReadonlySet<Stage> = new Set(["connect", "greeting", "hello"]);
+
+/** What an attempt says of its host to those whose mail goes there by other domains. */
+export function sightOf({ problem, findings }: AttemptResult): HostSight {
+  if (problem !== null) return isUnreachable(problem) ? { kind: "unreachable", text: textOf(findings) } : NOTHING;
+  const isTrouble = findings.some(
+    ({ outcome }) => outcome.kind === "deferred" && (outcome.scope === "connection" || outcome.scope === "host"),
+  );
+  return isTrouble ? { kind: "trouble" } : { kind: "answered" };
+}
+
+const NOTHING: HostSight = { kind: "nothing" };
+
+function isUnreachable(problem: ClientProblem): boolean {
+  if (problem.kind === "tlsNotOffered" || problem.kind === "authNotOffered") return false;
+  if (!BEFORE_DEMANDS.has(problem.stage)) return false;
+  if (problem.kind === "network") return problem.problem.kind !== "aborted";
+  // A host that turns us away for good answers each message so, and each is told of it.
+  return problem.kind !== "refused" || severity(problem.reply) === "temporary";
+}
+
+function textOf(findings: AttemptResult["findings"]): string {
+  const outcome = findings[0]?.outcome;
+  return outcome === undefined || outcome.kind === "delivered" ? "no connection came about" : outcome.problem.text;
+}
