@@ -32,7 +32,8 @@ export async function openAdmin(config: Config): Promise<Result<Admin, string>> 
   }
   // A data folder that never had a queue has an empty one; looking at it must not make files.
   if (stores.length === 0) stores.push(createMemoryStore({ clock: wallClock }));
-  const operations = combineOperations(stores.map((store) => createOperations({ store, clock: wallClock })));
+  const queues = stores.map((store) => createOperations({ store, clock: wallClock }));
+  const operations = combineOperations(() => queues);
   const owned = opened.move();
   return ok({ ...operations, running: false, close: () => owned.disposeAsync() });
 }

@@ -30,7 +30,8 @@ async function threeQueues() {
   const stores = [1, 2, 3].map(() => createMemoryStore({ clock: systemClock }));
   const ids: QueueId[] = [];
   for (let round = 0; round < 3; round++) for (const store of stores) ids.push(await queued(store));
-  const operations = combineOperations(stores.map((store) => createOperations({ store, clock: systemClock })));
+  const queues = stores.map((store) => createOperations({ store, clock: systemClock }));
+  const operations = combineOperations(() => queues);
   return { stores, ids, operations };
 }
 
@@ -69,4 +70,22 @@ test("a message is found, changed and counted whatever queue it is in", async ()
   assert.deepEqual(await operations.act("remove", { id: claimed.message.id }), { done: [], refused });
   const all = await operations.act("remove", { all: true });
   assert.deepEqual(all, { done: ids.filter((id) => id !== claimed.message.id), refused });
+});
+
+test("what is over stands in one order too, whatever queue it was in", async () => {
+  const { ids, stores, operations } = await threeQueues();
+  const hop = { host: "mx", address: null, port: null, tls: null, rule: "off" };
+  const start = systemClock.now();
+  for (const [round, id] of ids.entries()) {
+    const settled = {
+      index: 0,
+      outcome: { kind: "delivered", reply: null, hop },
+      nextAttempt: null,
+      warned: false,
+    } as const;
+    await stores[round % 3]?.settle({ id, at: later(start, round), recipients: [settled], report: null });
+  }
+  const told = async (limit: number) => (await operations.history({ limit })).map(({ id }) => id);
+  assert.deepEqual(await told(99), ids.toReversed());
+  assert.deepEqual(await told(2), ids.toReversed().slice(0, 2));
 });

@@ -1,15 +1,13 @@
 import type { ActionReport, AdminOperations } from "./operations.ts";
 
 /**
- * Several queues as one: those of all workers. Their ids differ, so a message is in one of them only. An operation that cannot be
- * done at one queue fails as a whole; what it did at others stays done.
+ * Several queues as one: those of all workers, as many as `queues` has at the time of the call. Their ids differ, so a message is in
+ * one of them only. An operation that cannot be done at one queue fails as a whole; what it did at others stays done.
  */
-export function combineOperations(queues: readonly AdminOperations[]): AdminOperations {
-  const [only] = queues;
-  if (queues.length === 1 && only !== undefined) return only;
+export function combineOperations(queues: () => readonly AdminOperations[]): AdminOperations {
   return {
     async list(request) {
-      const pages = await Promise.all(queues.map((queue) => queue.list(request)));
+      const pages = await Promise.all(queues().map((queue) => queue.list(request)));
       // Each page is in order and as long as the answer may be, so that nothing that belongs into it is missing.
       return pages
         .flat()
@@ -17,22 +15,22 @@ export function combineOperations(queues: readonly AdminOperations[]): AdminOper
         .slice(0, request.limit);
     },
     async show(id) {
-      const found = await Promise.all(queues.map((queue) => queue.show(id)));
+      const found = await Promise.all(queues().map((queue) => queue.show(id)));
       return found.find((message) => message !== null) ?? null;
     },
     async history(request) {
-      const all = await Promise.all(queues.map((queue) => queue.history(request)));
+      const all = await Promise.all(queues().map((queue) => queue.history(request)));
       return all
         .flat()
         .sort((a, b) => (a.finishedAt < b.finishedAt ? 1 : a.finishedAt > b.finishedAt ? -1 : 0))
         .slice(0, request.limit);
     },
     async act(action, target) {
-      const reports = await Promise.all(queues.map((queue) => queue.act(action, target)));
+      const reports = await Promise.all(queues().map((queue) => queue.act(action, target)));
       return "id" in target ? reportOfOne(reports) : reportOfAll(reports);
     },
     async counts() {
-      const all = await Promise.all(queues.map((queue) => queue.counts()));
+      const all = await Promise.all(queues().map((queue) => queue.counts()));
       const sum = { messages: 0, recipients: 0, held: 0, claimed: 0, octets: 0 };
       for (const counts of all) {
         sum.messages += counts.messages;
