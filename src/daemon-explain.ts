@@ -69,7 +69,7 @@ async function explainMailbox(
           refresh: false,
           file: trust?.file ?? null,
           resolver,
-          ca: trusted,
+          ca: () => trusted,
           log: silentLog,
         });
         return policies;

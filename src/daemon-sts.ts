@@ -21,15 +21,17 @@ export interface StsParts {
   /** The trust file; null keeps policies in memory. */
   readonly file: StsPoliciesOptions["file"];
   readonly resolver: Pick<Resolver, "txt" | "addresses">;
-  /** Authorities trusted at policy hosts, PEM; null for the system's. */
-  readonly ca: readonly string[] | null;
+  /** Authorities trusted at policy hosts now, PEM; null for the system's. */
+  ca(): readonly string[] | null;
   readonly log: Log;
 }
 
 /** The policies of other domains; the caller closes them. */
-export function findStsPolicies({ config, refresh, file, resolver, ca, log }: StsParts): KeptStsPolicies {
+export function findStsPolicies(parts: StsParts): KeptStsPolicies {
+  const { config, refresh, file, resolver, log } = parts;
   const { fetchPort: port, fetchNetworks: networks } = config.mtaSts;
-  const fetch = createStsFetch({ resolver, networks, ca, port });
+  const fetch: StsPoliciesOptions["fetch"] = (domain, signal) =>
+    createStsFetch({ resolver, networks, ca: parts.ca(), port })(domain, signal);
   return createStsPolicies({ resolver, refresh, file, fetch, clock: systemClock, log });
 }
 

@@ -88,8 +88,8 @@ export interface TlsReportingParts {
   readonly resolver: Pick<Resolver, "txt" | "addresses">;
   readonly store: Pick<QueueStore, "createDraft">;
   readonly runner: Pick<Runner, "poke">;
-  /** Authorities trusted where reports are POSTed, PEM; null for the system's. */
-  readonly ca: readonly string[] | null;
+  /** Authorities trusted now where reports are POSTed, PEM; null for the system's. */
+  ca(): readonly string[] | null;
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log: Log;
@@ -102,7 +102,7 @@ export function createTlsReporting(parts: TlsReportingParts): TlsReports {
   return createTlsReports({
     ...trust,
     resolver,
-    https: { resolver, networks, ca: parts.ca },
+    https: () => ({ resolver, networks, ca: parts.ca() }),
     submitter: { organization, contact },
     mail: (report) => queueReport({ ...parts, clock }, report),
     clock,

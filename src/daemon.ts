@@ -14,6 +14,7 @@ import { type FormerQueues, openFormerQueues } from "./daemon-former-queues.ts";
 import { createMailDomains } from "./daemon-mail-domains.ts";
 import { loadNextHops, type NextHops } from "./daemon-next-hops.ts";
 import { openQueue } from "./daemon-queue-file.ts";
+import { reload } from "./daemon-reload.ts";
 import { configuredResolver } from "./daemon-resolver.ts";
 import { alone, divided, type WorkerShare } from "./daemon-share.ts";
 import { findStsPolicies } from "./daemon-sts.ts";
@@ -50,7 +51,10 @@ export interface Daemon {
     readonly tls: "starttls" | "implicit" | "none";
     readonly local: Endpoint;
   }[];
-  /** Reads the certificates anew, and the authorities of peers; on a problem the old ones stay in use. Running sessions keep theirs. */
+  /**
+   * Reads certificates and authorities anew: those that are served, those of peers, those of routes and of `[delivery] ca`. On a problem
+   * the old ones stay in use. Running sessions keep theirs.
+   */
   reload(): Promise<Result<void, readonly string[]>>;
   /** Graceful: no new connections, running transactions and deliveries end or are cut after the configured time. */
   stop(): Promise<void>;
@@ -94,7 +98,11 @@ export async function startDaemon(
   if (!trust.ok) return err([trust.error]);
   resources.defer(() => trust.value.close());
 
-  const { runner: queue, start } = createQueueSide(
+  const {
+    runner: queue,
+    start,
+    renew,
+  } = createQueueSide(
     { config, share, store: store.value, former: former.value, trust: trust.value, nextHops: nextHops.value, log },
     resources,
   );
@@ -144,7 +152,7 @@ export async function startDaemon(
       tls: mode,
       local: started.value[at] ?? { address: "", port: 0 },
     })),
-    reload: async () => reload(tls.value, log),
+    reload: async () => reload({ config, tls: tls.value, renew, log }),
     async stop() {
       log.info("daemon.stopping", {});
       await owned.disposeAsync();
@@ -167,12 +175,13 @@ interface QueueParts {
 function createQueueSide(
   { config, share, store, former, trust, nextHops, log }: QueueParts,
   resources: AsyncDisposableStack,
-): { readonly runner: Runner; start(): void } {
+): { readonly runner: Runner; start(): void; renew(nextHops: NextHops): void } {
   // A lookup that nobody waits for any more would keep the process for the rest of its timeouts.
   const lookups = new AbortController();
   resources.defer(() => lookups.abort());
   const resolver = configuredResolver(config, lookups.signal);
-  const { trusted: ca } = nextHops;
+  let { trusted } = nextHops;
+  const ca = (): typeof trusted => trusted;
   const sts = config.delivery.mtaSts
     ? findStsPolicies({ config, refresh: share.worker === 1, file: trust.file, resolver, ca, log })
     : null;
@@ -233,7 +242,11 @@ function createQueueSide(
     runner.start();
     former.start((of, total) => runnerOf(of, { total, memory: 0 }));
   };
-  return { runner, start };
+  const renew = (next: NextHops): void => {
+    trusted = next.trusted;
+    deliverer.renew({ routes: next.routes, ca: next.extraCa });
+  };
+  return { runner, start, renew };
 }
 
 /** What a destination is spared counts for all workers together. */
@@ -369,12 +382,4 @@ async function openControl({ config, share, store, former, runner, log }: Contro
   const own = createOperations({ store, clock: systemClock, poke: () => runner.poke() });
   const operations = combineOperations(() => [own, ...former.operations()]);
   return await createControlServer({ path: path.value, operations, log });
-}
-
-function reload(tls: ServingTls | null, log: Log): Result<void, readonly string[]> {
-  if (tls === null) return ok(undefined);
-  const reloaded = tls.reload();
-  if (reloaded.ok) log.info("daemon.reloaded", { certificatesExpire: new Date(tls.plain.expires).toISOString() });
-  else log.error("daemon.reload.failed", { problems: reloaded.error });
-  return reloaded;
 }

@@ -85,8 +85,8 @@ async function onOneSession(
   context: DialContext,
   options: LeaseOptions,
 ): Promise<SessionResult> {
-  const { pool } = context.dialling;
-  const leased = await pool.lease(sessionKey(attempt), () => openFor(attempt, context), options);
+  const { pool, trustRound } = context.dialling;
+  const leased = await pool.lease(`${trustRound} ${sessionKey(attempt)}`, () => openFor(attempt, context), options);
   if (!leased.ok) {
     const hop = hopOf(attempt, null, null);
     const demanded = attempt.requirement.requireTls ? requireTlsFailure(leased.error, hop) : null;

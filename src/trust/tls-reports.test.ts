@@ -45,7 +45,7 @@ function setUp(zone: DnsZone = { "_smtp._tls.example.org": { txt: [RECORD] } }) 
       file,
       results,
       resolver,
-      https: { resolver, networks: ["127.0.0.0/8"], ca: [authority.certificate] },
+      https: () => ({ resolver, networks: ["127.0.0.0/8"], ca: [authority.certificate] }),
       submitter: { organization: "Us", contact: "postmaster@us.example" },
       mail: async (report) => {
         if (trouble.mail !== null) throw new Error(trouble.mail);

@@ -43,7 +43,8 @@ export interface TlsReportsOptions {
   readonly results: TlsResultsStore;
   readonly resolver: Pick<Resolver, "txt">;
   /** For reports that are POSTed. */
-  readonly https: HttpsOptions;
+  /** Asked for each report that is POSTed: what is trusted may change. */
+  https(): HttpsOptions;
   readonly submitter: ReportSubmitter;
   /** Takes a mail into the queue; rejects where it was not taken. */
   readonly mail: (report: MailedTlsReport) => Promise<void>;
@@ -164,7 +165,7 @@ function createSender(options: TlsReportsOptions, marks: ReturnType<typeof openR
     const facts = { submitter, day, domain };
     const report = tlsReport({ ...facts, counts: results.counts(day, domain) });
     const octets = new Uint8Array(await zip(encodeUtf8(JSON.stringify(report))));
-    if (destination.kind === "https") return post(options.https, destination.url, octets, signal);
+    if (destination.kind === "https") return post(options.https(), destination.url, octets, signal);
     try {
       await options.mail({
         to: destination.mailbox,

@@ -60,7 +60,7 @@ async function report(node: Node): Promise<number> {
   const log = { debug() {}, info() {}, warn() {}, error() {}, child: () => log };
   const store = await openSqliteStore({ path: queueFile(config), clock: systemClock, log, onDeath: () => {} });
   const resolver = fakeResolver({ "_smtp._tls.there.test": { txt: ["v=TLSRPTv1; rua=mailto:tls@there.test"] } });
-  const reports = createTlsReporting({ config, trust, resolver, store, runner: { poke() {} }, ca: null, log });
+  const reports = createTlsReporting({ config, trust, resolver, store, runner: { poke() {} }, ca: () => null, log });
   const left = await reports.run();
   await reports.close();
   trust.close();

@@ -1,0 +1,30 @@
+// What a running daemon reads anew when it is told to: the files that certificates and authorities lie in.
+import { err, type Log, ok, type Result } from "./base/index.ts";
+import type { Config } from "./config/index.ts";
+import { loadNextHops, type NextHops } from "./daemon-next-hops.ts";
+import type { ServingTls } from "./daemon-tls.ts";
+
+export interface ReloadParts {
+  readonly config: Config;
+  /** Null where nothing is served over TLS. */
+  readonly tls: ServingTls | null;
+  /** Puts what connections to others are made with into use. */
+  renew(nextHops: NextHops): void;
+  readonly log: Log;
+}
+
+/** All of it or nothing: with a problem in one file everything stays as it was. */
+export function reload({ config, tls, renew, log }: ReloadParts): Result<void, readonly string[]> {
+  const nextHops = loadNextHops(config);
+  if (!nextHops.ok) return failed(nextHops.error, log);
+  const served = tls?.reload() ?? ok(undefined);
+  if (!served.ok) return failed(served.error, log);
+  renew(nextHops.value);
+  log.info("daemon.reloaded", tls === null ? {} : { certificatesExpire: new Date(tls.plain.expires).toISOString() });
+  return ok(undefined);
+}
+
+function failed(problems: readonly string[], log: Log): Result<never, readonly string[]> {
+  log.error("daemon.reload.failed", { problems });
+  return err(problems);
+}
