@@ -33,6 +33,11 @@ export function usersFile(config: Pick<Config, "dataDir">): string {
   return join(config.dataDir, "users.sqlite");
 }
 
+/** What users sent lately; may be deleted without losing mail. */
+export function sendingFile(config: Pick<Config, "dataDir">): string {
+  return join(config.dataDir, "limits.sqlite");
+}
+
 /** What is known of other mail systems; may be deleted without losing mail. */
 export function trustFile(config: Pick<Config, "dataDir">): string {
   return join(config.dataDir, "trust.sqlite");

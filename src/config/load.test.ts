@@ -329,12 +329,18 @@ test("what users may send as has a default that is strict, and takes no other wo
   const base = 'hostname = "x.test"\n[[listener]]\naddress = "127.0.0.1:25"\nservice = "mx"\ntls = "none"\n';
   const given = (section: string) => parseConfig(`${base}${section}`, "/postern.toml");
   const plain = given("");
-  assert.deepEqual(plain.ok && plain.value.submission, { sender: "enforce", qualifyDomain: null, hideClient: false });
+  assert.ok(plain.ok);
+  const { limits, addressLimits, ...rules } = plain.value.submission;
+  assert.deepEqual(rules, { sender: "enforce", qualifyDomain: null, hideClient: false });
+  assert.equal(limits.new_recipients_per_day, 2000);
+  assert.ok(Object.values(addressLimits).every((limit) => limit === 0));
   const all = given('[submission]\nsender = "correct"\nqualify_domain = "Here.test"\nhide_client = true\n');
-  assert.deepEqual(all.ok && all.value.submission, {
+  assert.deepEqual(all.ok && { ...all.value.submission, limits, addressLimits }, {
     sender: "correct",
     qualifyDomain: "here.test",
     hideClient: true,
+    limits,
+    addressLimits,
   });
   const wrong = given('[submission]\nsender = "trust"\nqualify_domain = "ann@here.test"\n');
   assert.deepEqual(wrong.ok ? [] : wrong.error.map(({ key }) => key), [

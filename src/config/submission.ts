@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { domain } from "./forms.ts";
+import { addressLimits, userLimits } from "./sending-limits.ts";
 
 /** `[submission]`: what is asked of users' messages, and done to them. */
 export const submission = z
@@ -20,5 +21,7 @@ export const submission = z
       .boolean()
       .prefault(false)
       .describe("Leave the address and the name of users' machines out of the Received field. The log has them."),
+    limits: userLimits.prefault({}),
+    address_limits: addressLimits.prefault({}),
   })
   .describe("Mail from users: what they may send as, and how their messages are put right (RFC 6409).");

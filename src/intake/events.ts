@@ -13,6 +13,12 @@ export const events = {
   /** The runner would not take a message over; it is in the queue and will be found there. */
   offerFailed: "intake.offer.failed",
   senderRefused: "intake.sender.refused",
+  /** A user, or the users of an address, sent all they may for now. */
+  limitReached: "intake.limit.reached",
+  /** What users sent could not be written down; it is counted on in memory. */
+  limitsFailed: "intake.limits.failed",
+  /** Somebody in an open session was removed or disabled meanwhile. */
+  accountGone: "intake.account.gone",
   recipientAccepted: "intake.recipient.accepted",
   recipientRefused: "intake.recipient.refused",
   authRefused: "intake.auth.refused",

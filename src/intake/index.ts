@@ -22,6 +22,8 @@ export { createPeers, type PeerLimits, type PeerRules, type Peers } from "./peer
 export { createReceiver, type ReceiveLimits, type Receiver, type ReceiverOptions } from "./receive.ts";
 export { createRelayPolicy, type RelayPolicyOptions } from "./relay.ts";
 export { type SenderGrant, type Senders, sendersByName, sendersOf } from "./senders.ts";
+export { openSendingFile, type SendingFile } from "./sending-file.ts";
+export { createSendingLimiter, type SendingLimiter } from "./sending-limits.ts";
 export { createSubmissionPolicy, type SubmissionPolicyOptions, type SubmissionRules } from "./submission.ts";
 export type { TokenSource, TokenVerification } from "./token-source.ts";
 export type { CredentialProblem, UserRegister, UserSummary } from "./user-register.ts";

@@ -1,6 +1,7 @@
-import { assertNever, printable } from "../base/index.ts";
+import { assertNever, type Duration, type Instant, MINUTE, printable } from "../base/index.ts";
 import type { Unmendable } from "../message/index.ts";
 import { formatMailbox, type Reply, reply } from "../smtp/index.ts";
+import type { Reached } from "./sending-tally.ts";
 
 /** Every reply text of this folder, with its code (RFC 5321 §4.2.3) and enhanced status (RFC 3463, RFC 5248). */
 export const REPLIES = {
@@ -8,6 +9,10 @@ export const REPLIES = {
   unknownRecipient: reply(550, "5.1.1", "No such mailbox here"),
   /** RFC 5321 §3.8: the one code that says that the connection ends. */
   tooManyConnections: reply(421, "4.7.0", "Too many connections with this certificate"),
+  accountGone: reply(550, "5.7.1", "This account may not send any more"),
+  /** RFC 5321 §3.8: the one code that says that the connection ends. */
+  tooManySessions: reply(421, "4.7.0", "You have too many sessions open; close one and try again"),
+  messageTooLarge: reply(552, "5.3.4", "The message is larger than you may send"),
   senderDenied: reply(550, "5.7.1", "This sender address is not yours to use"),
   /** RFC 7505 §4.2 names code and status. */
   senderTakesNoMail: reply(550, "5.7.27", "The domain of this sender address takes no mail (null MX)"),
@@ -40,6 +45,22 @@ export const REPLIES = {
 /** As `queuedAs`, with the priority in place of the one asked for (RFC 6710 §4.1: X.3.6, the number first). */
 export function queuedAtPriority(priority: number, id: string): Reply {
   return reply(250, "2.3.6", `${priority} is the priority; queued as ${id}`);
+}
+
+/** RFC 5321 §4.2.2: 450 is for what may be tried again, and 4.7.1 (RFC 3463) that it is a rule which keeps it. */
+export function limitReached({ limit, most, until }: Reached, of: "user" | "address", now: Instant): Reply {
+  const who = of === "user" ? "You" : "Users at your address";
+  const [what = "", window = ""] = limit.replaceAll("_", " ").split(" per ");
+  const send = what === "messages" ? "send" : "write to";
+  const things = most === 1 ? what.slice(0, -1) : what;
+  const each = window === "hour" ? "an hour" : `a ${window}`;
+  return reply(450, "4.7.1", `${who} may ${send} ${most} ${things} ${each}; try again in ${wait(until - now)}`);
+}
+
+function wait(duration: Duration): string {
+  const minutes = Math.max(1, Math.ceil(duration / MINUTE));
+  if (minutes < 120) return minutes === 1 ? "1 minute" : `${minutes} minutes`;
+  return `${Math.ceil(minutes / 60)} hours`;
 }
 
 /** The one 2yz that takes responsibility (RFC 5321 §6.1). */

@@ -12,6 +12,7 @@ import { offeredExtensions, verifier } from "./offered.ts";
 import type { Receiver } from "./receive.ts";
 import { REPLIES } from "./replies.ts";
 import { covers, inALabels, ownAddress, type SenderGrant, type Senders } from "./senders.ts";
+import type { SendingLimiter } from "./sending-limits.ts";
 import { SubmittedMessage } from "./submitted-message.ts";
 
 /** What an operator may set of the MSA. */
@@ -36,6 +37,8 @@ export interface SubmissionPolicyOptions {
   readonly home: Home;
   /** Who may send as whom. */
   readonly senders: Senders;
+  /** How much users may send, and whether they may still; without it as much as they like, until they leave. */
+  readonly limiter?: SendingLimiter;
   readonly rules: SubmissionRules;
   /** What is known of the domains of senders and recipients; without it all are taken to be there. */
   readonly mailDomains?: MailDomains;
@@ -83,26 +86,51 @@ export function createSubmissionPolicy(options: SubmissionPolicyOptions): Policy
     connect: () => ACCEPT,
     begin(client): Conversation {
       const authentication = options.authenticator.begin(client);
+      const sending = options.limiter?.begin(client) ?? null;
       /** Of who sends the transaction that is open. */
       let grants: readonly SenderGrant[] = [];
       return {
         offer: () => offerTo(client),
         ...verify,
-        sasl: (mechanism, response, first) => authentication.step(mechanism, response, first),
+        async sasl(mechanism, response, first) {
+          const verdict = await authentication.step(mechanism, response, first);
+          if (verdict.kind !== "authenticated") return verdict;
+          const reply = (await sending?.admit(verdict.identity)) ?? null;
+          return reply === null ? verdict : { kind: "refuse", reply, close: reply.code === 421 };
+        },
         async mail({ identity, reversePath, parameters }) {
           grants = [];
+          // Asked each time: whoever was removed or disabled may still have this session open.
+          const barred = identity === null ? null : ((await sending?.admit(identity)) ?? null);
+          if (barred !== null) return { kind: "refuse", reply: barred, close: barred.code === 421 };
           if (reversePath !== null && !isQualified(options.home, reversePath)) return NOT_QUALIFIED;
           const refusal = judgeRelease(parameters, clock.now(), longest);
           if (refusal !== null) return refusal;
           // The engine asks nothing before AUTH; this door must not depend on it.
           if (identity !== null) grants = await options.senders.addressesOf(identity);
-          return judgeSender(desk, client, { identity, reversePath, grants });
+          const verdict = await judgeSender(desk, client, { identity, reversePath, grants });
+          return within(verdict, () => sending?.mail(parameters.size));
         },
-        recipient: ({ recipient }) => judgeRecipient(desk, client, recipient),
-        body: (transaction) => receiveMended(desk, client, transaction, grants),
+        recipient({ recipient }) {
+          const verdict = judgeRecipient(desk, client, recipient);
+          const held = (judged: Verdict): Verdict => within(judged, () => sending?.recipient(recipient));
+          return "then" in verdict ? verdict.then(held) : held(verdict);
+        },
+        async body(transaction) {
+          const verdict = await receiveMended(desk, client, transaction, grants);
+          if (verdict.kind === "refuse" || sending === null) return verdict;
+          return { kind: "accept", sink: sending.message(verdict.sink, transaction) };
+        },
+        end: () => sending?.end(),
       };
     },
   };
+}
+
+/** A yes, unless a limit is reached; only what would be taken is held against it. */
+function within(verdict: Verdict, refusal: () => Reply | null | undefined): Verdict {
+  const reply = verdict.kind === "accept" ? (refusal() ?? null) : null;
+  return reply === null ? verdict : { kind: "refuse", reply };
 }
 
 /** The options, with what is asked of DNS bounded. */

@@ -1,0 +1,308 @@
+import { createHash } from "node:crypto";
+import { type Clock, type Instant, type Log, printable, SECOND, type Timer } from "../base/index.ts";
+import type { Client, MessageSink, Transaction } from "../server/index.ts";
+import { formatMailbox, type Mailbox, type Reply } from "../smtp/index.ts";
+import { networkOf } from "./client-network.ts";
+import type { CredentialSource, SendingLimits } from "./credential-source.ts";
+import { events } from "./events.ts";
+import { LimitedMessage } from "./limited-message.ts";
+import { limitReached, REPLIES } from "./replies.ts";
+import type { SendingFile } from "./sending-file.ts";
+import { type Counted, SendingTally } from "./sending-tally.ts";
+
+export interface SendingLimiterOptions {
+  readonly accounts: Pick<CredentialSource, "account">;
+  /** For users who have none of their own. */
+  readonly users: SendingLimits;
+  /** For each client address (an IPv6 /64), whoever logs in from there. */
+  readonly addresses: SendingLimits;
+  readonly file: SendingFile;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** How much users may send, over all their sessions. */
+export interface SendingLimiter {
+  begin(client: Client): SendingSession;
+  /** Writes down what was counted. */
+  close(): void;
+}
+
+/** One connection. A reply is a refusal; a place that is held is free again with the next transaction, or the end. */
+export interface SendingSession {
+  /** Somebody logged in, or wants to send: may they still, and in one session more? */
+  admit(identity: string): Promise<Reply | null>;
+  /** A transaction begins, of who was admitted; `size` as announced. */
+  mail(size: number | undefined): Reply | null;
+  recipient(mailbox: Mailbox): Reply | null;
+  /** What is taken by `sink` counts. */
+  message(sink: MessageSink, transaction: Transaction): MessageSink;
+  end(): void;
+}
+
+/** How long what was counted may be in memory alone: what a crash forgives, and another worker does not know. */
+const SAVE_AFTER = 2 * SECOND;
+
+/** Users and addresses in memory; idle ones are read again when they come again. */
+const MAX_TALLIES = 10_000;
+
+export function createSendingLimiter(options: SendingLimiterOptions): SendingLimiter {
+  const ledger = new Ledger(options);
+  return { begin: (client) => new LimitedSession(options, ledger, client), close: () => ledger.close() };
+}
+
+/** The tallies of all, and what of them is not written down yet. */
+class Ledger {
+  readonly #options: SendingLimiterOptions;
+  /** Each with the version of the file that it was read at. */
+  readonly #tallies = new Map<string, { readonly tally: SendingTally; version: number }>();
+  readonly #dirty = new Set<string>();
+  /** By user and hash in hex. */
+  readonly #written = new Map<string, readonly [user: string, recipient: Uint8Array]>();
+  #timer: Timer | null = null;
+
+  constructor(options: SendingLimiterOptions) {
+    this.#options = options;
+  }
+
+  tally(key: string): SendingTally {
+    const { file } = this.#options;
+    const version = file.version();
+    const known = this.#tallies.get(key);
+    if (known === undefined) {
+      if (this.#tallies.size >= MAX_TALLIES) this.#shrink();
+      const entry = { tally: new SendingTally(file.tally(key)), version };
+      this.#tallies.set(key, entry);
+      return entry.tally;
+    }
+    if (known.version !== version) {
+      known.tally.refresh(file.tally(key));
+      known.version = version;
+    }
+    return known.tally;
+  }
+
+  isNew(user: string, recipient: Uint8Array, now: Instant): boolean {
+    return !this.#written.has(writtenKey(user, recipient)) && !this.#options.file.knows(user, recipient, now);
+  }
+
+  changed(key: string): void {
+    this.#dirty.add(key);
+    this.#timer ??= this.#options.clock.after(SAVE_AFTER, () => this.save());
+  }
+
+  wrote(user: string, recipient: Uint8Array): void {
+    this.#written.set(writtenKey(user, recipient), [user, recipient]);
+  }
+
+  save(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    const dirty = [...this.#dirty].flatMap((key) => {
+      const tally = this.#tallies.get(key)?.tally;
+      return tally === undefined ? [] : [[key, tally] as const];
+    });
+    if (dirty.length === 0) return;
+    const counts = dirty.map(([key, tally]) => [key, tally.unsaved()] as const);
+    try {
+      this.#options.file.save({ counts, written: this.#written.values() }, this.#options.clock.now());
+      for (const [, tally] of dirty) tally.saved();
+      this.#dirty.clear();
+      this.#written.clear();
+    } catch (thrown) {
+      // It counts on in memory, and the next change tries again.
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      this.#options.log.error(events.limitsFailed, { error });
+    }
+  }
+
+  close(): void {
+    this.save();
+    this.#options.file.close();
+  }
+
+  #shrink(): void {
+    this.save();
+    for (const [key, { tally }] of this.#tallies) {
+      if (this.#tallies.size <= MAX_TALLIES / 2) return;
+      if (tally.idle) this.#tallies.delete(key);
+    }
+  }
+}
+
+/** The places that one transaction holds, under the user and under the address. */
+class Held {
+  readonly #tallies: readonly SendingTally[];
+  readonly #places = new Map<Counted, number>();
+
+  constructor(tallies: readonly SendingTally[]) {
+    this.#tallies = tallies;
+  }
+
+  one(what: Counted): void {
+    this.#places.set(what, (this.#places.get(what) ?? 0) + 1);
+    for (const tally of this.#tallies) tally.hold(what, 1);
+  }
+
+  release(): void {
+    for (const [what, count] of this.#places) for (const tally of this.#tallies) tally.hold(what, -count);
+    this.#places.clear();
+  }
+}
+
+interface Sender {
+  readonly identity: string;
+  readonly key: string;
+  readonly tally: SendingTally;
+  readonly limits: SendingLimits;
+}
+
+class LimitedSession implements SendingSession {
+  readonly #options: SendingLimiterOptions;
+  readonly #ledger: Ledger;
+  readonly #client: Client;
+  /** Under which the client's address is counted. */
+  readonly #address: string;
+  #sender: Sender | null = null;
+  /** The places of the open transaction. */
+  #held: Held | null = null;
+  /** Recipients of the open transaction that are new to the sender. */
+  #fresh = new Set<string>();
+
+  constructor(options: SendingLimiterOptions, ledger: Ledger, client: Client) {
+    this.#options = options;
+    this.#ledger = ledger;
+    this.#client = client;
+    this.#address = `address ${networkOf(client.peer.address)}`;
+  }
+
+  async admit(identity: string): Promise<Reply | null> {
+    const account = await this.#options.accounts.account(identity);
+    if (account === null) {
+      this.#options.log.info(events.accountGone, { ...this.#names(), identity: printable(identity) });
+      return REPLIES.accountGone;
+    }
+    const limits = { ...this.#options.users, ...account.limits };
+    if (this.#sender?.identity === identity) {
+      this.#sender = { ...this.#sender, limits };
+      return null;
+    }
+    const key = `user ${identity}`;
+    const tally = this.#ledger.tally(key);
+    const full = limits.sessions > 0 && tally.sessions >= limits.sessions;
+    if (full) {
+      this.#options.log.warn(events.limitReached, {
+        ...this.#names(),
+        identity: printable(identity),
+        limit: "sessions",
+        most: limits.sessions,
+      });
+      return REPLIES.tooManySessions;
+    }
+    this.end();
+    tally.sessions++;
+    this.#sender = { identity, key, tally, limits };
+    return null;
+  }
+
+  mail(size: number | undefined): Reply | null {
+    this.#release();
+    const most = this.#sender?.limits.message_size ?? 0;
+    if (most > 0 && size !== undefined && size > most) return REPLIES.messageTooLarge;
+    return this.#take("messages");
+  }
+
+  recipient(mailbox: Mailbox): Reply | null {
+    const refusal = this.#take("recipients");
+    const sender = this.#sender;
+    if (refusal !== null || sender === null || sender.limits.new_recipients_per_day === 0) return refusal;
+    const hash = hashOf(sender.identity, mailbox);
+    const hex = hash.toString("hex");
+    if (this.#fresh.has(hex) || !this.#ledger.isNew(sender.identity, hash, this.#options.clock.now())) return null;
+    const tooNew = this.#take("newRecipients");
+    if (tooNew === null) this.#fresh.add(hex);
+    return tooNew;
+  }
+
+  message(sink: MessageSink, transaction: Transaction): MessageSink {
+    const [held, fresh] = [this.#held, this.#fresh.size];
+    const largest = this.#sender?.limits.message_size ?? 0;
+    return new LimitedMessage({
+      sink,
+      largest: largest > 0 ? largest : null,
+      taken: () => this.#count(transaction, fresh),
+      over: () => held?.release(),
+    });
+  }
+
+  end(): void {
+    this.#release();
+    if (this.#sender !== null) this.#sender.tally.sessions--;
+    this.#sender = null;
+  }
+
+  #release(): void {
+    this.#held?.release();
+    this.#held = null;
+    this.#fresh = new Set();
+  }
+
+  /** Holds one place more for the transaction, under the user and under the address; or tells why there is none. */
+  #take(what: Counted): Reply | null {
+    const sender = this.#sender;
+    if (sender === null) return null;
+    const now = this.#options.clock.now();
+    const byUser = this.#ledger.tally(sender.key);
+    const byAddress = this.#ledger.tally(this.#address);
+    const own = byUser.reached(what, sender.limits, now);
+    const shared = own === null ? byAddress.reached(what, this.#options.addresses, now) : null;
+    const reached = own ?? shared;
+    if (reached !== null) {
+      this.#options.log.warn(events.limitReached, {
+        ...this.#names(),
+        identity: printable(sender.identity),
+        limit: reached.limit,
+        most: reached.most,
+        of: own === null ? "address" : "user",
+        until: new Date(reached.until).toISOString(),
+      });
+      return limitReached(reached, own === null ? "address" : "user", now);
+    }
+    this.#held ??= new Held([byUser, byAddress]);
+    this.#held.one(what);
+    return null;
+  }
+
+  #count({ recipients }: Transaction, fresh: number): void {
+    const sender = this.#sender;
+    if (sender === null) return;
+    const now = this.#options.clock.now();
+    for (const key of [sender.key, this.#address]) {
+      const tally = this.#ledger.tally(key);
+      tally.add("messages", 1, now);
+      tally.add("recipients", recipients.length, now);
+      if (key === sender.key) tally.add("newRecipients", fresh, now);
+      this.#ledger.changed(key);
+    }
+    if (sender.limits.new_recipients_per_day === 0) return;
+    for (const { recipient } of recipients) {
+      this.#ledger.wrote(sender.identity, hashOf(sender.identity, recipient));
+    }
+  }
+
+  #names(): { readonly session: string; readonly address: string } {
+    return { session: this.#client.sessionId, address: this.#client.peer.address };
+  }
+}
+
+function writtenKey(user: string, recipient: Uint8Array): string {
+  return `${Buffer.from(recipient).toString("hex")} ${user}`;
+}
+
+/** Enough of a hash that two recipients of one user are never taken for one, and no list of addresses for a thief. */
+function hashOf(user: string, mailbox: Mailbox): Buffer {
+  return createHash("sha256")
+    .update(`${user}\0${formatMailbox(mailbox).toLowerCase()}`)
+    .digest()
+    .subarray(0, 12);
+}
