@@ -72,7 +72,8 @@ function checkUsers(config: Config): readonly string[] {
   }
 }
 
-async function checkPorts(config: Config): Promise<readonly string[]> {
+/** Tries whether each port is free. */
+export async function checkPorts(config: Config): Promise<readonly string[]> {
   const problems: string[] = [];
   const wanted = [
     ...config.listeners.map(({ address }) => ({ address, table: "[[listener]]" })),

@@ -35,6 +35,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   client: { folders: ["base", "smtp", "net"], node: true },
   trust: { folders: ["base", "smtp", "message", "net"], node: true },
   web: { folders: ["base", "net"], node: true },
+  workers: { folders: ["base"], node: true },
   oauth: { folders: ["base"], node: true },
   queue: { folders: ["base", "smtp"], node: true },
   intake: { folders: ["base", "smtp", "message", "server", "queue"], node: true },

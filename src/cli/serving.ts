@@ -1,6 +1,7 @@
 import type { Log } from "../base/index.ts";
 import type { Config } from "../config/index.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
+import { startWorkers, workerCount } from "../daemon-workers.ts";
 import { complain, EXIT } from "./terminal.ts";
 
 interface ServingOptions {
@@ -17,7 +18,10 @@ interface ServingOptions {
 export async function serve({ config, log, ready }: ServingOptions): Promise<number> {
   // Caught from the first moment, so that a signal during the start ends in a stop as well.
   const told = stopSignal();
-  const started = await startDaemon(config, { log, onDeath: (error) => die(error, log) });
+  const started =
+    workerCount(config) === 1
+      ? await startDaemon(config, { log, onDeath: (error) => die(error, log) })
+      : await startWorkers(config, { log });
   if (!started.ok) {
     for (const line of started.error) complain(line);
     return EXIT.failed;

@@ -1,0 +1,58 @@
+import type { Result } from "../base/index.ts";
+import type { Answer, Order } from "./protocol.ts";
+
+/** The work of a worker, once it has begun. */
+export interface Work<Report> {
+  /** What the supervisor is told. */
+  readonly report: Report;
+  reload(): Promise<Result<void, readonly string[]>>;
+  /** Gracefully; nothing may keep the process afterwards. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Makes this process a worker: it begins its work when the supervisor says so, and does what that, or a signal, asks from then on. A
+ * worker whose supervisor is gone ends at once: the next supervisor needs its ports and its files.
+ */
+export function serveOrders<Task, Report>(
+  start: (task: Task) => Promise<Result<Work<Report>, readonly string[]>>,
+): void {
+  let working: Promise<Work<Report> | null> | null = null;
+  let stopping = false;
+
+  const say = (answer: Answer<Report>): void => {
+    if (process.connected) process.send?.(answer);
+  };
+  const begin = async (task: Task): Promise<Work<Report> | null> => {
+    const started = await start(task);
+    say(started.ok ? { kind: "ready", report: started.value.report } : { kind: "failed", problems: started.error });
+    return started.ok ? started.value : null;
+  };
+  const reload = async (): Promise<void> => {
+    const reloaded = await (await working)?.reload();
+    say({ kind: "reloaded", problems: reloaded === undefined || reloaded.ok ? [] : reloaded.error });
+  };
+  const stop = async (): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    await (await working)?.stop();
+    process.off("disconnect", orphaned);
+    if (process.connected) process.disconnect();
+  };
+  const orphaned = (): never => process.exit(1);
+
+  // The supervisor is this program: what it sends has the type of an order.
+  process.on("message", (order: Order<Task>) => {
+    if (order.kind === "start") {
+      working = begin(order.task);
+      void working.then((work) => {
+        if (work === null) void stop();
+      });
+    } else if (order.kind === "reload") void reload();
+    else void stop();
+  });
+  process.on("disconnect", orphaned);
+  // A terminal or a service manager may tell all processes at once; to be told twice does no harm.
+  for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => void stop());
+  process.on("SIGHUP", () => void reload());
+}

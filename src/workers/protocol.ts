@@ -1,0 +1,13 @@
+// What is said between the supervisor and a worker, over the channel that Node makes for a child process.
+
+/** To a worker. `start` comes first and once. */
+export type Order<Task> =
+  | { readonly kind: "start"; readonly task: Task }
+  | { readonly kind: "reload" }
+  | { readonly kind: "stop" };
+
+/** From a worker: to `start` either of the first two, to `reload` the last; a stop is answered by its end. */
+export type Answer<Report> =
+  | { readonly kind: "ready"; readonly report: Report }
+  | { readonly kind: "failed"; readonly problems: readonly string[] }
+  | { readonly kind: "reloaded"; readonly problems: readonly string[] };
