@@ -24,7 +24,7 @@ type Harm =
   /** TLS does not come about. */
   | "broken"
   /** He is caught at it before it begins. */
-  | "injected"
+  | "caught"
   /** TLS comes about, with him. */
   | "impostor"
   /** The same, in an older version. */
@@ -54,12 +54,12 @@ interface Shield {
   readonly policy: "no-policy-found" | "sts" | "tlsa";
 }
 
-const all: readonly Harm[] = ["noTls", "broken", "injected", "impostor", "older"];
+const all: readonly Harm[] = ["noTls", "broken", "caught", "impostor", "older"];
 const shields: Readonly<Record<string, Shield>> = {
-  opportunistic: { level: null, forbids: ["injected"], rule: /^opportunistic/, policy: "no-policy-found" },
+  opportunistic: { level: null, forbids: ["caught"], rule: /^opportunistic/, policy: "no-policy-found" },
   encrypted: {
     level: "encrypted",
-    forbids: ["noTls", "broken", "injected"],
+    forbids: ["noTls", "broken", "caught"],
     rule: /^encrypted \(route/,
     policy: "no-policy-found",
   },
@@ -71,7 +71,7 @@ const shields: Readonly<Record<string, Shield>> = {
   proved: {
     level: null,
     proved: true,
-    forbids: ["noTls", "broken", "injected", "older"],
+    forbids: ["noTls", "broken", "caught", "older"],
     rule: /^encrypted \(held to what it proved/,
     policy: "no-policy-found",
   },
@@ -92,7 +92,7 @@ const NO_TLS = { harm: "noTls", told: "starttls-not-supported" } as const;
 const BROKEN = { harm: "broken", told: "validation-failure" } as const;
 const names = Object.keys(shields);
 const ATTACKS = [
-  ...["stripped", "refused", "unknown", "silent", "injected", "late", "garbled"],
+  ...["stripped", "unintroduced", "refused", "unknown", "leaving", "odd", "silent", "injected", "late", "garbled"],
   ...["misnamed", "expired", "selfsigned", "foreign", "older"],
 ];
 const domains = ATTACKS.flatMap((attack) => names.map((shield) => `${attack}.${shield}.test`));
@@ -105,12 +105,38 @@ const impostor = (pair: Extract<Manner, { kind: "terminate" }>["pair"], cause: R
 });
 const attacks: Readonly<Record<string, Attack>> = {
   stripped: { ...NO_TLS, manner: { kind: "strip" }, cause: /does not offer STARTTLS/ },
-  refused: { ...NO_TLS, manner: { kind: "refuse", line: "454 4.7.0 not now" }, cause: /at STARTTLS: 454/ },
-  unknown: { ...NO_TLS, manner: { kind: "refuse", line: "500 5.5.1 what" }, cause: /at STARTTLS: 500/ },
+  unintroduced: {
+    ...NO_TLS,
+    manner: { kind: "refuse", verb: "EHLO", line: "502 5.5.1 HELO is all I know" },
+    cause: /does not offer STARTTLS/,
+  },
+  refused: {
+    ...NO_TLS,
+    manner: { kind: "refuse", verb: "STARTTLS", line: "454 4.7.0 not now" },
+    cause: /at STARTTLS: 454/,
+  },
+  unknown: {
+    ...NO_TLS,
+    manner: { kind: "refuse", verb: "STARTTLS", line: "500 5.5.1 what" },
+    cause: /at STARTTLS: 500/,
+  },
+  // RFC 3207 §4: 220 alone is "go", and neither of these says that clear text will do.
+  leaving: {
+    ...NO_TLS,
+    harm: "caught",
+    manner: { kind: "refuse", verb: "STARTTLS", line: "421 4.3.2 I have to go" },
+    cause: /at STARTTLS: 421/,
+  },
+  odd: {
+    ...BROKEN,
+    harm: "caught",
+    manner: { kind: "refuse", verb: "STARTTLS", line: "250 2.0.0 go on in clear" },
+    cause: /broke the protocol at STARTTLS/,
+  },
   silent: { ...BROKEN, manner: { kind: "mute" }, cause: /did not answer in time/ },
   injected: {
     ...BROKEN,
-    harm: "injected",
+    harm: "caught",
     manner: { kind: "inject", octets: "250 2.0.0 go on\r\n" },
     cause: /broke the protocol at STARTTLS/,
   },
@@ -285,7 +311,7 @@ for (const one of cases.filter(({ forbidden }) => forbidden)) {
       assert.ok(Date.parse(recipient?.nextAttempt ?? "") > Date.parse(queued?.receivedAt ?? ""));
       assert.match(recipient?.last?.rule ?? "", shield.rule);
       assert.match(recipient?.last?.text ?? "", expectedCause(one));
-      assert.match(recipient?.last?.status ?? "", /^4\.[457]\.\d+$/);
+      assert.match(recipient?.last?.status ?? "", /^4\.[3457]\.\d+$/);
       assert.ok(queued?.story.some(({ event }) => event === "deferred"));
       assert.match(String(scene.logged("queue.deferred", `${name}@${domain}`)[0]?.next), /^\d{4}-/);
       assert.equal(returned, null);

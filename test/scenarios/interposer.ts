@@ -9,8 +9,8 @@ export type Manner =
   | { readonly kind: "pass" }
   /** STARTTLS is taken out of the offer. */
   | { readonly kind: "strip" }
-  /** STARTTLS is answered with this line, and the host behind never hears of it. */
-  | { readonly kind: "refuse"; readonly line: string }
+  /** The command is answered with this line, and the host behind never hears of it. */
+  | { readonly kind: "refuse"; readonly verb: "EHLO" | "STARTTLS"; readonly line: string }
   /** STARTTLS is answered 220, and then nothing more is said. */
   | { readonly kind: "mute" }
   /** These octets stand behind the host's 220 in the same segment; the handshake is then let through. */
@@ -115,16 +115,15 @@ class Connection implements Overheard {
       if (end === -1) return;
       const line = this.#saying.slice(0, end + 2);
       this.#saying = this.#saying.slice(end + 2);
-      if (/^STARTTLS\r\n$/i.test(line)) this.#startTls(line);
+      const verb = line.split(/[ \r]/)[0]?.toUpperCase();
+      if (this.#manner.kind === "refuse" && this.#manner.verb === verb) this.#client.write(`${this.#manner.line}\r\n`);
+      else if (verb === "STARTTLS") this.#startTls(line);
       else this.#host.write(line, "latin1");
     }
   };
 
   #startTls(line: string): void {
     switch (this.#manner.kind) {
-      case "refuse":
-        this.#client.write(`${this.#manner.line}\r\n`);
-        return;
       case "mute":
       case "garble":
         this.#phase = "raw";
