@@ -23,6 +23,8 @@ interface Row {
   readonly level?: "encrypted" | "verified" | "dane";
   /** The route names the exchanger itself. */
   readonly named?: true;
+  /** The exchanger of the row `spare` takes its mail too, as the second choice. */
+  readonly second?: true;
   /** MX and addresses are validated. */
   readonly signed?: true;
   readonly tlsa?: true;
@@ -121,6 +123,22 @@ const rows: Readonly<Record<string, Row>> = {
     ends: "waits",
     cause: /no TLSA records that count/,
     told: ["tlsa", "dane-required"],
+  },
+  spare: {
+    title: "nobody there at all",
+    attack: [],
+    ends: "safe",
+    rule: /^opportunistic/,
+    told: ["no-policy-found", "success"],
+  },
+  second: {
+    title: "verified, and a second host that he does not stand before",
+    level: "verified",
+    second: true,
+    attack: ["strip"],
+    ends: "safe",
+    rule: /^verified \(route/,
+    told: ["no-policy-found", NOT_STARTTLS],
   },
   mxsts: { title: "MTA-STS", sts: true, ends: "waits", ...ruledOut },
   mxdane: {
@@ -352,8 +370,12 @@ async function stage(one: Case): Promise<void> {
 }
 
 /** DNS as the owner of the domain has it. */
-function honest({ domain, address, signed, tlsa, sts }: Case, id: string): void {
+function honest({ domain, address, signed, tlsa, sts, second }: Case, id: string): void {
   scene.exchanger(domain, address, { secure: signed === true });
+  if (second === true) {
+    const mx = [`mx.${domain}`, "mx.spare.test"].map((exchange, place) => ({ preference: 10 * place, exchange }));
+    scene.dns.set(domain, { mx, ttl: 0 });
+  }
   scene.dns.set(`_${scene.port}._tcp.mx.${domain}`, null);
   if (tlsa === true) scene.tlsa(domain, scene.pair, { secure: true });
   if (sts === true) scene.announce(domain, id);
@@ -407,7 +429,7 @@ async function look(one: Case, heardBefore: number): Promise<Seen> {
 }
 
 for (const one of cases) {
-  test(`${one.attack.join(" and ")}, ${one.title}: ${one.ends}`, () => {
+  test(`${one.attack.join(" and ") || "nothing"}, ${one.title}: ${one.ends}`, () => {
     const found = seen.get(one.name);
     if (found === undefined) throw new Error(one.name);
     const { heard, byAttacker, queued, arrived, returned } = found;
