@@ -17,3 +17,4 @@ export * from "./fake-resolver.ts";
 export * from "./loopback.ts";
 export * from "./memory-stream.ts";
 export * from "./scripted-peer.ts";
+export * from "./simulator/index.ts";

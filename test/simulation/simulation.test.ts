@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { foundSeeds } from "./seeds.ts";
+import { describeBroken, runWorlds, type WorldsResult } from "./worlds.ts";
+
+function allKept({ broken, unsteady }: WorldsResult): void {
+  assert.equal(broken.map(describeBroken).join("\n"), "");
+  assert.deepEqual(unsteady, []);
+}
+
+test("worlds that once broke a promise keep all of them", { timeout: 120_000 }, async () => {
+  allKept(await runWorlds({ seeds: foundSeeds.map(({ seed }) => seed) }));
+});
+
+test("200 worlds in which everything goes wrong keep all promises", { timeout: 120_000 }, async (t) => {
+  const result = await runWorlds({ seeds: Array.from({ length: 200 }, (_, seed) => seed) });
+  t.diagnostic(`acknowledged ${result.acknowledged}, crashes ${result.crashes}, ${result.hours} hours of virtual time`);
+  allKept(result);
+  // Worlds in which nothing is sent or nothing goes wrong keep all promises, too.
+  assert.ok(result.acknowledged > 2000, "hardly any mail was taken");
+  assert.ok(result.reports > 500, "hardly any mail was reported on");
+  assert.ok(result.crashes > 100, "hardly any node went down");
+});
+
+test("one seed is one run", { timeout: 60_000 }, async () => {
+  allKept(await runWorlds({ seeds: [1, 2, 3, 5, 8, 13, 21, 34], twice: true }));
+});
