@@ -27,6 +27,14 @@ export {
   type RunnerOptions,
   type RunnerStats,
 } from "./runner.ts";
+export {
+  type Alteration,
+  formatOverride,
+  type QueueFilter,
+  type SelectedMessage,
+  type Selection,
+  type SelectQuery,
+} from "./selection.ts";
 export { openSqliteStore, type SqliteStoreOptions } from "./sqlite/store.ts";
 export * from "./store.ts";
 export { deliverByTime, expiryTime, releaseTime, remainingTerm } from "./terms.ts";

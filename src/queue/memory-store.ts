@@ -5,6 +5,16 @@ import { keptOutcome } from "./history.ts";
 import { memoryBody } from "./memory-body.ts";
 import type { FinishedRecipient, NewMessage, QueuedMessage, QueueId, Recipient, StoryEntry } from "./model.ts";
 import { QueueIdSource } from "./queue-id.ts";
+import {
+  ALTERED,
+  type Alteration,
+  alterationText,
+  isSelected,
+  removedOutcome,
+  type SelectedMessage,
+  type Selection,
+  type SelectQuery,
+} from "./selection.ts";
 import type {
   AcceptedMessage,
   Body,
@@ -13,12 +23,13 @@ import type {
   DueQuery,
   HistoryQuery,
   ListQuery,
+  OperableStore,
   QueueCounts,
-  QueueStore,
   Settlement,
 } from "./store.ts";
 import { StoreError } from "./store.ts";
 import { acceptedEntry, settledEntry } from "./story.ts";
+import { releaseTime } from "./terms.ts";
 import { acceptedMessage, isToldFirst, settledRecipient } from "./transitions.ts";
 
 /** Finished recipients that are still told of. */
@@ -34,11 +45,11 @@ interface Entry {
  * A queue in memory: for tests, for the simulator, and for library users who need no durability. It keeps the rules of the
  * port (`store-conformance.ts`) but loses everything with the process.
  */
-export function createMemoryStore(options: { readonly clock: Clock }): QueueStore {
+export function createMemoryStore(options: { readonly clock: Clock }): OperableStore {
   return new MemoryStore(options.clock);
 }
 
-class MemoryStore implements QueueStore {
+class MemoryStore implements OperableStore {
   readonly #ids: QueueIdSource;
   /** In order of keeping; listings sort by id, since a draft begun earlier may be kept later. */
   readonly #entries = new Map<QueueId, Entry>();
@@ -78,7 +89,7 @@ class MemoryStore implements QueueStore {
     const after = entry.message.recipients.map((recipient) => {
       const news = recipient.state === "waiting" ? settled.get(recipient.index) : undefined;
       if (news === undefined) return recipient;
-      entry.story.push({ at, recipient: recipient.index, ...settledEntry(news) });
+      if (news.counted !== false) entry.story.push({ at, recipient: recipient.index, ...settledEntry(news) });
       const settledNow = settledRecipient(recipient, news, at);
       if (settledNow.state !== "waiting") this.#finish(entry.message, settledNow, at);
       return settledNow;
@@ -195,6 +206,35 @@ class MemoryStore implements QueueStore {
     return this.#entries.delete(id);
   }
 
+  async select({ filter, after, limit }: SelectQuery): Promise<Selection> {
+    const looked = await this.list({ limit, ...(after === undefined ? {} : { after }) });
+    const matches = looked.flatMap((message): SelectedMessage[] => {
+      const chosen = message.recipients.filter((recipient) => isSelected(filter, message, recipient));
+      if (chosen.length === 0) return [];
+      return [{ id: message.id, recipients: chosen.map(({ index }) => index), releaseAt: releaseTime(message) }];
+    });
+    return { matches, last: looked.at(-1)?.id ?? null };
+  }
+
+  async alter(alteration: Alteration): Promise<boolean | "claimed"> {
+    this.#mustBeOpen();
+    const { id, at, change } = alteration;
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return false;
+    const places = new Set(alteration.recipients);
+    if (change.kind === "remove" && alteration.recipients.some((place) => this.#claims.has(id, place)))
+      return "claimed";
+    const text = alterationText(alteration);
+    const recipients = entry.message.recipients.map((recipient) => {
+      if (recipient.state !== "waiting" || !places.has(recipient.index)) return recipient;
+      entry.story.push({ at, recipient: recipient.index, event: ALTERED[change.kind], text });
+      return altered(recipient, change);
+    });
+    entry.message = { ...entry.message, recipients };
+    if (!recipients.some(({ state }) => state === "waiting")) this.#entries.delete(id);
+    return true;
+  }
+
   async expired(now: Instant, limit: number): Promise<readonly QueueId[]> {
     this.#mustBeOpen();
     return [...this.#entries.values()]
@@ -269,6 +309,20 @@ class MemoryStore implements QueueStore {
 
   #mustBeOpen(): void {
     if (this.#closed) throw new StoreError("broken", "the queue is closed");
+  }
+}
+
+function altered(recipient: Recipient, change: Alteration["change"]): Recipient {
+  switch (change.kind) {
+    case "retry":
+      return { ...recipient, nextAttempt: change.dueAt };
+    case "remove":
+      return { ...recipient, state: "failed", lastOutcome: removedOutcome };
+    case "reroute": {
+      const { override: _, ...others } = recipient;
+      const override = change.override === null ? {} : { override: change.override };
+      return { ...others, nextAttempt: change.dueAt, ...override };
+    }
   }
 }
 

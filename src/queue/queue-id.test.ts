@@ -50,7 +50,11 @@ test("sources of different lanes never make the same id, at the same time or aft
   const made = sources.map((source) => Array.from({ length: 500 }, () => source.nextNumber()));
   now -= 3;
   for (const [at, source] of sources.entries()) made[at]?.push(source.nextNumber());
-  for (const ids of made) assert.deepEqual(ids, ids.toSorted((a, b) => a - b));
+  for (const ids of made)
+    assert.deepEqual(
+      ids,
+      ids.toSorted((a, b) => a - b),
+    );
   assert.equal(new Set(made.flat()).size, 3 * 501);
   assert.deepEqual(
     made.map((ids) => [...new Set(ids.map((id) => id % 64))]),

@@ -1,5 +1,6 @@
 import type { Instant } from "../base/clock.ts";
 import type { FinishedRecipient, NewMessage, Outcome, QueuedMessage, QueueId, StoryEntry } from "./model.ts";
+import type { Alteration, Selection, SelectQuery } from "./selection.ts";
 
 /** The octets of a message: in memory for one just accepted, else read from the store in bounded pieces. */
 export interface Body {
@@ -141,6 +142,17 @@ export interface QueueStore {
   expired(now: Instant, limit: number): Promise<readonly QueueId[]>;
   counts(): Promise<QueueCounts>;
   close(): Promise<void>;
+}
+
+/** A store whose mail an operator can pick out and change; both stores here are. `QueueStore` alone is what a runner needs. */
+export interface OperableStore extends QueueStore {
+  /** Looks through messages in order of id, a bounded part at a time, for waiting recipients, held and claimed ones included. */
+  select(query: SelectQuery): Promise<Selection>;
+  /**
+   * Changes waiting recipients; those who wait no longer are passed over. False when there is no such message. "claimed": one of
+   * them that was to be removed is in flight, and nothing was done.
+   */
+  alter(alteration: Alteration): Promise<boolean | "claimed">;
 }
 
 export interface ClaimedMessage {

@@ -1,7 +1,15 @@
 import type { SQLOutputValue } from "node:sqlite";
 import { type Instant, instant } from "../../base/index.ts";
 import type { Mailbox } from "../../smtp/index.ts";
-import type { FinishedRecipient, Origin, Outcome, QueuedMessage, Recipient, StoryEntry } from "../model.ts";
+import type {
+  FinishedRecipient,
+  Origin,
+  Outcome,
+  QueuedMessage,
+  Recipient,
+  RouteOverride,
+  StoryEntry,
+} from "../model.ts";
 import { formatQueueId } from "../queue-id.ts";
 
 /*
@@ -58,6 +66,7 @@ export function messageOf(row: Row, recipients: readonly Row[]): QueuedMessage {
 function recipientOf(row: Row): Recipient {
   const state = integer(row, "state");
   const outcome = textOrNull(row, "outcome");
+  const override = textOrNull(row, "override");
   return {
     mailbox: mailbox(text(row, "local_part"), text(row, "domain")),
     parameters: JSON.parse(text(row, "parameters")),
@@ -67,7 +76,15 @@ function recipientOf(row: Row): Recipient {
     nextAttempt: time(row, "next_attempt"),
     lastOutcome: outcome === null ? null : (JSON.parse(outcome) as Outcome), // written by this store
     warned: integer(row, "warned") !== 0,
+    ...(override === null ? {} : { override: JSON.parse(override) as RouteOverride }), // written by this store
   };
+}
+
+/** What a filter looks at of a waiting recipient. */
+export function sightOf(row: Row): Pick<Recipient, "state" | "mailbox" | "lastOutcome"> {
+  const outcome = textOrNull(row, "outcome");
+  const lastOutcome = outcome === null ? null : (JSON.parse(outcome) as Outcome); // written by this store
+  return { state: "waiting", mailbox: mailbox(text(row, "local_part"), text(row, "domain")), lastOutcome };
 }
 
 export function finishedOf(row: Row): FinishedRecipient {
@@ -82,7 +99,7 @@ export function finishedOf(row: Row): FinishedRecipient {
   };
 }
 
-function senderOf(row: Row): Mailbox | null {
+export function senderOf(row: Row): Mailbox | null {
   const local = textOrNull(row, "sender_local");
   return local === null ? null : mailbox(local, text(row, "sender_domain"));
 }

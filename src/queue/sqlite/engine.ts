@@ -11,13 +11,25 @@ import { Reads } from "./reads.ts";
 import { pragma, prepareSchema } from "./schema.ts";
 import { type AfterCommit, Writes } from "./writes.ts";
 
-/** How long another process (the command line beside a stopping daemon) may hold the write lock before "busy". */
+/**
+ * How long another process (the command line beside a stopping daemon, a backup) may hold the write lock before "busy"; and once it has
+ * held it for that long, because every batch and every delivery's body waits behind this one.
+ */
 const BUSY_TIMEOUT_MS = 5000;
+const STILL_BUSY_TIMEOUT_MS = 100;
 /** Pages of log before they go into the file. Fewer checkpoints mean fewer syncs; more pages mean a longer one. */
 const CHECKPOINT_PAGES = 4000;
 /** Free pages worth giving back to the disk, and how many a round, so that no round is long. */
 const VACUUM_FLOOR_PAGES = 8192;
 const VACUUM_ROUND_PAGES = 1024;
+
+type Write = readonly [at: number, request: WriteRequest];
+
+/** Why a transaction came to nothing. `severable`: its changes may fare better one by one. */
+interface Trouble {
+  readonly failure: Failure;
+  readonly severable: boolean;
+}
 
 type Ask = Exclude<ReadRequest, { op: "close" }>;
 
@@ -49,6 +61,8 @@ export class Engine {
   readonly #lock: OwnerLock | null;
   readonly #openDatabase: (path: string) => DatabaseSync;
   #handle: Handle | null = null;
+  /** Another process held the lock for longer than anybody should. */
+  #busy = false;
 
   /** Throws what SQLite throws, or an error that says what is wrong with the file. */
   constructor({ settings, lock, onReopen, openDatabase = openFile }: EngineOptions) {
@@ -76,7 +90,7 @@ export class Engine {
   /** Runs a batch: its changes in one transaction, then its questions. Results are in the order of the requests. */
   run(batch: Batch): Result[] {
     const results = new Array<Result>(batch.requests.length);
-    const writes: (readonly [at: number, request: WriteRequest])[] = [];
+    const writes: Write[] = [];
     const asks: (readonly [at: number, request: Ask])[] = [];
     for (const [at, request] of batch.requests.entries()) {
       if (isAsk(request)) asks.push([at, request]);
@@ -84,9 +98,7 @@ export class Engine {
       else if (request.op === "unclaim") results[at] = this.#unclaim(request.id, request.recipients);
       else writes.push([at, request]);
     }
-    if (writes.length > 0 && !this.#writeTogether(writes, batch.octets, results)) {
-      for (const write of writes) this.#writeAlone(write, batch.octets, results);
-    }
+    if (writes.length > 0) this.#write(writes, batch.octets, results);
     for (const [at, request] of asks) results[at] = this.#attempt(() => this.#open().reads.answer(request));
     return results;
   }
@@ -117,11 +129,34 @@ export class Engine {
     }
   }
 
-  /**
-   * All changes in one transaction. False when one of them cannot be done, with nothing written and no commit tried: then each
-   * goes alone, so that one bad request fails none of the others. A commit that fails is the answer of all.
-   */
-  #writeTogether(writes: readonly (readonly [number, WriteRequest])[], octets: Uint8Array, results: Result[]): boolean {
+  /** In one transaction where that is possible, so that all share one sync. */
+  #write(writes: readonly Write[], octets: Uint8Array, results: Result[]): void {
+    const trouble = this.#writeTogether(writes, octets, results);
+    if (trouble === null) return;
+    const goAlone = trouble.severable && (writes.length > 1 || trouble.failure.kind === "full");
+    if (trouble.failure.kind === "full") this.#makeRoom();
+    if (!goAlone) {
+      for (const [at] of writes) results[at] = { ok: false, failure: trouble.failure };
+      return;
+    }
+    // What ends something goes first: it may make the room that the rest takes.
+    for (const write of writes.toSorted((a, b) => takesRoom(a) - takesRoom(b))) {
+      const own = this.#writeTogether([write], octets, results);
+      if (own !== null) results[write[0]] = { ok: false, failure: own.failure };
+    }
+  }
+
+  /** On a full disk the log cannot grow, but what it holds may still fit into the file; then it begins anew where it stands. */
+  #makeRoom(): void {
+    try {
+      this.#handle?.database.exec("PRAGMA wal_checkpoint(RESTART)");
+    } catch (error) {
+      this.#recover(error);
+    }
+  }
+
+  /** All changes in one transaction; what was in the way of it, with nothing written, or null. */
+  #writeTogether(writes: readonly Write[], octets: Uint8Array, results: Result[]): Trouble | null {
     const after: AfterCommit = [];
     let committing = false;
     try {
@@ -138,17 +173,19 @@ export class Engine {
       if (!mustSync) handle.database.exec("PRAGMA synchronous = FULL");
     } catch (error) {
       this.#recover(error);
-      if (!committing && writes.length > 1 && !spoilsHandle(error)) return false;
       const failure = failureOf(error);
-      for (const [at] of writes) results[at] = { ok: false, failure };
-      return true;
+      this.#beBusy(failure.kind === "busy");
+      return { failure, severable: isSeverable(error, failure, committing) };
     }
+    this.#beBusy(false);
     for (const action of after) action();
-    return true;
+    return null;
   }
 
-  #writeAlone(write: readonly [number, WriteRequest], octets: Uint8Array, results: Result[]): void {
-    this.#writeTogether([write], octets, results);
+  #beBusy(busy: boolean): void {
+    if (busy === this.#busy || this.#handle === null) return;
+    this.#busy = busy;
+    this.#handle.database.exec(`PRAGMA busy_timeout = ${busy ? STILL_BUSY_TIMEOUT_MS : BUSY_TIMEOUT_MS}`);
   }
 
   #attempt(action: () => ReturnType<Reads["answer"]>): Result {
@@ -173,6 +210,7 @@ export class Engine {
     }
     if (!spoilt) return;
     this.#handle = null;
+    this.#busy = false;
     try {
       handle.database.close();
     } catch {
@@ -206,6 +244,19 @@ export class Engine {
   }
 }
 
+/**
+ * One bad request is to fail none of the others, and in a full file the small ones may fit. But a lock is in the way of all, and what a
+ * failed commit left behind is not known.
+ */
+function isSeverable(error: unknown, { kind }: Failure, committing: boolean): boolean {
+  if (kind === "full") return true;
+  return !committing && kind !== "busy" && !spoilsHandle(error);
+}
+
+function takesRoom([, { op }]: Write): number {
+  return op === "keep" || op === "append" ? 1 : 0;
+}
+
 /** Opens the queue file, as its only deliverer when the role is "owner". */
 export function openEngine(settings: DatabaseSettings, onReopen: (failure: Failure) => void): Engine | Failure {
   let lock: OwnerLock | null = null;
@@ -227,6 +278,7 @@ const ASKS: ReadonlySet<string> = new Set<Ask["op"]>([
   "nextDue",
   "chunk",
   "list",
+  "select",
   "get",
   "story",
   "history",

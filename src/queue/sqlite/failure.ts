@@ -25,12 +25,13 @@ export function failureOf(error: unknown): Failure {
 
 /**
  * True when the file handle may no longer be trusted. After a failed sync the pages that did not reach the disk are marked
- * clean, and a second sync on the same handle would report a success that never happened.
+ * clean, and a second sync on the same handle would report a success that never happened. A handle that was opened while the disk was
+ * read-only stays so, whatever the disk becomes.
  */
 export function spoilsHandle(error: unknown): boolean {
   const code = primaryCode(error);
   if (code === null) return false;
-  return ![SQLITE_BUSY, SQLITE_LOCKED, SQLITE_READONLY, SQLITE_FULL, SQLITE_CONSTRAINT].includes(code);
+  return ![SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_CONSTRAINT].includes(code);
 }
 
 export function storeError(failure: Failure): StoreError {

@@ -2,6 +2,7 @@ import type { Instant } from "../../base/index.ts";
 import type { AddressFilter } from "../address-filter.ts";
 import type { HistoryBounds } from "../history.ts";
 import type { FinishedRecipient, QueuedMessage, QueueId, StoryEntry } from "../model.ts";
+import type { Alteration, QueueFilter, Selection } from "../selection.ts";
 import type { QueueCounts, StoreError } from "../store.ts";
 
 /*
@@ -42,6 +43,7 @@ export interface OutcomeColumns {
   readonly outcome: string;
   readonly nextAttempt: number | null;
   readonly warned: boolean;
+  readonly counted: boolean;
   readonly event: StoryEntry["event"];
   readonly text: string;
 }
@@ -59,7 +61,15 @@ export type WriteRequest =
       readonly recipients: readonly OutcomeColumns[];
       readonly report: { readonly message: MessageColumns; readonly octets: Span } | null;
     }
-  | { readonly op: "hold" | "release" | "retry" | "remove"; readonly id: number; readonly at: number };
+  | { readonly op: "hold" | "release" | "retry" | "remove"; readonly id: number; readonly at: number }
+  | {
+      readonly op: "alter";
+      readonly id: number;
+      readonly at: number;
+      readonly recipients: readonly number[];
+      readonly change: Alteration["change"];
+      readonly text: string;
+    };
 
 export type ReadRequest =
   | { readonly op: "claimDue"; readonly now: number; readonly limit: number; readonly except: readonly string[] }
@@ -76,6 +86,12 @@ export type ReadRequest =
       readonly limit: number;
       readonly id: number | null;
       readonly address: AddressFilter | null;
+    }
+  | {
+      readonly op: "select";
+      readonly after: number;
+      readonly limit: number;
+      readonly filter: QueueFilter;
     }
   | { readonly op: "get"; readonly id: number }
   | { readonly op: "story"; readonly id: number }
@@ -99,6 +115,8 @@ export interface Answers {
   readonly release: boolean;
   readonly retry: boolean;
   readonly remove: boolean | "claimed";
+  readonly alter: boolean | "claimed";
+  readonly select: Selection;
   readonly claimDue: readonly { readonly message: QueuedMessage; readonly recipients: readonly number[] }[];
   readonly nextDue: Instant | null;
   /** Null behind the last one. */

@@ -3,8 +3,10 @@ import { instant } from "../../base/index.ts";
 import type { Claims } from "../claims.ts";
 import type { QueuedMessage } from "../model.ts";
 import { formatQueueId } from "../queue-id.ts";
+import { isSelected } from "../selection.ts";
 import { acceptedEntry } from "../story.ts";
-import { finishedOf, integer, messageOf, octets, type Row, storyOf } from "./columns.ts";
+import { releaseTime } from "../terms.ts";
+import { finishedOf, integer, messageOf, octets, type Row, senderOf, sightOf, storyOf } from "./columns.ts";
 import type { Answer, Answers, ReadRequest } from "./protocol.ts";
 
 /** The questions. Each sees what was committed before it. */
@@ -25,6 +27,8 @@ export class Reads {
       furtherChunk: prepare("furtherChunk"),
       page: prepare("page"),
       pageOfAddress: prepare("pageOfAddress"),
+      pageEnd: prepare("pageEnd"),
+      waitingIn: prepare("waitingIn"),
       story: prepare("story"),
       history: prepare("history"),
       expired: prepare("expired"),
@@ -42,6 +46,8 @@ export class Reads {
         return this.#chunk(request.message, request.after);
       case "list":
         return this.#list(request);
+      case "select":
+        return this.#select(request);
       case "get":
         return this.#get(request.id);
       case "story":
@@ -119,6 +125,35 @@ export class Reads {
     return pageOfAddress.all({ after, limit: query.limit, domain, localPart }).map((row) => this.#withRecipients(row));
   }
 
+  #select({ filter, after, limit }: Extract<ReadRequest, { op: "select" }>): Answers["select"] {
+    const end = this.#statements.pageEnd.get(after, limit)?.last;
+    if (typeof end !== "number") return { matches: [], last: null };
+    const places = new Map<number, number[]>();
+    const { domain, receivedBefore } = filter;
+    const named = domain === null || domain === "*" || domain.startsWith(".") ? null : domain;
+    for (const row of this.#statements.waitingIn.iterate({ after, end, named, before: receivedBefore })) {
+      const [id, place] = [integer(row, "message"), integer(row, "place")];
+      if (
+        !isSelected(
+          filter,
+          { receivedAt: instant(integer(row, "received_at")), reversePath: senderOf(row) },
+          sightOf(row),
+        )
+      )
+        continue;
+      const others = places.get(id);
+      if (others === undefined) places.set(id, [place]);
+      else others.push(place);
+    }
+    const matches = [...places].flatMap(([id, recipients]) => {
+      const message = this.#statements.message.get(id);
+      return message === undefined
+        ? []
+        : [{ id: formatQueueId(id), recipients, releaseAt: releaseTime(messageOf(message, [])) }];
+    });
+    return { matches, last: formatQueueId(end) };
+  }
+
   #get(id: number): QueuedMessage | null {
     const row = this.#statements.message.get(id);
     return row === undefined ? null : this.#withRecipients(row);
@@ -186,6 +221,13 @@ const SQL = {
         WHERE message > :after AND domain = :domain AND (:localPart IS NULL OR local_part = :localPart)
       ORDER BY 1 LIMIT :limit)
     ORDER BY id`,
+  pageEnd: "SELECT max(id) AS last FROM (SELECT id FROM message WHERE id > ? ORDER BY id LIMIT ?)",
+  // What narrows best here; the rest is for `isSelected`.
+  waitingIn: `SELECT r.message, r.place, r.domain, r.local_part, r.outcome, m.received_at, m.sender_local, m.sender_domain
+    FROM message m JOIN recipient r ON r.message = m.id
+    WHERE m.id > :after AND m.id <= :end AND r.state IN (0, 3) AND (:named IS NULL OR r.domain = :named)
+      AND (:before IS NULL OR m.received_at <= :before)
+    ORDER BY r.message, r.place`,
   story: "SELECT * FROM story WHERE message = ? ORDER BY id",
   // Read backwards through a table of bounded size: an index would cost each delivery more than it saves an operator.
   history: `SELECT * FROM history

@@ -30,7 +30,7 @@ export function messageColumns(message: NewMessage): MessageColumns {
 
 /** What an attempt led to for one recipient, as the worker writes it. */
 export function outcomeColumns(settled: Settlement["recipients"][number]): OutcomeColumns {
-  const { index, outcome, nextAttempt, warned } = settled;
+  const { index, outcome, nextAttempt, warned, counted = true } = settled;
   const json = JSON.stringify(outcome.kind === "deferred" ? outcome : keptOutcome(outcome));
-  return { index, kind: outcome.kind, outcome: json, nextAttempt, warned, ...settledEntry(settled) };
+  return { index, kind: outcome.kind, outcome: json, nextAttempt, warned, counted, ...settledEntry(settled) };
 }

@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { integer } from "./columns.ts";
 
 /** The layout this code reads and writes; docs/queue-format.md explains each table. */
-const SCHEMA_VERSION = 3;
+const SCHEMA_VERSION = 4;
 
 /** "Pstn": tells `file` and us that the database is a Postern queue. */
 const APPLICATION_ID = 0x5073746e;
@@ -50,6 +50,7 @@ CREATE TABLE recipient (
   outcome TEXT,
   priority INTEGER NOT NULL DEFAULT 0,
   warned INTEGER NOT NULL DEFAULT 0,
+  override TEXT,
   PRIMARY KEY (message, place)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX recipient_due ON recipient (priority, next_attempt, domain) WHERE state = 0;
@@ -81,6 +82,7 @@ const MIGRATIONS: ReadonlyMap<number, string> = new Map([
      CREATE INDEX recipient_due ON recipient (priority, next_attempt, domain) WHERE state = 0;`,
   ],
   [3, HISTORY],
+  [4, "ALTER TABLE recipient ADD COLUMN override TEXT;"],
 ]);
 
 /** Makes the tables in an empty file, and an older file a new one; refuses a file of another program or of a newer version. */

@@ -182,6 +182,7 @@ const FORMAT_1 = `
   DROP INDEX recipient_due;
   ALTER TABLE recipient DROP COLUMN priority;
   ALTER TABLE recipient DROP COLUMN warned;
+  ALTER TABLE recipient DROP COLUMN override;
   CREATE INDEX recipient_due ON recipient (next_attempt, domain) WHERE state = 0;
   PRAGMA user_version = 1;`;
 
@@ -199,7 +200,7 @@ test("a file of the first format is brought to this one, with its mail", () =>
     assert.deepEqual(due?.recipients, [0]);
     await after.close();
     const again = new DatabaseSync(path, { readOnly: true });
-    assert.equal(again.prepare("PRAGMA user_version").get()?.user_version, 3);
+    assert.equal(again.prepare("PRAGMA user_version").get()?.user_version, 4);
     assert.match(
       String(again.prepare("SELECT sql FROM sqlite_schema WHERE name = 'recipient_due'").get()?.sql),
       /priority/,

@@ -2,7 +2,8 @@ import { type Clock, type Log, silentLog } from "../../base/index.ts";
 import { readAddressFilter } from "../address-filter.ts";
 import { DEFAULT_HISTORY, type HistoryBounds } from "../history.ts";
 import { formatQueueId, QueueIdSource, queueIdNumber } from "../queue-id.ts";
-import type { QueueStore, StoreError } from "../store.ts";
+import { alterationText } from "../selection.ts";
+import type { OperableStore, StoreError } from "../store.ts";
 import { BlockPool } from "./block-pool.ts";
 import { type Channel, GIVEN, Channel as SqliteChannel } from "./channel.ts";
 import { SqliteDraft } from "./draft.ts";
@@ -44,7 +45,7 @@ export interface SqliteStoreOptions {
  * Opens the embedded store, in a worker thread. Rejects with a `StoreError`: "busy" when another process is the owner, else for
  * what is wrong with the file. The file format is described in docs/queue-format.md.
  */
-export async function openSqliteStore(options: SqliteStoreOptions): Promise<QueueStore> {
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<OperableStore> {
   const {
     path,
     clock,
@@ -60,7 +61,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Queu
   return sqliteStore(channel, new QueueIdSource(clock, lastId, lane), draftMemory);
 }
 
-function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number): QueueStore {
+function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number): OperableStore {
   let closing: Promise<void> | null = null;
   const blocks = new BlockPool();
   const change = <Op extends "hold" | "release" | "retry" | "remove">(op: Op, id: string, at: number) =>
@@ -106,6 +107,13 @@ function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number):
     release: (id, at) => change("release", id, at),
     retry: (id, at) => change("retry", id, at),
     remove: (id, at) => change("remove", id, at),
+    select: ({ filter, after, limit }) =>
+      channel.ask({ op: "select", filter, limit, after: after === undefined ? -1 : queueIdNumber(after) }),
+    alter: (alteration) => {
+      const { id, at, recipients, change: wanted } = alteration;
+      const text = alterationText(alteration);
+      return channel.ask({ op: "alter", id: queueIdNumber(id), at, recipients, change: wanted, text });
+    },
     expired: (now, limit) => channel.ask({ op: "expired", now, limit }),
     counts: () => channel.ask({ op: "counts" }),
     close() {

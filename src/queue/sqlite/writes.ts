@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Claims } from "../claims.ts";
+import { ALTERED, removedOutcome } from "../selection.ts";
 import { isToldFirst } from "../transitions.ts";
 import { integer, type Row, STATE } from "./columns.ts";
 import type { Answer, MessageColumns, OutcomeColumns, Span, WriteRequest } from "./protocol.ts";
@@ -52,6 +53,9 @@ export class Writes {
       setHeld: prepare("setHeld"),
       setState: prepare("setState"),
       makeDue: prepare("makeDue"),
+      alterDue: prepare("alterDue"),
+      alterRoute: prepare("alterRoute"),
+      alterState: prepare("alterState"),
     };
   }
 
@@ -82,6 +86,8 @@ export class Writes {
         if (!this.#exists(request.id)) return false;
         this.#dropAll(request.id);
         return true;
+      case "alter":
+        return this.#alter(request);
     }
   }
 
@@ -199,11 +205,11 @@ export class Writes {
   }
 
   #record(id: number, at: number, recipient: OutcomeColumns): void {
-    const { index, kind, outcome, nextAttempt, warned, event, text } = recipient;
+    const { index, kind, outcome, nextAttempt, warned, counted, event, text } = recipient;
     const state = kind === "deferred" ? null : STATE_AFTER[kind];
     const next = kind === "deferred" ? (nextAttempt ?? at) : null;
-    this.#statements.record.run(state, next, outcome, warned ? 1 : 0, id, index);
-    this.#statements.tell.run(id, at, index, event, text);
+    this.#statements.record.run(state, next, counted ? 1 : 0, outcome, warned ? 1 : 0, id, index);
+    if (counted) this.#statements.tell.run(id, at, index, event, text);
   }
 
   #hold(id: number, at: number, held: boolean): boolean {
@@ -214,6 +220,26 @@ export class Writes {
     this.#statements.setHeld.run(held ? 1 : 0, id);
     this.#statements.setState.run(to, id, from);
     this.#statements.tell.run(id, at, null, held ? "held" : "released", "by the operator");
+    return true;
+  }
+
+  #alter({ id, at, recipients, change, text }: Extract<WriteRequest, { op: "alter" }>): boolean | "claimed" {
+    if (!this.#exists(id)) return false;
+    if (change.kind === "remove" && recipients.some((place) => this.#claims.has(id, place))) return "claimed";
+    const waiting = this.#waiting(id);
+    const { alterDue, alterRoute, alterState, tell } = this.#statements;
+    for (const place of recipients) {
+      if (!waiting.has(place)) continue;
+      if (change.kind === "remove") {
+        alterState.run(STATE.failed, JSON.stringify(removedOutcome), id, place);
+        waiting.delete(place);
+      } else alterDue.run(change.dueAt, id, place);
+      if (change.kind === "reroute") {
+        alterRoute.run(change.override === null ? null : JSON.stringify(change.override), id, place);
+      }
+      tell.run(id, at, place, ALTERED[change.kind], text);
+    }
+    if (waiting.size === 0) this.#dropAll(id);
     return true;
   }
 
@@ -251,10 +277,13 @@ const SQL = {
   states: "SELECT place, state, warned, local_part, domain, attempts FROM recipient WHERE message = ?",
   message: "SELECT held FROM message WHERE id = ?",
   record: `UPDATE recipient SET state = coalesce(?, state), next_attempt = coalesce(?, next_attempt),
-    attempts = attempts + 1, outcome = ?, warned = max(warned, ?) WHERE message = ? AND place = ?`,
+    attempts = attempts + ?, outcome = ?, warned = max(warned, ?) WHERE message = ? AND place = ?`,
   tell: "INSERT INTO story (message, at, recipient, event, text) VALUES (?, ?, ?, ?, ?)",
   setHeld: "UPDATE message SET held = ? WHERE id = ?",
   setState: "UPDATE recipient SET state = ? WHERE message = ? AND state = ?",
+  alterDue: "UPDATE recipient SET next_attempt = ? WHERE message = ? AND place = ?",
+  alterRoute: "UPDATE recipient SET override = ? WHERE message = ? AND place = ?",
+  alterState: "UPDATE recipient SET state = ?, outcome = ? WHERE message = ? AND place = ?",
   makeDue: "UPDATE recipient SET next_attempt = ? WHERE message = ? AND state IN (0, 3)",
 } as const;
 
