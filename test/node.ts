@@ -23,6 +23,8 @@ export interface NodeOptions {
   readonly users?: Readonly<Record<string, string>>;
   /** Further files of its folder, name to content. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Processes that serve; 1 by default. */
+  readonly workers?: number;
   /** Port of the `mx` listener; any free one by default. */
   readonly mxPort?: number;
 }
@@ -89,7 +91,7 @@ function configuration(hostname: string, ports: Node["ports"], options: NodeOpti
     (name) => `[[domain]]\nname = "${name}"\ndeliver = "maildir:data/mail/{user}"\n`,
   );
   return [
-    `hostname = "${hostname}"\ndata_dir = "data"\n`,
+    `hostname = "${hostname}"\ndata_dir = "data"\nworkers = ${options.workers ?? 1}\n`,
     listener(ports.mx, "mx", "starttls"),
     listener(ports.submission, "submission", "starttls"),
     listener(ports.submissions, "submission", "implicit"),

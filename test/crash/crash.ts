@@ -1,4 +1,5 @@
 // Kills a daemon under load by SIGKILL at random moments, starts it again, and counts: what was answered 250 must arrive.
+import { readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,6 +12,8 @@ import { type Node, startNode } from "../node.ts";
 
 export interface CrashOptions {
   readonly rounds: number;
+  /** Processes that serve; 1 by default. With more, in every other round one of them is killed and the others go on. */
+  readonly workers?: number;
   /** Sending at once. */
   readonly senders?: number;
   readonly random?: Random;
@@ -48,12 +51,14 @@ export async function crash(options: CrashOptions): Promise<CrashCounts> {
   try {
     await using node = await startNode({
       domains: ["maildir.test"],
+      workers: options.workers ?? 1,
       config: `[relay]\nnetworks = ["127.0.0.0/8"]\n[[route]]\nmatch = "*"\nvia = "smtp://127.0.0.1:${hop.port}"\n`,
     });
     for (let round = 1; round <= options.rounds; round++) {
       if (round > 1) await node.start();
       const sending = load.run(node.ports.mx, options.senders ?? SENDERS);
       await sleep(SHORTEST + random.next() * (LONGEST - SHORTEST));
+      if (round % 2 === 0 && killOne(node, random)) await sleep(SHORTEST + random.next() * (LONGEST - SHORTEST));
       await node.kill("SIGKILL");
       await sending;
       options.progress?.(`round ${round}: ${load.acknowledged.size} acknowledged of ${load.sent} so far`);
@@ -72,6 +77,26 @@ export async function crash(options: CrashOptions): Promise<CrashCounts> {
     lost: [...load.acknowledged].filter((number) => !arrivals.counts.has(number)),
     altered: arrivals.altered,
   };
+}
+
+/** Kills one of the workers that run by now; false where there are none. */
+function killOne(node: Node, random: Random): boolean {
+  const pids = node.log
+    .flatMap(({ event, pid }) => (event === "worker.started" ? [Number(pid)] : []))
+    .filter((pid) => parentOf(pid) === node.pid);
+  const pid = pids[Math.floor(random.next() * pids.length)];
+  if (pid !== undefined) process.kill(pid, "SIGKILL");
+  return pid !== undefined;
+}
+
+/** Null where there is no such process any more. */
+function parentOf(pid: number): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    return null;
+  }
 }
 
 /** Sends numbered messages until the daemon is gone, and remembers which were answered 250. */

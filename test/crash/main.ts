@@ -1,10 +1,13 @@
-// `npm run crash -- --rounds N` (default 20): see crash.ts.
+// `npm run crash -- --rounds N` (default 20) `--workers N` (default 1): see crash.ts.
 import { parseArgs } from "node:util";
 import { crash } from "./crash.ts";
 
-const { values } = parseArgs({ options: { rounds: { type: "string", default: "20" } } });
+const { values } = parseArgs({
+  options: { rounds: { type: "string", default: "20" }, workers: { type: "string", default: "1" } },
+});
 const counts = await crash({
   rounds: Number(values.rounds),
+  workers: Number(values.workers),
   progress: (line) => process.stdout.write(`${line}\n`),
 });
 process.stdout.write(
