@@ -28,10 +28,10 @@ export function onCommand(state: State, from: CommandPhase, command: Command, fo
   if (stranger !== null) return fault(state, at, stranger);
   const foreign = foreignHello(state.settings.protocol, command.verb);
   if (foreign !== null) return fault(state, at, foreign);
-  if (!rule.implemented) return fault(state, at, replies.notImplemented);
   const requireTls = at.name === "greeted" ? at.requireTls : at.talk.offer.requireTls;
   if ((requireTls || state.settings.certificate === "awaited") && !state.settings.secure && !rule.preTls)
     return fault(state, at, replies.tlsRequired);
+  if (!rule.implemented) return fault(state, at, replies.notImplemented);
   if (!rule.phases.has(at.name)) return fault(state, at, replies.helloFirst);
   if (!rule.junk) return proceedWith(state, at, command, followed);
   const counted: State = { ...state, tally: { ...state.tally, junk: state.tally.junk + 1 } };

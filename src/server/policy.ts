@@ -41,7 +41,7 @@ export interface Offer {
   readonly messageSize: number;
   /** Recipients of one transaction; beyond it 452 4.5.3 (RFC 5321 §4.5.3.1.10). */
   readonly recipients: number;
-  /** Nothing but EHLO, STARTTLS, NOOP, RSET, HELP and QUIT before TLS: 530 5.7.0 (RFC 3207 §4). */
+  /** Nothing but EHLO, STARTTLS, NOOP, RSET and QUIT before TLS: 530 5.7.0 (RFC 3207 §4). */
   readonly requireTls: boolean;
   /** MAIL commands of this connection, announced as MAILMAX (RFC 9422); default: the server's limit. */
   readonly transactions?: number;

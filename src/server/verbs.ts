@@ -7,7 +7,7 @@ export interface VerbRule {
   readonly implemented: boolean;
   /** Phases that allow it; elsewhere 503 5.5.1 (RFC 5321 §4.1.4). */
   readonly phases: ReadonlySet<CommandPhase["name"]>;
-  /** Allowed while a demanded TLS is still missing (RFC 3207 §4). */
+  /** Allowed while a demanded TLS is still missing (RFC 3207 §4); after HELO nobody could know that there is STARTTLS. */
   readonly preTls: boolean;
   /** Must be the last of a pipelined group: its reply is not held back (RFC 2920 §3.1, §3.2). */
   readonly endsGroup: boolean;
@@ -21,7 +21,7 @@ const absent: VerbRule = { implemented: false, phases: always, preTls: false, en
 
 export const verbs: Readonly<Record<Verb, VerbRule>> = {
   EHLO: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: true },
-  HELO: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: true },
+  HELO: { implemented: true, phases: always, preTls: false, endsGroup: true, junk: true },
   LHLO: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: true },
   STARTTLS: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: false },
   AUTH: { implemented: true, phases: afterHello, preTls: false, endsGroup: true, junk: false },
@@ -32,7 +32,7 @@ export const verbs: Readonly<Record<Verb, VerbRule>> = {
   BDAT: { implemented: true, phases: always, preTls: false, endsGroup: false, junk: false },
   RSET: { implemented: true, phases: always, preTls: true, endsGroup: false, junk: true },
   NOOP: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: true },
-  HELP: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: true },
+  HELP: { implemented: true, phases: always, preTls: false, endsGroup: true, junk: true },
   QUIT: { implemented: true, phases: always, preTls: true, endsGroup: true, junk: false },
   VRFY: { implemented: true, phases: always, preTls: false, endsGroup: true, junk: true },
   XCLIENT: { implemented: true, phases: always, preTls: false, endsGroup: true, junk: false },
