@@ -6,7 +6,7 @@ import { mkdirSync } from "node:fs";
 import { combineOperations, createControlServer, createOperations, socketPath } from "./admin/index.ts";
 import { err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index.ts";
 import { createPool } from "./client/index.ts";
-import { type Config, usersFile, workerFolder } from "./config/index.ts";
+import { type Config, workerFolder } from "./config/index.ts";
 import { configuredAuthenticator, loadTokens } from "./daemon-auth.ts";
 import { domainLimits, hostLoads, retryExceptions, retryRule } from "./daemon-burdens.ts";
 import { checkDataFolder, listenProblem } from "./daemon-checks.ts";
@@ -20,23 +20,22 @@ import { alone, divided, type WorkerShare } from "./daemon-share.ts";
 import { findStsPolicies } from "./daemon-sts.ts";
 import { loadTls, type ServingTls } from "./daemon-tls.ts";
 import { createTlsReporting, openTrust, type Trust } from "./daemon-trust.ts";
+import { openServedUsers, type ServedUsers } from "./daemon-users.ts";
 import { openWeb } from "./daemon-web.ts";
 import { createDeliverer, createReporter, recipientTest, selfTest } from "./delivery/index.ts";
 import {
-  type Credentials,
   createHome,
   createPeers,
   createReceiver,
   createRelayPolicy,
   createSubmissionPolicy,
   freeSpaceOf,
-  openCredentials,
   type SubmissionRules,
   sendersOf,
 } from "./intake/index.ts";
 import { type Endpoint, inNetworks, systemClock } from "./net/index.ts";
 import type { Tokens } from "./oauth/index.ts";
-import { createRunner, defaultRunnerLimits, type QueueStore, type Runner } from "./queue/index.ts";
+import { createRunner, defaultRunnerLimits, type OperableStore, type QueueStore, type Runner } from "./queue/index.ts";
 import { createServer, type ListenerOptions, type Policy, type ServerLimits } from "./server/index.ts";
 import { parseDomain } from "./smtp/index.ts";
 
@@ -106,15 +105,17 @@ export async function startDaemon(
     { config, share, store: store.value, former: former.value, trust: trust.value, nextHops: nextHops.value, log },
     resources,
   );
-  const credentials = openCredentials(usersFile(config));
-  resources.defer(() => credentials.close());
+  const users = openServedUsers(config, log);
+  if (!users.ok) return err([users.error]);
+  resources.defer(() => users.value.close());
   const lookups = new AbortController();
   resources.defer(() => lookups.abort());
   const policies = createPolicies({
     config,
     store: store.value,
     runner: queue,
-    credentials,
+    users: users.value,
+    workers: share.workers,
     tokens: tokens.value,
     lookups: lookups.signal,
     log,
@@ -164,7 +165,7 @@ export async function startDaemon(
 interface QueueParts {
   readonly config: Config;
   readonly share: WorkerShare;
-  readonly store: QueueStore;
+  readonly store: OperableStore;
   readonly former: FormerQueues;
   readonly trust: Trust;
   readonly nextHops: NextHops;
@@ -260,7 +261,9 @@ interface PolicyParts {
   readonly config: Config;
   readonly store: QueueStore;
   readonly runner: Runner;
-  readonly credentials: Credentials;
+  readonly users: ServedUsers;
+  /** Processes that serve the same configuration. */
+  readonly workers: number;
   readonly tokens: Tokens | null;
   /** Given when nobody waits for DNS any more. */
   readonly lookups: AbortSignal;
@@ -272,7 +275,8 @@ function createPolicies({
   config,
   store,
   runner,
-  credentials,
+  users,
+  workers,
   tokens,
   lookups,
   log,
@@ -295,7 +299,7 @@ function createPolicies({
       freeSpaceFloor: FREE_SPACE_FLOOR,
     },
   });
-  const authenticator = configuredAuthenticator(config, { credentials, tokens, log });
+  const authenticator = configuredAuthenticator(config, { credentials: users.source, tokens, workers, log });
   const knows = recipientTest(config.domains);
   const { vrfy } = config.smtp;
   const { messageSize, recipients } = config.limits;
@@ -314,7 +318,8 @@ function createPolicies({
     submission: createSubmissionPolicy({
       hostname,
       authenticator,
-      senders: sendersOf(credentials, domains),
+      senders: sendersOf(users.source, domains),
+      limiter: users.limiter,
       rules: submissionRules(config),
       mailDomains: createMailDomains(config, configuredResolver(config, lookups)),
       receive,

@@ -36,6 +36,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   trust: { folders: ["base", "smtp", "message", "net"], node: true },
   web: { folders: ["base", "net"], node: true },
   workers: { folders: ["base"], node: true },
+  credentials: { folders: ["base", "intake"], node: true },
   oauth: { folders: ["base"], node: true },
   queue: { folders: ["base", "smtp"], node: true },
   intake: { folders: ["base", "smtp", "message", "server", "queue"], node: true },

@@ -17,7 +17,8 @@ const keysOf = (config: Result<Config, readonly ConfigProblem[]>): readonly stri
 const OAUTH = '[auth.oauth]\nissuer = "https://id.test/realm"\naudience = "mail"\n';
 
 test("without [auth] every mechanism is offered that can be, and no token counts", () => {
-  assert.deepEqual(unwrap(parsed()).auth, { mechanisms: [...SASL_MECHANISMS], oauth: null });
+  const plain = { mechanisms: [...SASL_MECHANISMS], source: { kind: "users" }, oauth: null };
+  assert.deepEqual(unwrap(parsed()).auth, plain);
   assert.deepEqual(unwrap(parsed('[auth]\nmechanisms = ["PLAIN"]')).auth.mechanisms, ["PLAIN"]);
   assert.deepEqual(keysOf(parsed('[auth]\nmechanisms = ["CRAM-MD5"]')), ["auth.mechanisms"]);
   assert.deepEqual(keysOf(parsed("[auth]\nmechanisms = []")), ["auth.mechanisms"]);

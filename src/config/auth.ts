@@ -5,6 +5,7 @@ import { SASL_MECHANISMS } from "../smtp/index.ts";
 import { duration, path, text } from "./forms.ts";
 import type { AuthConfig, OauthConfig } from "./model.ts";
 import type { Finding } from "./problems.ts";
+import { parseUserSource, sourceOf } from "./user-source.ts";
 import { field } from "./written.ts";
 
 const MAX_URL = 2000;
@@ -92,12 +93,30 @@ export const auth = z
         "What users may log in by. Offered is what can work for the client: EXTERNAL where its certificate is that of a `[[peer]]` with " +
           "`user`, OAUTHBEARER and XOAUTH2 with `[auth.oauth]`, the others where there are passwords for them.",
       ),
+    source: text('"users", "dovecot:PATH", "dovecot:HOST:PORT" or a URL with https', parseUserSource)
+      .prefault("users")
+      .describe(
+        "Who knows names and passwords. `users`: the file that `postern user` changes. `dovecot:`: a Dovecot, at its auth socket (`unix_listener`, or " +
+          "`inet_listener` on a trusted network). A URL: a web service that gets each login as JSON and answers 200, 401 or 403; `http` only on " +
+          "this machine. With the last two there is no SCRAM. See docs/security.md.",
+      ),
+    source_ca: z
+      .array(path('the path of a PEM file, such as "tls/ca.pem"'))
+      .prefault([])
+      .describe(
+        "Certificate authorities that the web service of `source` is trusted by, in place of the system's, PEM.",
+      ),
     oauth: oauth.optional(),
   })
   .describe("How users of `submission` log in.");
 
-export function authOf({ mechanisms, oauth: given }: z.output<typeof auth>, folder: string): AuthConfig {
-  return { mechanisms, oauth: given === undefined ? null : oauthOf(given, folder) };
+export function authOf(settings: z.output<typeof auth>, folder: string): AuthConfig {
+  const { mechanisms, source, source_ca, oauth: given } = settings;
+  return {
+    mechanisms,
+    source: sourceOf(source, source_ca, folder),
+    oauth: given === undefined ? null : oauthOf(given, folder),
+  };
 }
 
 function oauthOf(given: z.output<typeof oauth>, folder: string): OauthConfig {

@@ -62,8 +62,18 @@ export interface SmtpConfig {
 /** How users log in. */
 export interface AuthConfig {
   readonly mechanisms: readonly SaslMechanism[];
+  readonly source: UserSource;
   readonly oauth: OauthConfig | null;
 }
+
+/** Who knows names and passwords. Paths are absolute. */
+export type UserSource =
+  | { readonly kind: "users" }
+  | {
+      readonly kind: "dovecot";
+      readonly at: { readonly path: string } | { readonly host: string; readonly port: number };
+    }
+  | { readonly kind: "http"; readonly url: string; readonly ca: readonly string[] };
 
 /** Tokens of OAuth 2.0. */
 export interface OauthConfig {

@@ -3,7 +3,7 @@
  * and how it is taken into the queue (`receive.ts`). Nothing here may deliver, connect or look at a socket. Begin with
  * `receive.ts`.
  */
-export type { AuthThrottleRules } from "./auth-throttle.ts";
+export { type AuthThrottleRules, dividedThrottle } from "./auth-throttle.ts";
 export { type Authenticator, type AuthenticatorOptions, createAuthenticator } from "./authenticator.ts";
 export type {
   Account,
@@ -19,8 +19,10 @@ export { type FreeSpace, freeSpaceOf } from "./free-space.ts";
 export { createHome, type Home } from "./home.ts";
 export type { DomainVerdict, MailDomains } from "./mail-domains.ts";
 export { createPeers, type PeerLimits, type PeerRules, type Peers } from "./peers.ts";
+export { identityOf } from "./prepared-strings.ts";
 export { createReceiver, type ReceiveLimits, type Receiver, type ReceiverOptions } from "./receive.ts";
 export { createRelayPolicy, type RelayPolicyOptions } from "./relay.ts";
+export { parseSenderGrant } from "./sender-grant.ts";
 export { type SenderGrant, type Senders, sendersByName, sendersOf } from "./senders.ts";
 export { openSendingFile, type SendingFile } from "./sending-file.ts";
 export { createSendingLimiter, type SendingLimiter } from "./sending-limits.ts";

@@ -20,6 +20,11 @@ export function prepareName(name: string, preparation: Preparation): string | nu
   return prepared === null || /[\s\u0000-\u001f\u007f]/.test(prepared) ? null : prepared;
 }
 
+/** The form of a name that stands for its user everywhere; null where it can be none. */
+export function identityOf(name: string): string | null {
+  return prepareName(name, "query");
+}
+
 /** A password in the form under which it is hashed; null where it can be none: empty, too long, with controls in it. */
 export function preparePassword(password: string, preparation: Preparation): string | null {
   return prepare(password, preparation, MAX_PASSWORD_OCTETS);
