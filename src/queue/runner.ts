@@ -367,15 +367,8 @@ class QueueRunner implements Runner {
 
   async #unclaim(id: QueueId, recipients: readonly Recipient[]): Promise<void> {
     if (recipients.length === 0) return;
-    try {
-      await this.#store.unclaim(
-        id,
-        recipients.map(({ index }) => index),
-      );
-    } catch (error) {
-      // Claims end with the process at the latest.
-      this.#log.error(events.pollFailed, { id, error: asError(error) });
-    }
+    const places = recipients.map(({ index }) => index);
+    await this.#settler.unclaim(id, places);
   }
 
   #track(work: Promise<void>): void {

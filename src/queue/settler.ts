@@ -4,7 +4,7 @@ import type { Concluded } from "./conclusion.ts";
 import { settlementOf } from "./conclusion.ts";
 import type { Reporter } from "./deliverer.ts";
 import { events } from "./events.ts";
-import type { QueuedMessage } from "./model.ts";
+import type { QueuedMessage, QueueId } from "./model.ts";
 import type { Body, QueueStore, Settlement } from "./store.ts";
 import { outcomeEntry } from "./story.ts";
 
@@ -37,12 +37,22 @@ export class Settler {
    */
   async settle(message: QueuedMessage, body: Body, concluded: readonly Concluded[]): Promise<boolean | null> {
     const settlement = await this.#prepare(message, body, concluded);
-    for (let wait = FIRST_WAIT; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
-      if (await this.#write(message, settlement)) return settlement.settlement.report !== null;
-      if (this.#givenUp) return null;
-      await this.#pause(wait);
-      if (this.#givenUp) return null;
-    }
+    const written = await this.#persist(() => this.#write(message, settlement));
+    return written ? settlement.settlement.report !== null : null;
+  }
+
+  /** Ends claims without an outcome; tries again as `settle` does, for what stays claimed is found by nobody. */
+  async unclaim(id: QueueId, recipients: readonly number[]): Promise<void> {
+    const { store, log } = this.#options;
+    await this.#persist(async () => {
+      try {
+        await store.unclaim(id, recipients);
+        return true;
+      } catch (error) {
+        log.error(events.pollFailed, { id, error: asError(error) });
+        return false;
+      }
+    });
   }
 
   /** As `settle`, but one try; false when it failed. */
@@ -54,6 +64,16 @@ export class Settler {
   giveUp(): void {
     this.#givenUp = true;
     for (const wake of this.#waiting) wake();
+  }
+
+  /** Does it until it is done; false when `giveUp` ended that. */
+  async #persist(write: () => Promise<boolean>): Promise<boolean> {
+    for (let wait = FIRST_WAIT; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
+      if (await write()) return true;
+      if (this.#givenUp) return false;
+      await this.#pause(wait);
+      if (this.#givenUp) return false;
+    }
   }
 
   async #prepare(message: QueuedMessage, body: Body, concluded: readonly Concluded[]): Promise<Prepared> {
