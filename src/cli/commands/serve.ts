@@ -7,8 +7,8 @@ export function addServe(program: Command): void {
     .command("serve")
     .summary("run the server in the foreground")
     .description(
-      "Runs the server in the foreground. SIGTERM or SIGINT stops it gracefully, a second one at once; SIGHUP reads the " +
-        "certificates anew without dropping a session.",
+      "Runs the server in the foreground. SIGTERM or SIGINT stops it gracefully, a second one at once; SIGHUP reads " +
+        "certificates and authorities anew without dropping a session.",
     )
     .addOption(configOption())
     .action(async (options: { config: string }) => {
