@@ -119,7 +119,7 @@ function operationsOf(config: Config, worker: number, supervisor: Supervisor<Wor
     list: (request) => ask((on) => on.list(request)),
     show: (id) => ask((on) => on.show(id)),
     history: (request) => ask((on) => on.history(request)),
-    act: (action, target) => ask((on) => on.act(action, target)),
+    act: (...given) => ask((on) => on.act(...given)),
     counts: () => ask((on) => on.counts()),
   };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Clock, type Instant, instant, later, MINUTE, SECOND } from "../base/index.ts";
-import { AuthThrottle } from "./auth-throttle.ts";
+import { AuthThrottle, dividedThrottle } from "./auth-throttle.ts";
 
 /** A clock that goes on by what is waited for. */
 function waitingClock(): Clock & { pass(by: number): void } {
@@ -101,4 +101,13 @@ test("waits until the whole time has passed, and not at all where it has", async
   assert.equal(clock.now() - since, 1000);
   await throttle.wait(since, 500);
   assert.equal(clock.now() - since, 1000);
+});
+
+test("the counts of several processes together come to those of one", () => {
+  const one = dividedThrottle(1);
+  for (const workers of [2, 3, 8]) {
+    const each = dividedThrottle(workers);
+    assert.ok(each.perAddress * workers >= one.perAddress && (each.perAddress - 1) * workers < one.perAddress);
+    assert.ok(each.perAccount * workers >= one.perAccount && (each.perAccount - 1) * workers < one.perAccount);
+  }
 });

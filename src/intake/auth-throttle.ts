@@ -25,6 +25,15 @@ const DEFAULT_RULES: AuthThrottleRules = {
   entries: 10_000,
 };
 
+/**
+ * What each of `workers` processes has to count to, so that a guesser whose connections are handed to all of them gets no more tries
+ * than at one.
+ */
+export function dividedThrottle(workers: number): Pick<AuthThrottleRules, "perAddress" | "perAccount"> {
+  const { perAddress, perAccount } = DEFAULT_RULES;
+  return { perAddress: Math.ceil(perAddress / workers), perAccount: Math.ceil(perAccount / workers) };
+}
+
 /** How long an address counts as one that an account was used from. */
 const FAMILIAR_FOR = 24 * HOUR;
 
