@@ -64,6 +64,8 @@ export interface TlsReports {
 
 /** RFC 8460 §4.1: not all reporters at midnight. */
 const SPREAD: Duration = 4 * HOUR;
+/** Results are written out once a minute, and a little later where the file is busy. */
+const WRITTEN_OUT: Duration = 2 * MINUTE;
 /** After a start in the rest of the day. */
 const CATCH_UP: Duration = 10 * MINUTE;
 const RETRY: Duration = HOUR;
@@ -126,8 +128,9 @@ function firstDelay(now: number, random: Random): Duration {
   return random.next() * Math.max(CATCH_UP, SPREAD - (now % DAY));
 }
 
+/** Not before other processes have written out what they counted in the last minute of the day. */
 function nextDelay(now: number, random: Random): Duration {
-  return DAY - (now % DAY) + random.next() * SPREAD;
+  return DAY - (now % DAY) + WRITTEN_OUT + random.next() * (SPREAD - WRITTEN_OUT);
 }
 
 function retryDelay(random: Random): Duration {
