@@ -1,4 +1,4 @@
-import { HOUR, type Instant, MINUTE } from "../../base/index.ts";
+import { type Instant, MINUTE } from "../../base/index.ts";
 import type { Copy, Ledger, Submission, Take } from "./ledger.ts";
 import { latin1, readMessage, readReport } from "./read-message.ts";
 import type { World } from "./world.ts";
@@ -115,10 +115,20 @@ function* repeated(ledger: Ledger): Iterable<string> {
   }
 }
 
+function wasHeard({ end, reply }: Take): boolean {
+  return end !== null && reply !== null && end.other.handed >= reply;
+}
+
+function isLate({ end }: Take, before: Take): boolean {
+  if (end === null) return true; // a node that never came to its reply
+  const { mutedAt } = end.link;
+  return mutedAt !== null && mutedAt <= before.at;
+}
+
 /** Why `next` should not have happened, or null. */
 function unexplained(take: Take, next: Take, { copies, crashes }: Ledger): string | null {
-  const heard = take.reply !== null && take.reply.end.other.handed >= take.reply.offset;
-  if (!heard) return null;
+  // What a connection that was lost before had brought already may be taken after that.
+  if (!wasHeard(take) || (!wasHeard(next) && isLate(next, take))) return null;
   const copy = copies.get(take.hop);
   if (copy === undefined) return "it was handed in once";
   const recipient = copy.recipients.find(({ address }) => address === take.recipient);
@@ -216,9 +226,8 @@ const MOST_OVERDUE = 20 * MINUTE;
 /** What can be told at any moment: nothing is forgotten, or late, or beyond its bounds. */
 export async function inspect(world: World): Promise<Violation[]> {
   const found: Violation[] = [];
-  const { now } = world.loop;
-  const settled = now > world.calmAt + SETTLING_TIME + clockJumps(world);
-  for (const { settings, disk, program } of world.nodes) {
+  const settled = world.loop.now > world.calmAt + SETTLING_TIME;
+  for (const { settings, disk, program, now } of world.nodes) {
     const { name, limits } = settings;
     const stats = program?.runner.stats();
     if (stats !== undefined) {
@@ -242,11 +251,6 @@ export async function inspect(world: World): Promise<Violation[]> {
     }
   }
   return found;
-}
-
-/** A clock that was put back makes mail wait for so much longer. */
-function clockJumps({ plan }: World): number {
-  return plan.rates.clockJumps * HOUR;
 }
 
 function told(at: Instant): string {

@@ -1,7 +1,7 @@
 import { encodeUtf8 } from "../../base/index.ts";
-import type { Stream, StreamHandler } from "../../net/index.ts";
+import type { StreamHandler } from "../../net/index.ts";
 import type { Ledger, Take } from "./ledger.ts";
-import { type ClearLinkStream, LinkStream } from "./link.ts";
+import type { ClearLinkStream, LinkStream } from "./link.ts";
 import type { Life, VirtualLoop } from "./loop.ts";
 import { latin1 } from "./read-message.ts";
 import { type SimulatedCertificate, type SimulatedServerTls, simulatedServerUpgrade } from "./tls.ts";
@@ -72,7 +72,7 @@ const MOST_OCTETS = 1_000_000;
 /** One session, in clear text or inside TLS. */
 class HostConversation implements StreamHandler {
   readonly #host: SimulatedHost;
-  readonly #stream: Stream;
+  readonly #stream: LinkStream;
   /** What this server showed, null in clear text. */
   readonly #shown: SimulatedCertificate | null;
   #input = "";
@@ -88,7 +88,7 @@ class HostConversation implements StreamHandler {
   #chunk = { octets: 0, last: false, refused: false };
   #body = "";
 
-  constructor(host: SimulatedHost, stream: Stream, shown: SimulatedCertificate | null) {
+  constructor(host: SimulatedHost, stream: LinkStream, shown: SimulatedCertificate | null) {
     this.#host = host;
     this.#stream = stream;
     this.#shown = shown;
@@ -210,7 +210,7 @@ class HostConversation implements StreamHandler {
   #startTls(): void {
     const { tls } = this.#host.options;
     const stream = this.#stream;
-    if (tls === null || this.#shown !== null || !(stream instanceof LinkStream) || !isClear(stream)) {
+    if (tls === null || this.#shown !== null || !isClear(stream)) {
       this.#say("503 5.5.1 No");
       return;
     }
@@ -341,16 +341,20 @@ class HostConversation implements StreamHandler {
       return;
     }
     const { name } = this.#host.options;
-    this.#taking("end", "", () => recipients.map((to) => this.#host.ledger.arrived(name, reversePath, to, octets)));
+    const end = this.#stream.linkEnd;
+    this.#taking("end", "", () =>
+      recipients.map((recipient) => this.#host.ledger.arrived(name, { reversePath, recipient, octets, end })),
+    );
   }
 
   /** RFC 2033 §4.2: a reply for each. */
   #finishEach(recipients: readonly string[], reversePath: string | null, octets: Uint8Array): void {
-    const [to, ...rest] = recipients;
-    if (to === undefined) return;
+    const [recipient, ...rest] = recipients;
+    if (recipient === undefined) return;
     const { name } = this.#host.options;
-    const take = () => [this.#host.ledger.arrived(name, reversePath, to, octets)];
-    this.#taking("end", to, take, () => this.#finishEach(rest, reversePath, octets));
+    const end = this.#stream.linkEnd;
+    const take = () => [this.#host.ledger.arrived(name, { reversePath, recipient, octets, end })];
+    this.#taking("end", recipient, take, () => this.#finishEach(rest, reversePath, octets));
   }
 
   /** Takes mail, then thinks, then says so: what happens between is for others to find out. */
@@ -361,11 +365,7 @@ class HostConversation implements StreamHandler {
       move,
       () => {
         this.#say("250 2.0.0 Taken");
-        const stream = this.#stream;
-        if (stream instanceof LinkStream) {
-          const end = stream.linkEnd;
-          for (const each of takes) each.reply = { end, offset: end.written };
-        }
+        for (const each of takes) each.reply = this.#stream.linkEnd.written;
         then();
       },
       then,

@@ -54,8 +54,10 @@ export interface Take {
   readonly at: Instant;
   /** The copy it became, null at a host where it ends. */
   readonly copy: string | null;
-  /** The reply that says so: how far the client must have read to know. Null while there is none. */
-  reply: { readonly end: LinkEnd; readonly offset: number } | null;
+  /** Its side of the connection; null where nobody knows which it was. */
+  end: LinkEnd | null;
+  /** The end of the reply that says so, in octets of that side. Null while there is none. */
+  reply: number | null;
 }
 
 /** A message in a mailbox. */
@@ -102,7 +104,7 @@ export class Ledger {
     this.#add(node, message, token, parent);
     const hop = parent ?? token ?? "?";
     const takes = message.recipients.map(({ mailbox }): Take => {
-      return { hop, recipient: formatMailbox(mailbox), by: node, at: this.#now(), copy: key, reply: null };
+      return { hop, recipient: formatMailbox(mailbox), by: node, at: this.#now(), copy: key, end: null, reply: null };
     });
     this.takes.push(...takes);
     this.#byId.set(key, takes);
@@ -135,16 +137,22 @@ export class Ledger {
 
   /** A node wrote the reply that says it has the message; `offset`: octets of its side up to the end of that reply. */
   replied(node: string, id: string, end: LinkEnd, offset: number): void {
-    for (const take of this.#byId.get(`${node}/${id}`) ?? []) take.reply = { end, offset };
+    for (const take of this.#byId.get(`${node}/${id}`) ?? []) {
+      take.end = end;
+      take.reply = offset;
+    }
   }
 
   /** A host has a message for `recipient`, and is about to say so. */
-  arrived(host: string, reversePath: string | null, recipient: string, octets: Uint8Array): Take {
+  arrived(
+    host: string,
+    { reversePath, recipient, octets, end }: Pick<Arrival, "reversePath" | "recipient" | "octets"> & Pick<Take, "end">,
+  ): Take {
     const at = this.#now();
     const { token, hops } = this.#read(octets);
     const hop = hops[0] ?? token ?? "?";
     this.arrivals.push({ host, hop, token, recipient, reversePath, octets, at });
-    const take: Take = { hop, recipient, by: host, at, copy: null, reply: null };
+    const take: Take = { hop, recipient, by: host, at, copy: null, end, reply: null };
     this.takes.push(take);
     return take;
   }

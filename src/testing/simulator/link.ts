@@ -59,6 +59,8 @@ export class Link {
   readonly #back: Way = { last: 0, octets: 0 };
   readonly #over: () => void;
   #broken = false;
+  /** Since when the near end can send nothing more: it is gone, or the link is cut. Null while it can. */
+  mutedAt: number | null = null;
 
   constructor(
     parts: {
@@ -104,12 +106,14 @@ export class Link {
   cut(heard: Cut["heard"]): void {
     if (this.#broken) return;
     this.#broken = true;
+    this.mutedAt ??= this.loop.now;
     const { delay } = this.#conditions;
     const ends = heard === "both" ? [this.near, this.far] : heard === "none" ? [] : [this[heard]];
     for (const end of ends) this.loop.after(delay + 1, () => end.arrive({ kind: "reset" }));
   }
 
   settle(): void {
+    if (this.near.gone) this.mutedAt ??= this.loop.now;
     if (this.near.gone && this.far.gone) this.#over();
   }
 

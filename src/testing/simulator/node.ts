@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { type Clock, type Duration, type Log, type Random, unwrap } from "../../base/index.ts";
+import { type Clock, type Duration, type Instant, type Log, later, type Random, unwrap } from "../../base/index.ts";
 import { createPool, type Pool } from "../../client/index.ts";
 import {
   createDeliverer,
@@ -99,6 +99,11 @@ export class SimulatedNode {
       settings.memory === null
         ? null
         : createHostMemory({ file: new DatabaseSync(":memory:"), clock, hold: settings.memory });
+  }
+
+  /** What its clock shows. */
+  get now(): Instant {
+    return later(this.#world.loop.now, this.#world.skew());
   }
 
   /** Null while it is down. */

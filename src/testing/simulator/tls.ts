@@ -6,7 +6,6 @@ import type {
   NetProblem,
   PeerCertificate,
   PeerDemand,
-  Stream,
   TlsInfo,
 } from "../../net/index.ts";
 import { type HandshakeRecord, type LinkEnd, LinkStream } from "./link.ts";
@@ -41,7 +40,7 @@ const EARLY: NetProblem = { kind: "tls", detail: "clear text came where the TLS 
 export function simulatedServerUpgrade(
   tls: SimulatedServerTls,
   timeout: number,
-): (stream: ClearStream) => Promise<Result<Stream, NetProblem>> {
+): (stream: ClearStream) => Promise<Result<LinkStream, NetProblem>> {
   return (stream) => {
     const end = endOf(stream);
     return runHandshake(end, timeout, (record, { fail, succeed }) => {
@@ -59,7 +58,7 @@ export function simulatedServerUpgrade(
 export function simulatedClientUpgrade(
   stream: ClearStream,
   options: ClientTlsOptions,
-): Promise<Result<Stream, NetProblem>> {
+): Promise<Result<LinkStream, NetProblem>> {
   const end = endOf(stream);
   const { serverName, verify, lenient = false, timeout, groups = "all" } = options;
   const hello: ClientHello = { serverName, small: groups !== "all" };
