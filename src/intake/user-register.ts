@@ -37,6 +37,7 @@ export interface UserRegister {
   list(): readonly string[];
   /** In order of name. */
   summaries(): readonly UserSummary[];
+  summary(name: string): Change<UserSummary>;
   /** With all that is kept of the user. False where there is none. */
   remove(name: string): boolean;
   /** App passwords stay as they are. */
@@ -84,14 +85,12 @@ export class FileRegister implements UserRegister {
   }
 
   summaries(): readonly UserSummary[] {
-    const { file } = this.#parts;
-    return file.users().map(({ name, disabledAt }) => ({
-      name,
-      disabledAt,
-      grants: file.grants(name),
-      limits: Object.fromEntries(file.limits(name)),
-      appPasswords: file.appPasswords(name),
-    }));
+    return this.#parts.file.users().map((row) => this.#summaryOf(row));
+  }
+
+  summary(name: string): Change<UserSummary> {
+    const user = this.#find(name);
+    return user.ok ? ok(this.#summaryOf(user.value)) : user;
   }
 
   remove(name: string): boolean {
@@ -168,6 +167,17 @@ export class FileRegister implements UserRegister {
       "unknown",
       `${user.value.name} has no app password ${label}; 'postern user app-password list' shows all`,
     );
+  }
+
+  #summaryOf({ name, disabledAt }: UserRow): UserSummary {
+    const { file } = this.#parts;
+    return {
+      name,
+      disabledAt,
+      grants: file.grants(name),
+      limits: Object.fromEntries(file.limits(name)),
+      appPasswords: file.appPasswords(name),
+    };
   }
 
   #find(name: string): Change<UserRow> {
