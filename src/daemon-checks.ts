@@ -72,7 +72,10 @@ function checkUsers(config: Config): readonly string[] {
   }
 }
 
-/** Tries whether each port is free. */
+/**
+ * Tries whether each port is free. Also where workers share them: ports that are shared can be shared with strangers of the same user,
+ * too, who would take a part of the mail. And whether the system shares ports at all.
+ */
 export async function checkPorts(config: Config): Promise<readonly string[]> {
   const problems: string[] = [];
   const wanted = [
@@ -84,5 +87,16 @@ export async function checkPorts(config: Config): Promise<readonly string[]> {
     if (tried.ok) await tried.value.close();
     else problems.push(listenProblem(`${address.address}:${address.port}`, tried.error, table));
   }
+  if (config.workers !== 1 && problems.length === 0 && !(await canSharePorts(config))) {
+    problems.push("this system cannot share a port among processes (SO_REUSEPORT); write workers = 1");
+  }
   return problems;
+}
+
+async function canSharePorts({ listeners }: Config): Promise<boolean> {
+  const [first] = listeners;
+  if (first === undefined) return true;
+  const shared = await listen({ ...first.address, reusePort: true, onStream: (stream) => stream.destroy() });
+  if (shared.ok) await shared.value.close();
+  return shared.ok;
 }

@@ -15,7 +15,7 @@ import { type Config, workerFolder } from "./config/index.ts";
 import type { Daemon } from "./daemon.ts";
 import { checkDataFolder, checkPorts } from "./daemon-checks.ts";
 import type { WorkerReport, WorkerTask } from "./daemon-worker.ts";
-import { listen, systemClock } from "./net/index.ts";
+import { systemClock } from "./net/index.ts";
 import { createSupervisor, type Supervisor } from "./workers/index.ts";
 
 /** As many lanes as ids have; `config` allows no more. */
@@ -46,7 +46,7 @@ export async function startWorkers(
   if (!control.ok) return err([control.error]);
   resources.defer(() => control.value.close());
   await orphansGone(config, count);
-  const ports = await checkSharedPorts(config);
+  const ports = await checkPorts(config);
   if (ports.length > 0) return err(ports);
 
   // However this process ends, no worker may stay: the next supervisor needs the ports and the files.
@@ -163,17 +163,4 @@ async function orphansGone(config: Config, count: number): Promise<void> {
     if (client === null || performance.now() > until) worker++;
     else await sleep(20);
   }
-}
-
-/**
- * Ports that processes share can be shared with strangers of the same user, too, who would take a part of the mail. So each is tried
- * by itself first, and that the system shares ports at all.
- */
-async function checkSharedPorts(config: Config): Promise<readonly string[]> {
-  const taken = await checkPorts(config);
-  const [first] = config.listeners;
-  if (taken.length > 0 || first === undefined) return taken;
-  const shared = await listen({ ...first.address, reusePort: true, onStream: (stream) => stream.destroy() });
-  if (shared.ok) await shared.value.close();
-  return shared.ok ? [] : ["this system cannot share a port among processes (SO_REUSEPORT); write workers = 1"];
 }
