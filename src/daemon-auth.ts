@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { err, type Log, ok, type Result } from "./base/index.ts";
 import type { AuthConfig, Config, OauthConfig } from "./config/index.ts";
 import { trustedByDefault } from "./daemon-next-hops.ts";
-import { type Authenticator, type CredentialSource, createAuthenticator } from "./intake/index.ts";
+import { type Authenticator, type CredentialSource, createAuthenticator, dividedThrottle } from "./intake/index.ts";
 import { readCertificates, systemClock } from "./net/index.ts";
 import { createTokens, readKeys, type Tokens } from "./oauth/index.ts";
 
@@ -58,16 +58,25 @@ function readText(key: string, file: string, problems: string[]): string | null 
   }
 }
 
+export interface AuthenticatorParts {
+  readonly credentials: CredentialSource;
+  readonly tokens: Tokens | null;
+  /** Processes that count failures, each for itself. */
+  readonly workers: number;
+  readonly log: Log;
+}
+
 /** Checks users for the submission service. */
 export function configuredAuthenticator(
   { auth, peers }: Pick<Config, "auth" | "peers">,
-  { credentials, tokens, log }: { credentials: CredentialSource; tokens: Tokens | null; log: Log },
+  { credentials, tokens, workers, log }: AuthenticatorParts,
 ): Authenticator {
   const users = new Map(peers.flatMap(({ name, user }) => (user === null ? [] : [[name, user] as const])));
   return createAuthenticator({
     credentials,
     mechanisms: auth.mechanisms,
     ...(tokens === null ? {} : { tokens }),
+    throttle: dividedThrottle(workers),
     userOfPeer: (peer) => users.get(peer) ?? null,
     clock: systemClock,
     log,
