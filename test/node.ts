@@ -27,6 +27,18 @@ export interface NodeOptions {
   readonly workers?: number;
   /** Port of the `mx` listener; any free one by default. */
   readonly mxPort?: number;
+  /** The least important line of its log; "debug" by default. */
+  readonly logLevel?: "debug" | "info" | "warn";
+  /** Given each event of the log, which is then not kept in `log`, nor anything in `output`: for what runs long. */
+  readonly onLog?: (event: Readonly<Record<string, unknown>>) => void;
+}
+
+/** How a daemon is started that something is to happen to. */
+export interface Launch {
+  /** Added to its environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** A program, with arguments, that runs it and replaces itself by it or lets it be the child that we see (`strace -D`). */
+  readonly under?: readonly string[];
 }
 
 export interface Node {
@@ -37,6 +49,8 @@ export interface Node {
   readonly pid: number;
   /** What it logged so far, event by event. */
   readonly log: readonly Readonly<Record<string, unknown>>[];
+  /** All that it wrote so far to standard output and standard error, as it was written. */
+  readonly output: string;
   /** Runs a `postern` command with this node's configuration. */
   command(...args: readonly (string | { readonly stdin: string })[]): Promise<CommandResult>;
   /** The messages in a user's Maildir, each as the octets of its file (Latin-1). */
@@ -46,7 +60,7 @@ export interface Node {
   /** Ends the process by `signal`; resolves with its exit code when it is gone. */
   kill(signal: NodeJS.Signals): Promise<number | null>;
   /** Starts it again on the same folder and ports. */
-  start(): Promise<void>;
+  start(launch?: Launch): Promise<void>;
   /** Stops it and removes its folder. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -70,7 +84,7 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
   await writeFile(join(folder, "key.pem"), pair.privateKey, { mode: 0o600 });
   for (const [name, content] of Object.entries(options.files ?? {})) await writeFile(join(folder, name), content);
   await writeFile(config, configuration(hostname, ports, options));
-  const node = new ChildNode(folder, config, ports);
+  const node = new ChildNode({ folder, config, ports, onLog: options.onLog });
   try {
     for (const [name, password] of Object.entries(options.users ?? {})) {
       const added = await node.command("user", "add", name, "--password-stdin", { stdin: password });
@@ -97,7 +111,7 @@ function configuration(hostname: string, ports: Node["ports"], options: NodeOpti
     listener(ports.submissions, "submission", "implicit"),
     `[tls]\ncertificate = "cert.pem"\nprivate_key = "key.pem"\n`,
     ...domains,
-    `[log]\nlevel = "debug"\nformat = "json"\n`,
+    `[log]\nlevel = "${options.logLevel ?? "debug"}"\nformat = "json"\n`,
     options.config ?? "",
   ].join("\n");
 }
@@ -109,33 +123,43 @@ class ChildNode implements Node {
   readonly log: Readonly<Record<string, unknown>>[] = [];
   #child: ChildProcess | null = null;
   #noise = "";
+  #written = "";
 
-  constructor(folder: string, config: string, ports: Node["ports"]) {
+  readonly #onLog: NodeOptions["onLog"];
+
+  constructor({ folder, config, ports, onLog }: Pick<Node, "folder" | "config" | "ports"> & Pick<NodeOptions, "onLog">) {
     this.folder = folder;
     this.config = config;
     this.ports = ports;
+    this.#onLog = onLog;
+  }
+
+  get output(): string {
+    return this.#written;
   }
 
   get pid(): number {
     return this.#child?.pid ?? 0;
   }
 
-  async start(): Promise<void> {
-    const child = spawn(process.execPath, [MAIN, "serve", "--config", this.config], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+  async start({ env = {}, under = [] }: Launch = {}): Promise<void> {
+    const [program = process.execPath, ...args] = [...under, process.execPath, MAIN, "serve", "--config", this.config];
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
     this.#child = child;
     let rest = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      if (this.#onLog === undefined) this.#written += text;
       const lines = (rest + text).split("\n");
       rest = lines.pop() ?? "";
       for (const line of lines) this.#keep(line);
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#noise += text;
+      this.#written += text;
     });
     for (let attempt = 0; attempt < READY_ATTEMPTS; attempt++) {
-      if (child.exitCode !== null) throw new Error(`postern ended with ${child.exitCode}: ${this.#noise}`);
+      const end = child.exitCode ?? child.signalCode;
+      if (end !== null) throw new Error(`postern ended with ${end}: ${this.#noise}`);
       if (await greets(this.ports.mx)) return;
       await sleep(50);
     }
@@ -184,7 +208,9 @@ class ChildNode implements Node {
 
   #keep(line: string): void {
     try {
-      this.log.push(JSON.parse(line));
+      const event: Readonly<Record<string, unknown>> = JSON.parse(line);
+      if (this.#onLog === undefined) this.log.push(event);
+      else this.#onLog(event);
     } catch {
       this.#noise += `${line}\n`;
     }
