@@ -48,13 +48,16 @@ export interface RoomRequest {
 /** Of a sender who has fewer in hand, mail is taken also for a destination that the mail of others fills. */
 const SENDER_SHARE = 10;
 
+/** The part of the window that is for quick destinations alone, save one message for each of the others. */
+const RESERVED = 1 / 4;
+
 /** Domains noted of one destination; those beyond it are found out again by each claim. */
 const MOST_DOMAINS = 5000;
 
 /**
  * What the runner has claimed and not yet settled: the bounded window of the queue that is in memory. No destination fills it: each
- * may hold a quarter as much as is left free (a quick one, which is soon done, as much), so that there is always some left for
- * others, however many are sick.
+ * may hold a quarter as much as is left free (a quick one, which is soon done, as much), and a part is kept from those that are not
+ * quick, so that there is always room for the healthy, however many are sick.
  */
 export class InHand {
   readonly #limits: InHandLimits;
@@ -91,7 +94,8 @@ export class InHand {
     const share = this.#share(holding, isQuick);
     if (holding.recipients + count <= share) return true;
     const ofSender = holding.senders.get(sender) ?? 0;
-    return ofSender < SENDER_SHARE && holding.recipients + count <= 2 * share;
+    const isFew = ofSender < SENDER_SHARE && 2 * ofSender < holding.recipients;
+    return isFew && holding.recipients + count <= 2 * share;
   }
 
   /** Domains to be left out of a claim, because their destinations are full; noted, see `release`. */
@@ -149,7 +153,9 @@ export class InHand {
   #share({ most }: Holding, isQuick: boolean): number {
     const { window, domainWindow } = this.#limits;
     const room = window - this.#recipients;
-    const share = isQuick ? Math.max(domainWindow, room) : Math.min(domainWindow, Math.floor(room / 4));
+    const share = isQuick
+      ? Math.max(domainWindow, room)
+      : Math.min(domainWindow, Math.floor((room - RESERVED * window) / 4));
     return Math.max(1, Math.min(share, most));
   }
 }

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { instant } from "../base/index.ts";
+import { noLimit } from "./limit.ts";
 import { Schedule } from "./schedule.ts";
 
 const limits = { total: 10, destinationStart: 2, destinationMost: 4 };
@@ -126,4 +128,108 @@ test("a long queue of one destination keeps its order", () => {
     return job;
   });
   assert.deepEqual(order, jobs);
+});
+
+test("a sender with much mail for a destination delays nobody else's", () => {
+  const schedule = new Schedule<string>({ ...limits, destinationStart: 1 });
+  for (let n = 0; n < 1000; n++) schedule.add("a", `bulk ${n}`, 0, "bulk");
+  schedule.add("a", "single", 0, "other");
+  const order = Array.from({ length: 3 }, () => {
+    const job = schedule.next()?.job;
+    schedule.finished("a", "nothing", instant(0));
+    return job;
+  });
+  assert.ok(order.includes("single"), order.join());
+});
+
+const SLOW = 60_000;
+
+test("slow destinations never hold all slots: a quarter is for those that answer in good time", () => {
+  const schedule = new Schedule<string>({ total: 20, destinationStart: 20, destinationMost: 20 });
+  for (let n = 0; n < 100; n++) for (const name of ["tar1", "tar2", "tar3"]) schedule.add(name, name);
+  const tarpits = started(schedule);
+  assert.ok(tarpits.length <= 15, `${tarpits.length} slots`);
+  assert.deepEqual(new Set(tarpits), new Set(["tar1", "tar2", "tar3"]));
+  schedule.add("new", "new");
+  schedule.finished("tar1", "answered", instant(0), SLOW);
+  assert.ok(started(schedule).includes("new"), "one that is not known yet has its turn");
+  schedule.finished("new", "answered", instant(0), 10);
+  assert.equal(schedule.isQuick("new"), true);
+  for (let n = 0; n < 10; n++) schedule.add("new", "quick");
+  const quick = started(schedule).filter((job) => job === "quick");
+  assert.ok(quick.length >= 5, `${quick.length} quick ones`);
+  assert.equal(schedule.isQuick("tar1"), false);
+});
+
+test("what a destination showed is remembered while nothing is in hand for it", () => {
+  const schedule = new Schedule<string>({ total: 50, destinationStart: 2, destinationMost: 9 });
+  for (let n = 0; n < 6; n++) schedule.add("a", "job");
+  for (let n = 0; n < 6; n++) {
+    schedule.next();
+    schedule.finished("a", "answered", instant(0));
+  }
+  assert.equal(schedule.destinations, 0);
+  for (let n = 0; n < 20; n++) schedule.add("a", "job");
+  assert.equal(started(schedule).length, 8);
+});
+
+test("a rate spaces the starts of jobs, and the schedule tells when the next may be", () => {
+  const limit = { messagesPerMinute: 30, connections: null, messagesPerConnection: null };
+  const schedule = new Schedule<string>(limits, (name) => (name === "a" ? limit : noLimit));
+  for (const job of ["a1", "a2", "a3"]) schedule.add("a", job);
+  schedule.add("b", "b1");
+  assert.deepEqual([schedule.next(instant(1000))?.job, schedule.next(instant(1000))?.job], ["a1", "b1"]);
+  assert.equal(schedule.next(instant(2999)), null);
+  assert.equal(schedule.wakeAt, 3000);
+  assert.equal(schedule.next(instant(3000))?.job, "a2");
+  schedule.finished("a", "answered", instant(0));
+  schedule.finished("a", "answered", instant(0));
+  assert.equal(schedule.wakeAt, 5000);
+  assert.equal(schedule.next(instant(5000))?.job, "a3");
+  assert.equal(schedule.wakeAt, null);
+});
+
+test("a limit on connections bounds the window from the first job on", () => {
+  const limit = { messagesPerMinute: null, connections: 1, messagesPerConnection: null };
+  const schedule = new Schedule<string>(limits, () => limit);
+  for (const job of ["a1", "a2", "a3"]) schedule.add("a", job);
+  assert.deepEqual(started(schedule), ["a1"]);
+  schedule.finished("a", "answered", instant(0));
+  assert.deepEqual(started(schedule), ["a2"]);
+});
+
+test("a destination without a turn pauses with all that waits for it, and the others go on", () => {
+  const schedule = new Schedule<string>(limits);
+  for (const job of ["a1", "a2", "a3"]) schedule.add("a", job);
+  assert.equal(schedule.next(instant(0))?.job, "a1");
+  assert.deepEqual(schedule.finished("a", "busy", instant(500)), []);
+  schedule.add("b", "b1");
+  assert.deepEqual([schedule.next(instant(1))?.job, schedule.next(instant(1))], ["b1", null]);
+  assert.equal(schedule.wakeAt, 500);
+  assert.equal(schedule.pending, 2);
+  assert.equal(schedule.next(instant(500))?.job, "a2");
+});
+
+test("no destination waits for more than a turn of each other", () => {
+  const names = ["a", "b", "c", "d", "e"];
+  const turn = fc.record({ name: fc.constantFrom(...names), took: fc.constantFrom(0, SLOW) });
+  fc.assert(
+    fc.property(fc.array(turn, { minLength: 50, maxLength: 200 }), (turns) => {
+      const schedule = new Schedule<string>({ total: 4, destinationStart: 1, destinationMost: 1 });
+      for (const { name } of turns) schedule.add(name, name);
+      const left = new Map(names.map((name) => [name, turns.filter((each) => each.name === name).length]));
+      const passedBy = new Map(names.map((name) => [name, 0]));
+      for (const { took } of turns) {
+        const next = schedule.next();
+        assert.ok(next !== null, "something can start while something waits and nothing runs");
+        left.set(next.destination, (left.get(next.destination) ?? 0) - 1);
+        for (const name of names) passedBy.set(name, (left.get(name) ?? 0) > 0 ? (passedBy.get(name) ?? 0) + 1 : 0);
+        passedBy.set(next.destination, 0);
+        // Two classes take turns, so each of four others may come twice.
+        for (const count of passedBy.values()) assert.ok(count <= 2 * names.length, `passed by ${count} times`);
+        schedule.finished(next.destination, "answered", instant(0), took);
+      }
+      assert.equal(schedule.pending, 0);
+    }),
+  );
 });
