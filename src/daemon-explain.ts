@@ -4,13 +4,13 @@ import { dirname } from "node:path";
 import { domainToASCII } from "node:url";
 import { err, mathRandom, ok, type Result, silentLog } from "./base/index.ts";
 import { type Config, configLine, trustFile } from "./config/index.ts";
+import { retryExceptions, retryRule } from "./daemon-burdens.ts";
 import { loadNextHops } from "./daemon-next-hops.ts";
 import { configuredResolver } from "./daemon-resolver.ts";
 import { findStsPolicies } from "./daemon-sts.ts";
 import { openTrust, type Trust } from "./daemon-trust.ts";
 import { RouteTable, selfTest } from "./delivery/index.ts";
 import { type ExplainReport, explain } from "./inspection/index.ts";
-import { defaultRetryRule } from "./queue/index.ts";
 import { type Mailbox, parseMailbox } from "./smtp/index.ts";
 import type { KeptStsPolicies } from "./trust/index.ts";
 
@@ -49,7 +49,7 @@ async function explainMailbox(
   mailbox: Mailbox,
   { routes, trusted, trust }: Known,
 ): Promise<ExplainReport> {
-  const { delivery, queue } = config;
+  const { delivery } = config;
   let policies: KeptStsPolicies | null = null;
   try {
     return await explain(mailbox, {
@@ -74,12 +74,8 @@ async function explainMailbox(
         });
         return policies;
       },
-      retry: {
-        ...defaultRetryRule,
-        first: queue.retryFirst,
-        longest: queue.retryLongest,
-        giveUpAfter: queue.giveUpAfter,
-      },
+      retry: retryRule(config),
+      exceptions: retryExceptions(config),
       lineOf: (kind, name) => lineOf(config, kind, name),
       folderProblem,
     });

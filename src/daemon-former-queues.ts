@@ -6,7 +6,7 @@ import { type Config, workerFolder, workersWithQueue } from "./config/index.ts";
 import { openQueue } from "./daemon-queue-file.ts";
 import { formerWorkers, type WorkerShare } from "./daemon-share.ts";
 import { systemClock } from "./net/index.ts";
-import type { QueueStore, Runner } from "./queue/index.ts";
+import type { OperableStore, QueueStore, Runner } from "./queue/index.ts";
 
 /** How often it is looked whether a former queue is empty by now. */
 const LOOK_EVERY: Duration = MINUTE;
@@ -35,7 +35,7 @@ export interface FormerQueues {
 
 interface Former {
   readonly worker: number;
-  readonly store: QueueStore;
+  readonly store: OperableStore;
   readonly operations: AdminOperations;
   runner: Runner | null;
 }

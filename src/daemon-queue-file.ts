@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { err, type Log, ok, type Result } from "./base/index.ts";
 import { type Config, workerQueueFile } from "./config/index.ts";
 import { systemClock } from "./net/index.ts";
-import { openSqliteStore, type QueueStore, StoreError } from "./queue/index.ts";
+import { type OperableStore, openSqliteStore, StoreError } from "./queue/index.ts";
 
 export interface QueueFileParts {
   readonly config: Config;
@@ -13,7 +13,7 @@ export interface QueueFileParts {
 }
 
 /** Opens the queue of worker `worker` to deliver from it, made where there is none. A failure is one plain line. */
-export async function openQueue(parts: QueueFileParts, worker: number): Promise<Result<QueueStore, string>> {
+export async function openQueue(parts: QueueFileParts, worker: number): Promise<Result<OperableStore, string>> {
   const { config, log, onDeath } = parts;
   const path = workerQueueFile(config, worker);
   try {

@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { encodeUtf8, instant, later, silentLog, unwrap } from "../base/index.ts";
 import { type Config, parseConfig, queueFile } from "../config/index.ts";
 import { systemClock } from "../net/index.ts";
-import { createMemoryStore, openSqliteStore, type QueueId, type QueueStore } from "../queue/index.ts";
+import { createMemoryStore, type OperableStore, openSqliteStore, type QueueId } from "../queue/index.ts";
 import { parseMailbox } from "../smtp/index.ts";
 import { openAdmin } from "./admin.ts";
 import { connectControl } from "./control-client.ts";
@@ -31,7 +31,7 @@ function configIn(dataDir: string): Config {
 }
 
 /** Puts a message in, due in an hour. */
-async function queued(store: QueueStore, to: string): Promise<QueueId> {
+async function queued(store: OperableStore, to: string): Promise<QueueId> {
   const draft = store.createDraft();
   await draft.append(Buffer.from("Subject: x\r\n\r\nx\r\n"));
   const now = systemClock.now();
@@ -49,7 +49,7 @@ async function queued(store: QueueStore, to: string): Promise<QueueId> {
 }
 
 async function withServer(
-  use: (fixture: { path: string; store: QueueStore; pokes: () => number }) => Promise<void>,
+  use: (fixture: { path: string; store: OperableStore; pokes: () => number }) => Promise<void>,
 ): Promise<void> {
   const store = createMemoryStore({ clock: systemClock });
   let poked = 0;
@@ -82,7 +82,11 @@ test("a running daemon answers each operation over its socket", async () => {
       (await client.list({ limit: 10, after: first })).map(({ id }) => id),
       [second],
     );
-    assert.deepEqual(await client.act("hold", { id: first.toLowerCase() }), { done: [first], refused: [] });
+    assert.deepEqual(await client.act("hold", { id: first.toLowerCase() }), {
+      done: [first],
+      recipients: 1,
+      refused: [],
+    });
     const shown = await client.show(first);
     assert.equal(shown?.held, true);
     assert.deepEqual(
@@ -95,7 +99,7 @@ test("a running daemon answers each operation over its socket", async () => {
     assert.equal(pokes(), 2);
     assert.equal((await client.counts()).messages, 2);
     const unknown = await client.act("remove", { id: "nonsense" });
-    assert.deepEqual(unknown, { done: [], refused: [{ id: "nonsense", reason: "unknown" }] });
+    assert.deepEqual(unknown, { done: [], recipients: 0, refused: [{ id: "nonsense", reason: "unknown" }] });
     assert.deepEqual((await client.act("remove", { all: true })).done, [first, second]);
     assert.equal(await client.show(first), null);
     client.close();
@@ -156,13 +160,49 @@ test("mail for later is not hurried", async () => {
   });
 });
 
+test("a filter picks recipients out, over the socket too, and a dry run changes nothing", async () => {
+  await withServer(async ({ path, store, pokes }) => {
+    const ids = [await queued(store, "a@b.test"), await queued(store, "c@d.test"), await queued(store, "e@sub.b.test")];
+    const [first = "", , third = ""] = ids;
+    const client = await connectControl(path);
+    assert.ok(client !== null);
+    const target = { filter: { domain: "B.test", sender: "<>" } };
+    const nothing = { done: [], recipients: 0, refused: [] };
+    assert.deepEqual(await client.act("remove", target, { dryRun: true }), {
+      done: [first],
+      recipients: 1,
+      refused: [],
+    });
+    assert.equal((await client.counts()).messages, 3);
+    assert.deepEqual(await client.act("hold", { filter: { olderThan: 3_600_000 } }), nothing);
+    assert.deepEqual(await client.act("hold", { filter: { reply: "451" } }), nothing);
+    const override = { kind: "smtp", host: "192.0.2.1", port: 25, tls: "verified" } as const;
+    assert.deepEqual((await client.act("reroute", { filter: { domain: ".b.test" } }, { override })).done, [third]);
+    assert.equal((await client.show(third))?.recipients[0]?.rerouted, "smtp://192.0.2.1:25, tls verified");
+    assert.equal(pokes(), 1);
+    await client.act("reroute", { id: third });
+    assert.equal((await client.show(third))?.recipients[0]?.rerouted, null);
+    assert.deepEqual((await client.act("remove", target)).done, [first]);
+    assert.deepEqual(
+      (await client.list({ limit: 9 })).map(({ id }) => id),
+      ids.slice(1),
+    );
+    assert.deepEqual(await client.act("remove", target), nothing);
+    client.close();
+  });
+});
+
 test("a message in flight is not removed", async () => {
   await withServer(async ({ path, store }) => {
     const id = await queued(store, "a@b.test");
     await store.retry(id, systemClock.now());
     assert.equal((await store.claimDue({ now: instant(Date.now() + 1000), limit: 1 })).length, 1);
     const client = await connectControl(path);
-    assert.deepEqual(await client?.act("remove", { id }), { done: [], refused: [{ id, reason: "in flight" }] });
+    assert.deepEqual(await client?.act("remove", { id }), {
+      done: [],
+      recipients: 0,
+      refused: [{ id, reason: "in flight" }],
+    });
     client?.close();
   });
 });

@@ -1,6 +1,7 @@
+import { existsSync } from "node:fs";
 import { type Clock, err, instant, ok, type Result } from "../base/index.ts";
 import { type Config, workerQueueFile, workersWithQueue } from "../config/index.ts";
-import { createMemoryStore, openSqliteStore, type QueueStore, StoreError } from "../queue/index.ts";
+import { createMemoryStore, type OperableStore, openSqliteStore, StoreError } from "../queue/index.ts";
 import { combineOperations } from "./combined.ts";
 import { connectControl } from "./control-client.ts";
 import { type AdminOperations, createOperations } from "./operations.ts";
@@ -23,7 +24,7 @@ export async function openAdmin(config: Config): Promise<Result<Admin, string>> 
   const daemon = await connectControl(path.value);
   if (daemon !== null) return ok({ ...daemon, running: true, close: async () => daemon.close() });
   await using opened = new AsyncDisposableStack();
-  const stores: QueueStore[] = [];
+  const stores: OperableStore[] = [];
   for (const worker of workersWithQueue(config)) {
     const store = await openWorkerStore(config, worker);
     if (!store.ok) return store;
@@ -43,7 +44,7 @@ export interface StoppedWorker extends AdminOperations {
   close(): Promise<void>;
 }
 
-/** Opens the queue of one worker that is not running. The failure is one plain line. */
+/** Opens the queue of one worker that is not running; one that never ran has an empty one. The failure is one plain line. */
 export async function openStoppedWorker(config: Config, worker: number): Promise<Result<StoppedWorker, string>> {
   const store = await openWorkerStore(config, worker);
   if (!store.ok) return store;
@@ -51,8 +52,9 @@ export async function openStoppedWorker(config: Config, worker: number): Promise
   return ok({ ...operations, close: () => store.value.close() });
 }
 
-async function openWorkerStore(config: Config, worker: number): Promise<Result<QueueStore, string>> {
+async function openWorkerStore(config: Config, worker: number): Promise<Result<OperableStore, string>> {
   const path = workerQueueFile(config, worker);
+  if (!existsSync(path)) return ok(createMemoryStore({ clock: wallClock }));
   try {
     return ok(await openSqliteStore({ path, clock: wallClock, role: "admin" }));
   } catch (cause) {

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { later, unwrap } from "../base/index.ts";
 import { systemClock } from "../net/index.ts";
-import { createMemoryStore, type QueueId, type QueueStore } from "../queue/index.ts";
+import { createMemoryStore, type OperableStore, type QueueId } from "../queue/index.ts";
 import { parseMailbox } from "../smtp/index.ts";
 import { combineOperations } from "./combined.ts";
 import { createOperations } from "./operations.ts";
 
 /** A store whose ids are not those of others: made one after the other, on one clock. */
-async function queued(store: QueueStore): Promise<QueueId> {
+async function queued(store: OperableStore): Promise<QueueId> {
   await new Promise((resolve) => setTimeout(resolve, 2));
   await using draft = store.createDraft();
   await draft.append(new Uint8Array(10));
@@ -54,22 +54,31 @@ test("a message is found, changed and counted whatever queue it is in", async ()
   const { ids, stores, operations } = await threeQueues();
   for (const id of ids) {
     assert.equal((await operations.show(id))?.id, id);
-    assert.deepEqual(await operations.act("hold", { id: id.toLowerCase() }), { done: [id], refused: [] });
+    assert.deepEqual(await operations.act("hold", { id: id.toLowerCase() }), {
+      done: [id],
+      recipients: 1,
+      refused: [],
+    });
   }
   assert.deepEqual(await operations.counts(), { messages: 9, recipients: 9, held: 9, claimed: 0, octets: 90 });
   assert.deepEqual(await operations.act("remove", { id: "nonsense" }), {
     done: [],
+    recipients: 0,
     refused: [{ id: "nonsense", reason: "unknown" }],
   });
   assert.equal(await operations.show("nonsense"), null);
-  assert.deepEqual(await operations.act("release", { all: true }), { done: ids, refused: [] });
+  assert.deepEqual(await operations.act("release", { all: true }), { done: ids, recipients: 9, refused: [] });
 
   const [claimed] = (await stores[1]?.claimDue({ now: later(systemClock.now(), 1000), limit: 1 })) ?? [];
   assert.ok(claimed !== undefined);
   const refused = [{ id: claimed.message.id, reason: "in flight" }];
-  assert.deepEqual(await operations.act("remove", { id: claimed.message.id }), { done: [], refused });
+  assert.deepEqual(await operations.act("remove", { id: claimed.message.id }), { done: [], recipients: 0, refused });
   const all = await operations.act("remove", { all: true });
-  assert.deepEqual(all, { done: ids.filter((id) => id !== claimed.message.id), refused });
+  assert.deepEqual(all, {
+    done: ids.filter((id) => id !== claimed.message.id),
+    recipients: 8,
+    refused,
+  });
 });
 
 test("what is over stands in one order too, whatever queue it was in", async () => {

@@ -25,8 +25,8 @@ export function combineOperations(queues: () => readonly AdminOperations[]): Adm
         .sort((a, b) => (a.finishedAt < b.finishedAt ? 1 : a.finishedAt > b.finishedAt ? -1 : 0))
         .slice(0, request.limit);
     },
-    async act(action, target) {
-      const reports = await Promise.all(queues().map((queue) => queue.act(action, target)));
+    async act(action, target, options) {
+      const reports = await Promise.all(queues().map((queue) => queue.act(action, target, options)));
       return "id" in target ? reportOfOne(reports) : reportOfAll(reports);
     },
     async counts() {
@@ -48,12 +48,13 @@ export function combineOperations(queues: () => readonly AdminOperations[]): Adm
 function reportOfOne(reports: readonly ActionReport[]): ActionReport {
   const knows = ({ done, refused }: ActionReport): boolean =>
     done.length > 0 || refused.some(({ reason }) => reason !== "unknown");
-  return reports.find(knows) ?? reports[0] ?? { done: [], refused: [] };
+  return reports.find(knows) ?? reports[0] ?? { done: [], recipients: 0, refused: [] };
 }
 
 function reportOfAll(reports: readonly ActionReport[]): ActionReport {
   return {
     done: reports.flatMap(({ done }) => done).sort(),
+    recipients: reports.reduce((sum, { recipients }) => sum + recipients, 0),
     refused: reports.flatMap(({ refused }) => refused).sort((a, b) => (a.id < b.id ? -1 : 1)),
   };
 }

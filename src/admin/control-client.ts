@@ -56,9 +56,10 @@ function clientOver(socket: Socket): ControlClient {
     show: async (id) => (await call({ operation: "show", id })) as Awaited<ReturnType<AdminOperations["show"]>>,
     history: async (request) =>
       (await call({ operation: "history", ...request })) as Awaited<ReturnType<AdminOperations["history"]>>,
-    act: async (action, given) => {
-      const target = "all" in given ? { all: given.all } : { id: given.id };
-      return (await call({ operation: "act", action, target })) as Awaited<ReturnType<AdminOperations["act"]>>;
+    act: async (action, target, options = {}) => {
+      return (await call({ operation: "act", action, target, ...options })) as Awaited<
+        ReturnType<AdminOperations["act"]>
+      >;
     },
     counts: async () => (await call({ operation: "counts" })) as Awaited<ReturnType<AdminOperations["counts"]>>,
     close: () => socket.destroy(),

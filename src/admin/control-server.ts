@@ -125,7 +125,7 @@ function run(request: Request, operations: AdminOperations): Promise<unknown> {
     case "history":
       return operations.history(request);
     case "act":
-      return operations.act(request.action, request.target);
+      return operations.act(request.action, request.target, { dryRun: request.dryRun, override: request.override });
     case "counts":
       return operations.counts();
   }

@@ -10,9 +10,12 @@ export {
   ACTIONS,
   type Action,
   type ActionReport,
+  type ActOptions,
   type AdminOperations,
   createOperations,
+  type Filter,
   MAX_LIST,
+  type Target,
 } from "./operations.ts";
 export { socketPath } from "./socket-path.ts";
 export type { FinishedView, MessageDetail, MessageView, OutcomeView, RecipientView } from "./views.ts";

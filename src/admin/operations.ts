@@ -1,5 +1,15 @@
-import type { Clock } from "../base/index.ts";
-import { parseQueueId, type QueueCounts, type QueueId, type QueueStore, releaseTime } from "../queue/index.ts";
+import { type Clock, type Duration, type Instant, instant } from "../base/index.ts";
+import {
+  type Alteration,
+  type OperableStore,
+  parseQueueId,
+  type QueueCounts,
+  type QueueFilter,
+  type QueueId,
+  type RouteOverride,
+  releaseTime,
+  type SelectedMessage,
+} from "../queue/index.ts";
 import {
   type FinishedView,
   type MessageDetail,
@@ -10,15 +20,39 @@ import {
 } from "./views.ts";
 
 /** What may be done to a message. */
-export const ACTIONS = ["retry", "hold", "release", "remove"] as const;
+export const ACTIONS = ["retry", "hold", "release", "remove", "reroute"] as const;
 export type Action = (typeof ACTIONS)[number];
 
-/** One message, or all that are in the queue when the operation begins. */
-export type Target = { readonly id: string } | { readonly all: true };
+/** Which waiting recipients are meant: those that all of this is true of. */
+export interface Filter {
+  /** Of the recipient: `example.org`, `.example.org` (all below it) or `*`. */
+  readonly domain?: string | undefined;
+  /** A mailbox, `@domain`, or `<>` for reports. */
+  readonly sender?: string | undefined;
+  /** Milliseconds since the message came. */
+  readonly olderThan?: Duration | undefined;
+  /** The last attempt's reply code, enhanced status, beginning of one and `*`, or `none`. */
+  readonly reply?: string | undefined;
+}
+
+/**
+ * One message; all that are in the queue when the operation begins; or what matches a filter then. By a filter only the recipients that
+ * match are tried, removed or rerouted; messages are held and released whole.
+ */
+export type Target = { readonly id: string } | { readonly all: true } | { readonly filter: Filter };
+
+export interface ActOptions {
+  /** Only tells what would be done. */
+  readonly dryRun?: boolean | undefined;
+  /** For "reroute": the next hop; null or absent: as configured. */
+  readonly override?: RouteOverride | null | undefined;
+}
 
 /** What an action did, message by message. */
 export interface ActionReport {
   readonly done: readonly string[];
+  /** How many recipients those are of; messages that are held or released count with all who wait. */
+  readonly recipients: number;
   readonly refused: readonly { readonly id: string; readonly reason: "unknown" | "in flight" }[];
 }
 
@@ -49,12 +83,12 @@ export interface AdminOperations {
   show(id: string): Promise<MessageDetail | null>;
   /** Recipients whose mail is over, the last first, as long as they are told of. */
   history(request: HistoryRequest): Promise<readonly FinishedView[]>;
-  act(action: Action, target: Target): Promise<ActionReport>;
+  act(action: Action, target: Target, options?: ActOptions): Promise<ActionReport>;
   counts(): Promise<QueueCounts>;
 }
 
 export interface OperationsOptions {
-  readonly store: QueueStore;
+  readonly store: OperableStore;
   readonly clock: Clock;
   /** Called after messages became due, so that a running daemon need not wait for its next look. */
   readonly poke?: () => void;
@@ -62,17 +96,6 @@ export interface OperationsOptions {
 
 /** The operations on an open store. They reject only with a `StoreError`. */
 export function createOperations({ store, clock, poke }: OperationsOptions): AdminOperations {
-  const actions: Record<Action, (id: QueueId) => Promise<boolean | "claimed">> = {
-    async retry(id) {
-      const message = await store.get(id);
-      if (message === null) return false;
-      // Never before its sender wants it to go (RFC 4865 §4.2); at that time it is due anyhow.
-      return releaseTime(message) > clock.now() || (await store.retry(id, clock.now()));
-    },
-    hold: (id) => store.hold(id, clock.now()),
-    release: (id) => store.release(id, clock.now()),
-    remove: (id) => store.remove(id, clock.now()),
-  };
   const list = async ({ limit, after, address }: ListRequest) => {
     const start = after === undefined ? null : queueId(after);
     return store.list({
@@ -93,18 +116,25 @@ export function createOperations({ store, clock, poke }: OperationsOptions): Adm
       const which = id !== null ? { id } : of === undefined ? {} : { address: of.trim() };
       return (await store.history({ limit: bounded(limit), ...which })).map(viewFinished);
     },
-    async act(action, target) {
-      const ids = "all" in target ? await allIds(store) : [queueId(target.id) ?? target.id];
-      const done: string[] = [];
-      const refused: ActionReport["refused"][number][] = [];
-      for (const id of ids) {
-        const known = queueId(id);
-        const outcome = known === null ? false : await actions[action](known);
-        if (outcome === true) done.push(id);
-        else refused.push({ id, reason: outcome === "claimed" ? "in flight" : "unknown" });
+    async act(action, target, { dryRun = false, override = null } = {}) {
+      const { found, unknown } = await targets(store, target, clock.now());
+      const report = { done: [] as string[], recipients: 0, refused: [...unknown] };
+      for (let from = 0; from < found.length; from += TOGETHER) {
+        const part = found.slice(from, from + TOGETHER);
+        // Those that are asked for together share a sync of the disk.
+        const outcomes = await Promise.all(part.map((each) => dryRun || act({ store, clock, action, override }, each)));
+        for (const [at, { id, recipients }] of part.entries()) {
+          const outcome = outcomes[at];
+          if (outcome === true) {
+            report.done.push(id);
+            report.recipients += recipients.length;
+          } else if (outcome === "claimed") report.refused.push({ id, reason: "in flight" });
+          // Of many that were found one may have been delivered since.
+          else if ("id" in target) report.refused.push({ id, reason: "unknown" });
+        }
       }
-      if (done.length > 0 && (action === "retry" || action === "release")) poke?.();
-      return { done, refused };
+      if (report.done.length > 0 && !dryRun && MAKES_DUE.has(action)) poke?.();
+      return report;
     },
     counts: () => store.counts(),
   };
@@ -114,15 +144,81 @@ function bounded(limit: number): number {
   return Math.min(Math.max(1, limit), MAX_LIST);
 }
 
-/** Taken before the first action, so that a message that arrives meanwhile is not touched. */
-async function allIds(store: QueueStore): Promise<readonly QueueId[]> {
-  const ids: QueueId[] = [];
-  for (;;) {
-    const after = ids.at(-1);
-    const page = await store.list({ limit: MAX_LIST, ...(after === undefined ? {} : { after }) });
-    if (page.length === 0) return ids;
-    ids.push(...page.map(({ id }) => id));
+interface Order {
+  readonly store: OperableStore;
+  readonly clock: Clock;
+  readonly action: Action;
+  readonly override: RouteOverride | null;
+}
+
+/** `whole`: all of the message is meant, also those who joined it since, if that could be. */
+interface Meant extends SelectedMessage {
+  readonly whole: boolean;
+}
+
+function act({ store, clock, action, override }: Order, meant: Meant): Promise<boolean | "claimed"> {
+  const { id, recipients, releaseAt, whole } = meant;
+  const at = clock.now();
+  // Never before its sender wants it to go (RFC 4865 §4.2).
+  const dueAt: Instant = instant(Math.max(at, releaseAt));
+  const alter = (change: Alteration["change"]) => store.alter({ id, recipients, at, change });
+  switch (action) {
+    case "hold":
+      return store.hold(id, at);
+    case "release":
+      return store.release(id, at);
+    case "retry":
+      return whole ? store.retry(id, dueAt) : alter({ kind: "retry", dueAt });
+    case "remove":
+      return whole ? store.remove(id, at) : alter({ kind: "remove" });
+    case "reroute":
+      return alter({ kind: "reroute", dueAt, override });
   }
+}
+
+/** Messages looked at in one question, and changed in one go. */
+const TOGETHER = 500;
+const MAKES_DUE: ReadonlySet<Action> = new Set(["retry", "release", "reroute"]);
+const ANY: QueueFilter = { domain: null, sender: null, receivedBefore: null, reply: null };
+
+/** Found before the first action, so that a message that arrives meanwhile is not touched. */
+async function targets(
+  store: OperableStore,
+  target: Target,
+  now: Instant,
+): Promise<{ readonly found: readonly Meant[]; readonly unknown: ActionReport["refused"] }> {
+  if ("id" in target) {
+    const id = queueId(target.id);
+    const message = id === null ? null : await store.get(id);
+    if (id === null || message === null) {
+      return { found: [], unknown: [{ id: id ?? target.id, reason: "unknown" }] };
+    }
+    const waiting = message.recipients.filter(({ state }) => state === "waiting");
+    const recipients = waiting.map(({ index }) => index);
+    return { found: [{ id, recipients, releaseAt: releaseTime(message), whole: true }], unknown: [] };
+  }
+  const filter = "all" in target ? ANY : queueFilter(target.filter, now);
+  const found: Meant[] = [];
+  let after: QueueId | null = null;
+  do {
+    const part: Awaited<ReturnType<OperableStore["select"]>> = await store.select({
+      filter,
+      limit: TOGETHER,
+      ...(after === null ? {} : { after }),
+    });
+    for (const match of part.matches) found.push({ ...match, whole: "all" in target });
+    after = part.last;
+  } while (after !== null);
+  return { found, unknown: [] };
+}
+
+function queueFilter({ domain, sender, olderThan, reply }: Filter, now: Instant): QueueFilter {
+  return {
+    domain: domain?.toLowerCase() ?? null,
+    sender: sender?.trim() ?? null,
+    receivedBefore: olderThan === undefined ? null : instant(now - olderThan),
+    reply: reply ?? null,
+  };
 }
 
 /** Ids are taken as people type them: in either case, also with spaces around. */

@@ -24,7 +24,28 @@ export const requestSchema = z.discriminatedUnion("operation", [
   z.strictObject({
     operation: z.literal("act"),
     action: z.enum(ACTIONS),
-    target: z.union([z.strictObject({ id: z.string() }), z.strictObject({ all: z.literal(true) })]),
+    target: z.union([
+      z.strictObject({ id: z.string() }),
+      z.strictObject({ all: z.literal(true) }),
+      z.strictObject({
+        filter: z.strictObject({
+          domain: z.string().optional(),
+          sender: z.string().optional(),
+          olderThan: z.number().min(0).optional(),
+          reply: z.string().optional(),
+        }),
+      }),
+    ]),
+    dryRun: z.boolean().optional(),
+    override: z
+      .strictObject({
+        kind: z.enum(["smtp", "smtps", "lmtp"]),
+        host: z.string(),
+        port: z.int().min(1).max(65_535),
+        tls: z.enum(["off", "opportunistic", "encrypted", "verified", "dane"]),
+      })
+      .nullable()
+      .optional(),
   }),
   z.strictObject({ operation: z.literal("counts") }),
 ]);

@@ -2,6 +2,7 @@ import type { Instant } from "../base/index.ts";
 import {
   deliverByTime,
   type FinishedRecipient,
+  formatOverride,
   type Outcome,
   type QueuedMessage,
   type Recipient,
@@ -18,6 +19,8 @@ export interface RecipientView {
   readonly attempts: number;
   /** Null once nothing will be tried any more. */
   readonly nextAttempt: string | null;
+  /** `smtp://HOST:PORT, tls LEVEL`: the next hop that an operator chose; null where it goes as configured. */
+  readonly rerouted: string | null;
   /** How the last attempt ended; null before the first. */
   readonly last: OutcomeView | null;
 }
@@ -137,6 +140,7 @@ function viewRecipient(recipient: Recipient): RecipientView {
     state: recipient.state,
     attempts: recipient.attempts,
     nextAttempt: recipient.state === "waiting" ? time(recipient.nextAttempt) : null,
+    rerouted: recipient.override === undefined ? null : formatOverride(recipient.override),
     last: recipient.lastOutcome === null ? null : viewOutcome(recipient.lastOutcome),
   };
 }

@@ -10,7 +10,7 @@ const LISTED_TRIES = 8;
 
 /** The way of mail to an address, from the route to the last try. */
 export function explainLines(report: ExplainReport): readonly string[] {
-  const { address, lookups, hosts, tries, deliverable, verdict } = report;
+  const { address, lookups, hosts, deliverable, verdict } = report;
   return [
     `mail to ${printable(address)}`,
     "",
@@ -21,7 +21,7 @@ export function explainLines(report: ExplainReport): readonly string[] {
     ),
     ...hosts.flatMap((host, at) => section(`host ${at + 1}: ${host.host}`, hostFacts(host))),
     // Without a host to ask there is nobody who would not take it.
-    ...(lookups.length === 0 ? [] : section("tries, while nobody takes it", [["after", triesText(tries)]])),
+    ...(lookups.length === 0 ? [] : section("tries, while nobody takes it", triesFacts(report))),
     `${deliverable ? "ok" : "failed"}: ${printable(verdict, 1000)}`,
   ];
 }
@@ -106,6 +106,14 @@ function demandText({ mode, proof, names, minVersion, watched, clearAfterFailure
 
 function requiredText(demand: DemandReport): string {
   return `${demandText(demand)}, and REQUIRETLS offered; else it is returned`;
+}
+
+function triesFacts({ tries, triesAfter }: ExplainReport): string[][] {
+  const ruled = triesAfter.map((each) => [
+    each.reply === "none" ? "without a reply, after" : `told ${each.reply}, after`,
+    triesText(each.tries),
+  ]);
+  return [...ruled, ["after", triesText(tries)]];
 }
 
 function triesText(tries: readonly TryReport[]): string {

@@ -13,6 +13,7 @@ function recipient(given: Partial<RecipientView>): RecipientView {
     state: "waiting",
     attempts: 1,
     nextAttempt: "2026-01-02T00:05:00Z",
+    rerouted: null,
     last: {
       kind: "deferred",
       text: "no\u001b[31m route",

@@ -21,7 +21,7 @@ export function queueLines(messages: readonly MessageView[], now: number): reado
         sender(message),
         recipient.address,
         next(message, recipient, now),
-        recipient.last === null ? "" : `${recipient.last.status ?? ""} ${recipient.last.text}`.trim(),
+        reason(recipient),
       ]),
   );
   return table([["ID", "AGE", "SIZE", "SENDER", "RECIPIENT", "NEXT", "REASON"], ...rows]);
@@ -52,16 +52,22 @@ export function messageLines(message: MessageDetail): readonly string[] {
   ];
 }
 
-function recipientLines({ address, state, attempts, nextAttempt, last }: RecipientView): readonly string[] {
+function reason({ last, rerouted }: RecipientView): string {
+  const trouble = last === null ? "" : `${last.status ?? ""} ${last.text}`.trim();
+  return rerouted === null ? trouble : `rerouted to ${rerouted}${trouble === "" ? "" : `; ${trouble}`}`;
+}
+
+function recipientLines({ address, state, attempts, nextAttempt, rerouted, last }: RecipientView): readonly string[] {
   const tries = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
   const lines = [`${address}: ${state}, ${tries}${nextAttempt === null ? "" : `, next ${nextAttempt}`}`];
+  if (rerouted !== null) lines.push(`  rerouted by the operator to ${rerouted}`);
   if (last !== null) lines.push(...outcomeLines(last).map((line) => `  ${line}`));
   return lines.map((line) => printable(line, MAX_LINE));
 }
 
 /** What became of a recipient, where, and what the connection had to prove. */
 function outcomeLines({ kind, status, text, host, address, tls, rule }: OutcomeView): readonly string[] {
-  const told = `${kind}${status === null ? "" : ` ${status}`}: ${text}`;
+  const told = kind === text ? text : `${kind}${status === null ? "" : ` ${status}`}: ${text}`;
   if (host === null) return [told];
   const to = address === null || address === host ? host : `${host} (${address})`;
   // Before a session stands nothing of the mail was sent, in clear text or otherwise; a mailbox here needs none.

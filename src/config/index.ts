@@ -36,6 +36,7 @@ export type {
   Via,
 } from "./model.ts";
 export { type ConfigProblem, formatConfigProblem } from "./problems.ts";
+export { parseReplyPattern } from "./queueing.ts";
 export { configJsonSchema, configReference } from "./reference.ts";
 export { parseUserLimit, USER_LIMITS, type UserLimit } from "./sending-limits.ts";
-export { splitHostPort } from "./values.ts";
+export { parseDuration, parseMatch, parseVia, splitHostPort } from "./values.ts";

@@ -82,8 +82,8 @@ export const limit = z
   })
   .describe("What a destination or a host of it may be burdened with. The first match counts, alone.");
 
-/** Values of the patterns that retry rules know. */
-function parseReplyPattern(written: string): Result<string, string> {
+/** A reply code, an enhanced status, the beginning of one and `*`, or `none`. */
+export function parseReplyPattern(written: string): Result<string, string> {
   const known = /^(?:[45](?:\d\d|\d\*|\*)|[45]\.(?:\*|\d{1,3}\.(?:\*|\d{1,3}))|none)$/.test(written);
   return known ? ok(written) : err(`${JSON.stringify(written.slice(0, 80))} is no reply that can be waited after`);
 }

@@ -94,6 +94,8 @@ export interface ExplainReport {
   readonly hosts: readonly HopReport[];
   /** When it would be tried, if each try failed for now; the last is the one before it is given up. */
   readonly tries: readonly TryReport[];
+  /** The same where the tries ended in a reply that has a rule of its own, as `[[retry]]` names it; in the order of the rules. */
+  readonly triesAfter: readonly { readonly reply: string; readonly tries: readonly TryReport[] }[];
   readonly deliverable: boolean;
   /** In one line. */
   readonly verdict: string;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DAY, HOUR, instant, MINUTE, seededRandom, unwrap } from "../base/index.ts";
 import { RouteTable } from "../delivery/index.ts";
-import { defaultRetryRule } from "../queue/index.ts";
+import { defaultRetryRule, type RetryException } from "../queue/index.ts";
 import { parseMailbox } from "../smtp/index.ts";
 import { type DnsZone, fakeResolver } from "../testing/index.ts";
 import type { HostMemory, StsFinding } from "../trust/index.ts";
@@ -15,6 +15,7 @@ interface Case {
   readonly policy?: { readonly mode: "enforce" | "testing"; readonly mx: readonly string[] };
   readonly memory?: HostMemory;
   readonly folderProblem?: string;
+  readonly exceptions?: readonly RetryException[];
 }
 
 const record = (usage: number) => ({ usage, selector: 1, matchingType: 1, data: new Uint8Array(32).fill(7) });
@@ -58,6 +59,7 @@ function explained(address: string, given: Case = {}): Promise<ExplainReport> {
     memory: given.memory ?? null,
     clearAfterFailure: true,
     retry: { ...defaultRetryRule, first: 5 * MINUTE, longest: 4 * HOUR, giveUpAfter: 5 * DAY },
+    exceptions: given.exceptions ?? [],
     lineOf: (kind, name) => (kind === "route" ? name.length : 3),
     folderProblem: () => given.folderProblem ?? null,
   });
@@ -179,4 +181,17 @@ test("the tries double their wait up to the longest and end with the lifetime", 
   const rule = { ...defaultRetryRule, first: 5 * MINUTE, longest: 20 * MINUTE, giveUpAfter: HOUR };
   const minutes = retryTimes(rule).map(({ after }) => after / 60);
   assert.deepEqual(minutes, [0, 5, 15, 35, 55, 60]);
+});
+
+test("tries after replies with a rule of their own are told beside the others", async () => {
+  const exceptions = [
+    { match: "other.test", reply: null, schedule: [1000] },
+    { match: "*", reply: "4.7.*", schedule: [MINUTE, HOUR], giveUpAfter: 3 * HOUR },
+    { match: "there.test", reply: null, first: HOUR, longest: HOUR },
+  ];
+  const { triesAfter, tries } = await explained("ann@there.test", { exceptions });
+  assert.deepEqual(triesAfter, [
+    { reply: "4.7.*", tries: [0, 60, 3660, 7260, 10_800].map((after, at) => ({ attempt: at + 1, after })) },
+  ]);
+  assert.deepEqual(tries[1], { attempt: 2, after: 3600 });
 });

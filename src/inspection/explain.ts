@@ -1,4 +1,3 @@
-import { instant } from "../base/index.ts";
 import {
   clearTextRound,
   mailboxPath,
@@ -9,7 +8,7 @@ import {
   type SurveyContext,
   survey,
 } from "../delivery/index.ts";
-import { nextAttempt, type RetryRule } from "../queue/index.ts";
+import { attemptTimes, type RetryException, type RetryRule, retryRulesFor } from "../queue/index.ts";
 import { formatMailbox, type Mailbox } from "../smtp/index.ts";
 import type { HostMemory, RememberedHost } from "../trust/index.ts";
 import type {
@@ -33,14 +32,13 @@ export interface ExplainContext extends Omit<SurveyContext, "sts"> {
   /** Where nothing demands TLS, clear text follows a failed handshake. */
   readonly clearAfterFailure: boolean;
   readonly retry: RetryRule;
+  /** Where other waits count. Default: nowhere. */
+  readonly exceptions?: readonly RetryException[];
   /** The line of the configuration with this domain or route; null where there is none. */
   lineOf(kind: "domain" | "route", name: string): number | null;
   /** Why a mailbox's folder could not be written; null where nothing stands against it. */
   folderProblem(path: string): string | null;
 }
-
-/** A schedule without end is a configuration without sense. */
-const MAX_TRIES = 1000;
 
 /**
  * Follows the way that mail to a mailbox would go, by the very functions that deliver it, up to the point where a connection would be
@@ -73,7 +71,7 @@ export async function explain(mailbox: Mailbox, context: ExplainContext): Promis
     hostsSecure: found?.lookup.kind === "hosts" ? found.lookup.secure : null,
     mtaSts: found === null || route.kind !== "mx" ? null : stsReport(found.sts),
     hosts,
-    tries: retryTimes(context.retry),
+    ...triesReport(mailbox, context),
     deliverable,
     verdict,
   };
@@ -204,19 +202,21 @@ function refusalReport({ kind, problem }: Survey["plan"]["ruledOut"][number]): R
   return { kind, status: problem.status, text: problem.text };
 }
 
+/** After any trouble, and after replies that have rules of their own. */
+function triesReport(
+  { domain }: Mailbox,
+  { retry, exceptions = [] }: ExplainContext,
+): Pick<ExplainReport, "tries" | "triesAfter"> {
+  const rules = retryRulesFor(retry, exceptions, domain);
+  return {
+    tries: retryTimes(rules.at(-1)?.rule ?? retry),
+    triesAfter: rules.flatMap(({ reply, rule }) => (reply === null ? [] : [{ reply, tries: retryTimes(rule) }])),
+  };
+}
+
 /** When a message would be tried, if no try came to anything (RFC 5321 §4.5.4.1). Chance is left out. */
 export function retryTimes(rule: RetryRule): readonly TryReport[] {
-  const expiresAt = instant(rule.giveUpAfter);
-  const tries: TryReport[] = [];
-  let now = instant(0);
-  while (tries.length < MAX_TRIES) {
-    const before = tries.length;
-    tries.push({ attempt: before + 1, after: now / 1000 });
-    const next = nextAttempt({ before, expiresAt }, now, 0, rule);
-    if (next.kind === "giveUp") break;
-    now = next.at;
-  }
-  return tries;
+  return attemptTimes(rule).map((time, before) => ({ attempt: before + 1, after: time / 1000 }));
 }
 
 function conclude(
@@ -229,12 +229,13 @@ function conclude(
   if (route.kind === "none") return no("refused: no domain that DNS knows");
   if (route.kind === "unknown") return no("refused: there is no such mailbox here");
   if (found === null) {
-    if (local === null || local.problem !== null) return no(`deferred: ${local?.problem ?? "there is nowhere to go"}`);
+    if (local === null || local.problem !== null) return no(`waits: ${local?.problem ?? "there is nowhere to go"}`);
     return yes(local.place === null ? "thrown away, as configured" : `delivered here, to ${local.place}`);
   }
-  if (found.lookup.kind !== "hosts") return no(`${found.lookup.kind}: ${found.lookup.problem.text}`);
+  const told = { deferred: "waits", failed: "returned" } as const;
+  if (found.lookup.kind !== "hosts") return no(`${told[found.lookup.kind]}: ${found.lookup.problem.text}`);
   const [first] = found.plan.attempts;
   if (first !== undefined) return yes(`first to ${first.host}: ${first.requirement.rule}`);
   const [out] = found.plan.ruledOut;
-  return no(out === undefined ? "deferred: no host is known" : `${out.kind}: ${out.problem.text}`);
+  return no(out === undefined ? "waits: no host is known" : `${told[out.kind]}: ${out.problem.text}`);
 }

@@ -73,6 +73,42 @@ describe("the queue commands", () => {
     }
   });
 
+  test("a filter names mail by domain, sender and reply; a reroute takes it past a dead host, running and stopped", async () => {
+    const [deadPort, livePort = 0] = await freePorts(2);
+    await using node = await startNode({
+      domains: ["here.test"],
+      config: `[relay]\nnetworks = ["127.0.0.0/8"]\n[[route]]\nmatch = "*"\nvia = "smtp://127.0.0.1:${deadPort}"\ntls = "off"\n`,
+    });
+    await send(node, "bob@there.test");
+    await deferred(node);
+    await send(node, "eve@elsewhere.test");
+    const ids = (await list(node)).map(({ id }) => id);
+    assert.equal(ids.length, 2);
+
+    const dry = await node.command("queue", "remove", "--domain", "there.test", "--reply", "none", "--dry-run");
+    assert.equal(dry.code, 0, dry.stderr);
+    assert.equal(dry.stdout, `${ids[0]} would be removed\n1 message (1 recipient) would be removed\n`);
+    const none = await node.command("queue", "hold", "--sender", "<>");
+    assert.equal(none.stdout, "nothing in the queue matches\n");
+    assert.equal((await node.command("queue", "hold", "--older-than", "1h", "--json")).code, 0);
+    assert.equal((await node.command("queue", "hold")).code, 2);
+    assert.equal((await node.command("queue", "hold", ids[0] ?? "", "--domain", "there.test")).code, 2);
+    assert.equal((await node.command("queue", "hold", "--reply", "250")).code, 2);
+    const via = ["--via", `smtp://127.0.0.1:${livePort}`];
+    assert.equal((await node.command("queue", "reroute", "--domain", "there.test", ...via)).code, 2, "without --tls");
+
+    await using next = await startNode({ hostname: "mx.there.test", domains: ["there.test"], mxPort: livePort });
+    assert.equal(await node.kill("SIGTERM"), 0);
+    const rerouted = await node.command("queue", "reroute", "--domain", "there.test", ...via, "--tls", "encrypted");
+    assert.equal(rerouted.stdout, `${ids[0]} rerouted\n1 message (1 recipient) rerouted\n`);
+    assert.match((await node.command("queue", "show", ids[0] ?? "")).stdout, /rerouted by the operator to smtp:\/\//);
+    await node.start();
+    await next.mailArrives("bob", 1);
+    const removed = await node.command("queue", "remove", "--sender", "@here.test", "--domain", "elsewhere.test");
+    assert.equal(removed.stdout, `${ids[1]} removed\n1 message (1 recipient) removed\n`);
+    assert.deepEqual(await list(node), []);
+  });
+
   test("remove deletes a waiting message, on a stopped daemon too", async () => {
     const [hopPort] = await freePorts(1);
     await using node = await startNode({

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { ACTIONS, type Action, type Admin, AdminError, MAX_LIST, openAdmin } from "../../admin/index.ts";
 import { configOption, readConfig } from "../configuration.ts";
+import { type ActionSettings, act, addTargets, orderOf } from "../queue-order.ts";
 import { historyLines, messageLines, queueLines } from "../queue-text.ts";
 import { complain, EXIT, print, printJson } from "../terminal.ts";
 
@@ -18,11 +19,14 @@ interface HistoryOptions {
   readonly limit: number;
 }
 
-const ACTION_TEXTS: Record<Action, { readonly does: string; readonly done: string }> = {
-  retry: { does: "Makes waiting recipients due now.", done: "due now" },
-  hold: { does: "Keeps messages from being delivered until released. They expire all the same.", done: "held" },
-  release: { does: "Ends a hold.", done: "released" },
-  remove: { does: "Deletes messages without a report to the sender, unless they are in flight.", done: "removed" },
+const ACTION_TEXTS: Record<Action, string> = {
+  retry: "Makes waiting recipients due now.",
+  hold: "Keeps messages from being delivered until released. They expire all the same. Messages are held whole.",
+  release: "Ends a hold.",
+  remove: "Deletes messages, or the recipients that match, without a report to the sender, unless they are in flight.",
+  reroute:
+    "Sends waiting recipients to another next hop than the configured one, from now on and until they are rerouted again, and makes " +
+    "them due now. What their messages demand by REQUIRETLS counts as ever.",
 };
 
 export function addQueue(program: Command): void {
@@ -30,7 +34,12 @@ export function addQueue(program: Command): void {
     .command("queue")
     .summary("look into the queue and change it")
     .description("The queue of a running server, or of a stopped one.")
-    .addHelpText("after", "\nExamples:\n  postern queue list --json\n  postern queue retry --all");
+    .addHelpText(
+      "after",
+      "\nExamples:\n  postern queue list --json\n  postern queue retry --all\n" +
+        "  postern queue remove --domain example.org --older-than 2d --dry-run\n" +
+        "  postern queue reroute --domain example.org --reply none --via smtp://backup.example.net --tls verified",
+    );
   queue
     .command("list")
     .description("Lists messages, oldest first.")
@@ -60,27 +69,22 @@ export function addQueue(program: Command): void {
     .option("--json", "as a JSON array")
     .option("--limit <count>", "at most this many recipients", historyLimitOf, 20)
     .addOption(configOption())
-    .action(async (of: string | undefined, options: HistoryOptions) => {
+    .action(async (of: string | undefined, options: HistoryOptions, command: Command) => {
+      if (of !== undefined && !/^[0-9a-z]{11}$|@/i.test(of.trim()))
+        command.error(`error: ${of} is neither a message's id nor an address`, { exitCode: EXIT.usage });
       process.exitCode = await withAdmin(options.config, (admin) => history(admin, of, options));
     });
   for (const action of ACTIONS) addAction(queue, action);
 }
 
 function addAction(queue: Command, action: Action): void {
-  queue
-    .command(action)
-    .argument("[id...]", "the messages' ids")
-    .description(ACTION_TEXTS[action].does)
-    .option("--all", "all messages in the queue")
-    .option("--json", "report as a JSON object")
+  const command = queue.command(action).argument("[id...]", "the messages' ids").description(ACTION_TEXTS[action]);
+  addTargets(command, action)
     .addOption(configOption())
-    .action(async (ids: readonly string[], options: { config: string; all?: true; json?: true }, command: Command) => {
-      const all = options.all === true;
-      if (all === ids.length > 0)
-        command.error("error: name messages by their ids, or write --all", { exitCode: EXIT.usage });
-      process.exitCode = await withAdmin(options.config, (admin) =>
-        act(admin, { action, targets: all ? [{ all }] : ids.map((id) => ({ id })), json: options.json === true }),
-      );
+    .action(async (ids: readonly string[], options: ActionSettings, self: Command) => {
+      const order = orderOf(action, ids, options);
+      if (!order.ok) self.error(`error: ${order.error}`, { exitCode: EXIT.usage });
+      else process.exitCode = await withAdmin(options.config, (admin) => act(admin, order.value));
     });
 }
 
@@ -141,26 +145,6 @@ async function history(admin: Admin, of: string | undefined, { limit, json }: Hi
   if (json === true) printJson(finished);
   else print(...historyLines(finished));
   return EXIT.done;
-}
-
-interface Order {
-  readonly action: Action;
-  readonly targets: readonly ({ readonly id: string } | { readonly all: true })[];
-  readonly json: boolean;
-}
-
-async function act(admin: Admin, { action, targets, json }: Order): Promise<number> {
-  const reports = [];
-  for (const target of targets) reports.push(await admin.act(action, target));
-  const done = reports.flatMap((report) => report.done);
-  const refused = reports.flatMap((report) => report.refused);
-  if (json) printJson({ done, refused });
-  else if (done.length > 0) print(...done.map((id) => `${id} ${ACTION_TEXTS[action].done}`));
-  else if (refused.length === 0) print("the queue is empty");
-  for (const { id, reason } of refused) {
-    complain(reason === "unknown" ? `${id}: no such message in the queue` : `${id}: in flight; try again in a moment`);
-  }
-  return refused.length === 0 ? EXIT.done : EXIT.failed;
 }
 
 function historyLimitOf(text: string): number {
