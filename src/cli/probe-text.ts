@@ -17,7 +17,7 @@ function hostLines(host: HostReport): readonly string[] {
   const others = addresses.filter((each) => each !== address);
   const facts = [
     ["address", address === null ? `none of ${addresses.join(", ")} answers` : address],
-    ...(address === null || others.length === 0 ? [] : [["not tried", others.join(", ")]]),
+    ...(address === null || others.length === 0 ? [] : [["left out", others.join(", ")]]),
     ...(greeting === null ? [] : [["greeting", greeting]]),
     ...(extensions.beforeTls === null ? [] : [["before TLS", listed(extensions.beforeTls)]]),
     ...(extensions.afterTls === null ? [] : [["inside TLS", insideTls(extensions)]]),

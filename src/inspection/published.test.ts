@@ -138,6 +138,15 @@ test("a node that takes no mail from others asks for no MX, TLSA or reports, and
   assert.equal(records.find(({ purpose }) => purpose === "spf")?.data, `"v=spf1 a:${HOST} ~all"`);
 });
 
+test("a server that has the name of its domain publishes one SPF record, for two would be an error (RFC 7208 §3.2)", () => {
+  const records = wantedRecords({ ...node, domains: [HOST, DOMAIN] });
+  const spf = records.filter(({ type, data }) => type === "TXT" && data?.includes("v=spf1") === true);
+  assert.deepEqual(
+    spf.map(({ name, data }) => [name, data]),
+    [HOST, DOMAIN].map((name) => [name, '"v=spf1 mx ~all"']),
+  );
+});
+
 test("a key that is shown already is not listed as the next one too", () => {
   const purposes = wantedRecords({ ...node, nextKey: KEY }).map(({ purpose }) => purpose);
   assert.equal(purposes.filter((purpose) => purpose === "dane").length, 1);

@@ -65,8 +65,10 @@ function hostRecords(node: PublicNode): WantedRecord[] {
   const next = exchanger && nextKey !== null && !current.includes(nextKey) ? [nextKey] : [];
   return [
     record("address", hostname, "A", null, "the public addresses of this server: A, and AAAA where it has IPv6"),
-    // RFC 7208 §2.3: the name in EHLO is checked too.
-    record("spfHost", hostname, "TXT", text("v=spf1 a -all"), "who may say this name in EHLO"),
+    // RFC 7208 §2.3: the name in EHLO is checked too. Where it is a domain of ours as well one record has to do for both (§3.2).
+    ...(node.domains.includes(hostname)
+      ? []
+      : [record("spfHost", hostname, "TXT", text("v=spf1 a -all"), "who may say this name in EHLO")]),
     ...current.map((key) => record("dane", owner, "TLSA", tlsa(key), "the key of the certificate (DANE)")),
     ...next.map((key) => record("daneNext", owner, "TLSA", tlsa(key), "the key that comes next (DANE)")),
   ];
