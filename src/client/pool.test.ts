@@ -193,3 +193,34 @@ test("dead before the first reply, or not", () => {
   assert.equal(wasDead([{ kind: "broken", problem: aborted, uncertain: false }]), false);
   assert.equal(wasDead([]), false);
 });
+
+test("a lease may wear a session out sooner than the pool would", async () => {
+  const pool = createPool({ clock: fakeClock().clock });
+  const { made, open } = opener();
+  for (let n = 0; n < 4; n++) {
+    const lease = unwrap(await pool.lease("a", open, { maxTransactions: 2 }));
+    const session = made.at(-1);
+    assert.ok(session !== undefined);
+    session.transactions++;
+    lease.release();
+  }
+  assert.deepEqual([made.length, pool.idle], [2, 0]);
+});
+
+test("an idle session of another key makes place where a host takes only so many connections", async () => {
+  const pool = createPool({ clock: fakeClock().clock });
+  const { made, open } = opener();
+  const host = { name: "mx.test 25", connections: 2 };
+  const lease = async (key: string, of: typeof host) => unwrap(await pool.lease(key, open, { host: of }));
+  for (const key of ["a", "b"]) (await lease(key, host)).release();
+  (await lease("elsewhere", { ...host, name: "other.test 25" })).release();
+  assert.equal(pool.idle, 3);
+  const held = await lease("c", host);
+  assert.deepEqual(
+    made.map(({ usable }) => usable),
+    [false, true, true, true],
+  );
+  held.release();
+  (await lease("b", host)).release();
+  assert.equal(made.length, 4);
+});
