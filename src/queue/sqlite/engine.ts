@@ -63,6 +63,8 @@ export class Engine {
   #handle: Handle | null = null;
   /** Another process held the lock for longer than anybody should. */
   #busy = false;
+  /** A handle was dropped, and nothing was written since: on a disk that stays read-only that is told once. */
+  #inTrouble = false;
 
   /** Throws what SQLite throws, or an error that says what is wrong with the file. */
   constructor({ settings, lock, onReopen, openDatabase = openFile }: EngineOptions) {
@@ -178,6 +180,7 @@ export class Engine {
       return { failure, severable: isSeverable(error, failure, committing) };
     }
     this.#beBusy(false);
+    this.#inTrouble = false;
     for (const action of after) action();
     return null;
   }
@@ -216,7 +219,8 @@ export class Engine {
     } catch {
       // Nothing is left to be done with it; the next use opens a new one.
     }
-    this.#onReopen(failureOf(error));
+    if (!this.#inTrouble) this.#onReopen(failureOf(error));
+    this.#inTrouble = true;
   }
 
   /** The page cache is small: one large message would fill it with pages that nobody reads again. The system keeps files, too. */
