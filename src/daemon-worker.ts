@@ -18,6 +18,7 @@ export type WorkerReport = Pick<Daemon, "listeners">;
 process.stdout.on("error", () => {});
 
 serveOrders<WorkerTask, WorkerReport>(async ({ config, share }) => {
+  process.title = `postern worker ${share.worker}`;
   const log = makeLog(config.log).child({ worker: share.worker });
   const die = (error: Error): never => {
     log.error("worker.broke", { error });

@@ -153,6 +153,15 @@ test("one that dies is started again, also when that fails at first; no start ov
   });
 });
 
+test("one that is told alone to stop ends in order, and is started again", async () => {
+  await withSupervisor({ count: 2 }, async ({ supervisor, events }) => {
+    process.kill(unwrap(await supervisor.start()), "SIGTERM");
+    await until(() => events.filter(({ event }) => event === "worker.started").length === 3);
+    const died = events.find(({ event }) => event === "worker.died");
+    assert.deepEqual([died?.worker, died?.code, died?.signal], [1, 0, null]);
+  });
+});
+
 test("one that does not stop in time is ended by force", async () => {
   await withSupervisor({ count: 2, mood: "deaf2", patience: 300 }, async ({ supervisor, events }) => {
     unwrap(await supervisor.start());

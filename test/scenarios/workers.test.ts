@@ -138,6 +138,36 @@ test("both take connections, and their queues are one to the operator, running a
   assert.deepEqual(await listedIds(node), []);
 });
 
+test("users log in at each of them, and what they share bears all of them", async () => {
+  await using node = await startNode({
+    domains: ["here.test"],
+    workers: 2,
+    users: { "ada@here.test": "first password" },
+  });
+  await allRun(node, 1);
+  const login = async (password: string): Promise<string> => {
+    const talk = await Talk.openSecure(node.ports.submissions);
+    await talk.say("EHLO client.test");
+    const said = await talk.say(`AUTH PLAIN ${btoa(`\0ada@here.test\0${password}`)}`);
+    talk.close();
+    return said?.slice(0, 3) ?? "none";
+  };
+  const logins = (password: string): Promise<readonly string[]> =>
+    Promise.all(Array.from({ length: MANY }, () => login(password)));
+  assert.deepEqual(new Set(await logins("first password")), new Set(["235"]));
+  assert.deepEqual(new Set(events(node, "session.authenticated").map(({ worker }) => worker)), new Set([1, 2]));
+  const removed = await node.command("user", "remove", "ada@here.test");
+  assert.equal(removed.code, 0, removed.stderr);
+  const added = await node.command("user", "add", "ada@here.test", "--password-stdin", { stdin: "second password" });
+  assert.equal(added.code, 0, added.stderr);
+  assert.deepEqual(new Set(await logins("second password")), new Set(["235"]), "known to all at once");
+  assert.equal(await node.kill("SIGTERM"), 0);
+  const trouble = node.log.filter(
+    ({ level, event }) => level === "error" || /^(?:trust|intake\.auth)\./.test(String(event)),
+  );
+  assert.deepEqual(trouble, []);
+});
+
 test("a worker that is killed comes back with its queue, and the other goes on meanwhile", async () => {
   const [hopPort = 0] = await freePorts(1);
   await using node = await startPair(hopPort);
