@@ -20,6 +20,9 @@ const HELP = `npm run bench -- [options]
   --size N          octets of a message (default 4096)
   --only NAME       one measure: accept, accept-new, accept-starttls, relay, relay-starttls
   --alone           Postern only
+
+environment:
+  BENCH_WORKERS     processes of Postern (default 1); the peak of memory is then that of their supervisor alone
 `;
 
 interface Measure {

@@ -20,6 +20,7 @@ export async function postern(options: SubjectOptions): Promise<Subject> {
     config,
     `hostname = "postern.test"
 data_dir = "data"
+workers = ${process.env.BENCH_WORKERS ?? 1}
 
 [[listener]]
 address = "127.0.0.1:${options.port}"
