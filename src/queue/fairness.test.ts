@@ -1,0 +1,202 @@
+// Mail for healthy destinations beside mail for sick ones: who holds which part of what is shared. Nothing here is a matter of speed.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { encodeUtf8, HOUR, later, MINUTE, SECOND } from "../base/index.ts";
+import { fakeClock } from "../testing/index.ts";
+import { DELIVERED, mailbox, newMessage } from "./conformance-kit.ts";
+import type { DeliveryJob } from "./deliverer.ts";
+import { createMemoryStore } from "./memory-store.ts";
+import type { Outcome, QueuedMessage } from "./model.ts";
+import { createRunner, type RunnerOptions } from "./runner.ts";
+
+type Answer = (job: DeliveryJob, signal: AbortSignal) => readonly Outcome[] | Promise<readonly Outcome[]>;
+
+function bench(answer: Answer, options: Partial<RunnerOptions> = {}) {
+  const time = fakeClock();
+  const store = createMemoryStore({ clock: time.clock });
+  const running = new Map<string, number>();
+  const most = new Map<string, number>();
+  const jobs: string[] = [];
+  const runner = createRunner({
+    store,
+    deliverer: {
+      destination: ({ domain }) => domain,
+      async deliver(job, signal) {
+        const { destination } = job;
+        jobs.push(`${job.message.reversePath?.localPart}>${destination}`);
+        const now = (running.get(destination) ?? 0) + 1;
+        running.set(destination, now);
+        most.set(destination, Math.max(now, most.get(destination) ?? 0));
+        try {
+          return await answer(job, signal);
+        } finally {
+          running.set(destination, (running.get(destination) ?? 1) - 1);
+        }
+      },
+    },
+    reporter: { report: () => assert.fail("nothing is to be reported") },
+    clock: time.clock,
+    random: { next: () => 0.5 },
+    ...options,
+  });
+  const offer = async (domain: string, sender = "bulk", recipients = 1): Promise<boolean> => {
+    await using draft = store.createDraft();
+    draft.append(encodeUtf8("body"));
+    const to = Array.from({ length: recipients }, (_, n) => `r${n}@${domain}`);
+    const receivedAt = time.clock.now();
+    const changes = {
+      receivedAt,
+      expiresAt: later(receivedAt, 5 * HOUR),
+      reversePath: mailbox(`${sender}@sender.test`),
+      recipients: to.map((text) => ({ mailbox: mailbox(text), parameters: { notify: ["NEVER"] as const } })),
+    };
+    return runner.offer(await draft.keep(newMessage(draft.id, 4, to, changes), { claim: true }));
+  };
+  return { time, store, runner, offer, jobs, most };
+}
+
+const stuck: Answer = (job, signal) =>
+  new Promise((resolve) => {
+    const outcome: Outcome = {
+      kind: "deferred",
+      scope: "connection",
+      problem: { text: "slow", reply: null, status: "4.4.2" },
+      hop: null,
+    };
+    signal.addEventListener("abort", () => resolve(job.recipients.map(() => outcome)));
+  });
+
+test("10,000 messages for a tar-pit and 10,000 for a fast host: the tar-pit holds its share, the fast ones all go", async () => {
+  const { time, store, runner, offer, jobs, most } = bench((job, signal) =>
+    job.destination === "tar.test" ? stuck(job, signal) : job.recipients.map(() => DELIVERED),
+  );
+  runner.start();
+  await time.run(0);
+  for (let n = 0; n < 10_000; n++) {
+    await offer("tar.test");
+    await offer("fast.test");
+    if (n % 500 === 0) await time.run(0);
+  }
+  await time.run(MINUTE);
+  assert.equal(jobs.filter((job) => job === "bulk>fast.test").length, 10_000);
+  assert.ok((most.get("tar.test") ?? 0) <= 20, `${most.get("tar.test")} slots of the tar-pit`);
+  const { delivering, claimed } = runner.stats();
+  assert.equal(delivering, most.get("tar.test"));
+  assert.ok(claimed <= 2000, `${claimed} of the tar-pit in hand`);
+  assert.equal((await store.counts()).recipients, 10_000);
+  await Promise.all([runner.stop(SECOND), time.run(10 * SECOND)]);
+});
+
+test("fifty tar-pits leave room in the window, and slots for those that answer", async () => {
+  const { time, runner, offer, jobs } = bench(
+    (job, signal) => (job.destination.startsWith("tar") ? stuck(job, signal) : job.recipients.map(() => DELIVERED)),
+    { limits: { total: 40, window: 1000, domainWindow: 200 } },
+  );
+  runner.start();
+  await time.run(0);
+  await offer("fast.test");
+  await time.run(0);
+  for (let n = 0; n < 50; n++) for (let m = 0; m < 40; m++) await offer(`tar${n}.test`);
+  const { claimed, delivering } = runner.stats();
+  assert.ok(claimed <= 850, `${claimed} in hand`);
+  assert.ok(delivering <= 30, `${delivering} slots`);
+  for (let n = 0; n < 100; n++) assert.equal(await offer("fast.test"), true);
+  await time.run(0);
+  assert.equal(jobs.filter((job) => job === "bulk>fast.test").length, 101);
+  await Promise.all([runner.stop(SECOND), time.run(10 * SECOND)]);
+});
+
+test("one message is not behind the ten thousand of another sender for the same destination", async () => {
+  const { time, runner, offer, jobs } = bench(async (job) => {
+    await new Promise<void>((resolve) => void time.clock.after(SECOND, resolve));
+    return job.recipients.map(() => DELIVERED);
+  });
+  runner.start();
+  await time.run(0);
+  for (let n = 0; n < 10_000; n++) await offer("x.test");
+  assert.equal(await offer("x.test", "single"), true);
+  await time.run(3 * SECOND);
+  assert.ok(jobs.includes("single>x.test"), `${jobs.length} went before`);
+  await Promise.all([runner.stop(SECOND), time.run(10 * SECOND)]);
+});
+
+test("what had no room at its destination is claimed as soon as there is some, and all of it arrives once", async () => {
+  const { time, store, runner, offer, jobs } = bench((job) => job.recipients.map(() => DELIVERED), {
+    limits: { total: 2, window: 100, domainWindow: 10, destinationStart: 1, destinationMost: 1 },
+  });
+  for (let n = 0; n < 300; n++) await offer(`x${n % 3}.test`);
+  runner.start();
+  await time.run(5 * SECOND);
+  assert.equal(jobs.length, 300);
+  assert.equal((await store.counts()).messages, 0);
+  await runner.stop(0);
+});
+
+test("mail without a turn counts no attempt, tells no story, and comes when its turn does", async () => {
+  let turns = 0;
+  const { time, store, runner, offer, jobs } = bench((job) => {
+    turns++;
+    if (turns > 2) return job.recipients.map(() => DELIVERED);
+    const turnAt = later(time.clock.now(), 10 * SECOND);
+    const problem = { text: "no turn", reply: null, status: "4.4.5" };
+    return job.recipients.map(() => ({ kind: "deferred", scope: "connection", problem, hop: null, turnAt }));
+  });
+  runner.start();
+  await time.run(0);
+  await offer("x.test");
+  await offer("x.test", "other");
+  await time.run(5 * SECOND);
+  const [first] = await store.list({ limit: 1 });
+  assert.equal(first?.recipients[0]?.attempts, 0);
+  assert.equal((await store.story(first?.id ?? (assert.fail() as QueuedMessage["id"]))).length, 1);
+  await time.run(30 * SECOND);
+  assert.equal((await store.counts()).messages, 0);
+  assert.equal(jobs.length, 4);
+  await runner.stop(0);
+});
+
+test("a rate is kept over a queue of mail, and little of it is in hand", async () => {
+  const limit = { messagesPerMinute: 6, connections: null, messagesPerConnection: null };
+  const { time, runner, offer, jobs } = bench((job) => job.recipients.map(() => DELIVERED), {
+    limitOf: () => limit,
+  });
+  runner.start();
+  await time.run(0);
+  for (let n = 0; n < 100; n++) await offer("x.test");
+  assert.ok(runner.stats().claimed <= 6);
+  for (let minute = 1; minute <= 5; minute++) {
+    await time.run(MINUTE);
+    assert.ok(jobs.length <= 6 * minute + 1 && jobs.length >= 6 * minute - 1, `${jobs.length} in ${minute} minutes`);
+  }
+  await runner.stop(0);
+});
+
+test("exceptions decide when mail is tried again and when it is given up, by domain and reply", async () => {
+  const times = new Map<string, number[]>();
+  const begin = fakeClock().clock.now();
+  const reply = { code: 451, status: null, lines: ["greylisted"] };
+  const problem = { text: "later", reply, status: "4.7.1" };
+  const { time, store, runner, offer } = bench(
+    (job) => {
+      const seen = times.get(job.destination) ?? [];
+      times.set(job.destination, [...seen, time.clock.now() - begin]);
+      return job.recipients.map(() => ({ kind: "deferred", scope: "recipient", problem, hop: null }));
+    },
+    {
+      rules: { first: 10 * MINUTE, longest: HOUR, giveUpAfter: 5 * HOUR },
+      exceptions: [
+        { match: "grey.test", reply: "4.7.*", schedule: [MINUTE, 2 * MINUTE] },
+        { match: "short.test", reply: null, giveUpAfter: 25 * MINUTE },
+      ],
+    },
+  );
+  runner.start();
+  for (const domain of ["grey.test", "short.test", "plain.test"]) await offer(domain);
+  await time.run(HOUR);
+  const minutes = (domain: string) => times.get(domain)?.map((each) => Math.round(each / MINUTE));
+  assert.deepEqual(minutes("grey.test")?.slice(0, 4), [0, 1, 3, 5]);
+  assert.deepEqual(minutes("plain.test"), [0, 10, 30]);
+  assert.deepEqual(minutes("short.test"), [0, 10, 25]);
+  assert.equal((await store.list({ limit: 9, address: "@short.test" })).length, 0);
+  await runner.stop(0);
+});
