@@ -144,12 +144,12 @@ class ClientAuthentication implements Authentication {
     if (reason === "credentials") return this.#counted ? REFUSED : await this.#fail(this.#account, since);
     // No guess at a password, so nothing is counted: it is the client who was cheated.
     const fields = { session: this.#client.sessionId, address: this.#client.peer.address };
-    this.#options.log.warn(events.authUnbound, { ...fields, account: printable(this.#account) });
+    this.#options.log.warn(events.authUnbound, { ...fields, account: await this.#shown(this.#account) });
     return REFUSED;
   }
 
   async #lookUp(step: Ending<"lookup">, since: Instant): Promise<SaslVerdict> {
-    if (!this.#mayTry(step.authcid)) return this.#defer(step.authcid, "throttled");
+    if (!this.#mayTry(step.authcid)) return await this.#defer(step.authcid, "throttled");
     const found = this.#options.credentials.scram?.(step.authcid);
     if (found === undefined) return { kind: "refuse", reply: REPLIES.authUnknown };
     this.#identity = found.identity;
@@ -158,17 +158,17 @@ class ClientAuthentication implements Authentication {
   }
 
   async #checkPassword(step: Ending<"password">, since: Instant): Promise<SaslVerdict> {
-    if (!this.#mayTry(step.authcid)) return this.#defer(step.authcid, "throttled");
+    if (!this.#mayTry(step.authcid)) return await this.#defer(step.authcid, "throttled");
     const context = contextOf(this.#client);
     const verification = await this.#options.credentials.verify(step.authcid, step.password, context);
-    if (verification.kind === "busy") return this.#defer(step.authcid, "busy");
+    if (verification.kind === "busy") return await this.#defer(step.authcid, "busy");
     return await this.#conclude(verification.kind === "verified" ? verification.identity : null, step, since);
   }
 
   async #checkCertificate({ authzid }: Ending<"external">, since: Instant): Promise<SaslVerdict> {
     const user = certifiedUser(this.#options, this.#client);
     const account = user ?? "";
-    if (!this.#mayTry(account)) return this.#defer(account, "throttled");
+    if (!this.#mayTry(account)) return await this.#defer(account, "throttled");
     return await this.#conclude(await this.#withAccount(user), { authzid, authcid: account }, since);
   }
 
@@ -176,9 +176,9 @@ class ClientAuthentication implements Authentication {
     const { tokens } = this.#options;
     if (tokens === undefined) return { kind: "refuse", reply: REPLIES.authUnknown };
     const claimed = step.authzid ?? "";
-    if (!this.#mayTry(claimed)) return this.#defer(claimed, "throttled");
+    if (!this.#mayTry(claimed)) return await this.#defer(claimed, "throttled");
     const checked = await tokens.check(step.token);
-    if (checked.kind === "unavailable") return this.#defer(claimed, "issuer", checked.reason);
+    if (checked.kind === "unavailable") return await this.#defer(claimed, "issuer", checked.reason);
     if (checked.kind === "valid") {
       const identity = await this.#withAccount(prepareName(checked.identity, "query"));
       const authcid = step.authzid ?? checked.identity;
@@ -219,18 +219,25 @@ class ClientAuthentication implements Authentication {
     return this.#throttle.allows(this.#client.peer.address, prepareName(account, "query"));
   }
 
+  /** For the log. People type their password where the name belongs: what is nobody's name is not written down. */
+  async #shown(account: string): Promise<string | null> {
+    const identity = await this.#withAccount(prepareName(account, "query"));
+    return identity === null ? null : printable(identity);
+  }
+
   async #fail(account: string, since: Instant, reason?: string): Promise<SaslVerdict> {
     const { address } = this.#client.peer;
     const delay = this.#throttle.failed(address, prepareName(account, "query"));
-    const fields = { session: this.#client.sessionId, address, account: printable(account), delay };
+    const fields = { session: this.#client.sessionId, address, account: await this.#shown(account), delay };
     const mechanism = this.#exchange?.mechanism;
     this.#options.log.warn(events.authRefused, { ...fields, mechanism, ...(reason === undefined ? {} : { reason }) });
     await this.#throttle.wait(since, delay);
     return REFUSED;
   }
 
-  #defer(account: string, reason: "throttled" | "busy" | "issuer", detail?: string): SaslVerdict {
-    const fields = { session: this.#client.sessionId, address: this.#client.peer.address, account: printable(account) };
+  async #defer(account: string, reason: "throttled" | "busy" | "issuer", detail?: string): Promise<SaslVerdict> {
+    const { address } = this.#client.peer;
+    const fields = { session: this.#client.sessionId, address, account: await this.#shown(account) };
     this.#options.log.warn(events.authDeferred, { ...fields, reason, ...(detail === undefined ? {} : { detail }) });
     return reason === "throttled" ? { ...LATER, close: true } : LATER;
   }
