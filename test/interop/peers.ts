@@ -28,6 +28,7 @@ const PROBES: Record<string, readonly string[]> = {
   unbound: ["-V"],
   dig: ["-v"],
   curl: ["--version"],
+  dovecot: ["--version"],
   gsasl: ["--version"],
 };
 
@@ -39,7 +40,7 @@ const DNSSEC_PEERS = ["knotd", "unbound", "dig"];
  * set (in CI) nothing is left out, so that a missing peer fails.
  */
 export async function needs(
-  peer: "swaks" | "msmtp" | "python3" | "haproxy" | "openssl" | "postfix" | "dnssec" | "curl" | "gsasl",
+  peer: "swaks" | "msmtp" | "python3" | "haproxy" | "openssl" | "postfix" | "dnssec" | "curl" | "dovecot" | "gsasl",
 ): Promise<{ readonly skip: string | false }> {
   if (process.env.POSTERN_INTEROP === "required") return { skip: false };
   const there =
