@@ -189,5 +189,5 @@ export class Faults implements Weather {
 
 /** For how long anything goes wrong, milliseconds. */
 export function drawTroubledTime(chance: Chance): number {
-  return chance.pick([10 * MINUTE, HOUR, 3 * HOUR, 8 * HOUR]);
+  return chance.pick([10 * MINUTE, HOUR, HOUR, 3 * HOUR]);
 }

@@ -1,7 +1,7 @@
 import { concatBytes, type Instant } from "../../base/index.ts";
 import type { NewMessage, QueuedMessage, Settlement } from "../../queue/index.ts";
 import { formatMailbox } from "../../smtp/index.ts";
-import type { LinkEnd } from "./link.ts";
+import type { LinkEnd } from "./link-end.ts";
 import { readMessage } from "./read-message.ts";
 
 /** What a sender was told of one recipient. "unknown": the connection broke behind the end of data. */

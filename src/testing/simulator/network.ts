@@ -1,7 +1,8 @@
 import { err, ok, type Result } from "../../base/index.ts";
 import type { ClearStream, ConnectOptions, Endpoint, NetProblem } from "../../net/index.ts";
 import type { Chance } from "./chance.ts";
-import { ClearLinkStream, type Cut, Link, type LinkConditions } from "./link.ts";
+import { type Cut, Link, type LinkConditions } from "./link.ts";
+import { ClearLinkStream } from "./link-stream.ts";
 import type { Life, VirtualLoop } from "./loop.ts";
 import type { Trace } from "./trace.ts";
 

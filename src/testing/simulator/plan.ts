@@ -1,4 +1,4 @@
-import { DAY, HOUR, instant, MINUTE } from "../../base/index.ts";
+import { DAY, HOUR, instant, MINUTE, SECOND } from "../../base/index.ts";
 import type { LocalDomain, RouteRule } from "../../delivery/index.ts";
 import type { RetryRule, RunnerLimits } from "../../queue/index.ts";
 import type { StsPolicy } from "../../trust/index.ts";
@@ -12,7 +12,8 @@ import type { NodeSettings } from "./node.ts";
 export const START = instant(Date.UTC(2030, 0, 1));
 
 /** A mail host of somebody else, as planned. */
-export interface PlannedHost extends Pick<HostOptions, "name" | "address" | "port" | "protocol" | "offers"> {
+export interface PlannedHost
+  extends Pick<HostOptions, "name" | "address" | "port" | "protocol" | "offers" | "patience"> {
   readonly tls: boolean;
   readonly greylists: boolean;
   /** SHA-256 of its key. */
@@ -72,7 +73,7 @@ export function drawPlan(chance: Chance): WorldPlan {
     policies,
     rates: drawRates(chance),
     troubledFor: drawTroubledTime(chance),
-    messages: chance.whole(20, chance.is(0.3) ? 250 : 100),
+    messages: chance.whole(20, chance.is(0.25) ? 250 : 60),
   };
 }
 
@@ -83,6 +84,7 @@ function drawHost(chance: Chance, at: number): PlannedHost {
     port: 25,
     protocol: "smtp",
     offers: drawOffers(chance),
+    patience: chance.pick([2, 20, 300]) * SECOND,
     tls: chance.is(0.8),
     greylists: chance.is(0.2),
     key: new Uint8Array(32).fill(at + 1),
@@ -97,6 +99,7 @@ function mailboxHost(chance: Chance, at: number): PlannedHost {
     port: 24,
     protocol: "lmtp",
     offers: { ...drawOffers(chance), eightBit: true },
+    patience: 20 * SECOND,
     tls: false,
     greylists: false,
     key: new Uint8Array(32),
@@ -187,8 +190,8 @@ function drawRules(chance: Chance): RetryRule {
     first,
     longest: chance.pick([10 * MINUTE, 4000 * 1000]),
     spread: 0.1,
-    giveUpAfter: chance.pick([HOUR, 4 * HOUR, 10 * HOUR]),
-    warnAfter: chance.pick([30 * MINUTE, 3 * HOUR]),
+    giveUpAfter: chance.pick([HOUR, 2 * HOUR, 6 * HOUR]),
+    warnAfter: chance.pick([30 * MINUTE, 2 * HOUR]),
   };
 }
 

@@ -1,4 +1,5 @@
-import type { ClearLinkStream, LinkEnd } from "./link.ts";
+import type { LinkEnd } from "./link-end.ts";
+import type { ClearLinkStream } from "./link-stream.ts";
 import { latin1 } from "./read-message.ts";
 
 const TAKEN = /queued as ([0-9A-Z]{11})\r\n/g;

@@ -100,7 +100,8 @@ export function drawSubmission(
     node,
     reversePath,
     recipients: [...recipients],
-    requireTls: chance.is(0.03),
+    // A report, or what looks like one, is not lost for want of TLS (RFC 8689 §5).
+    requireTls: reversePath !== null && chance.is(0.03),
     octets: drawText(token, chance),
     answers: new Map(),
   };

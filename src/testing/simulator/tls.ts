@@ -8,7 +8,8 @@ import type {
   PeerDemand,
   TlsInfo,
 } from "../../net/index.ts";
-import { type HandshakeRecord, type LinkEnd, LinkStream } from "./link.ts";
+import type { HandshakeRecord, LinkEnd } from "./link-end.ts";
+import { LinkStream } from "./link-stream.ts";
 
 /** A certificate as far as anybody looks at it. */
 export interface SimulatedCertificate {

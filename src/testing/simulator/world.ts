@@ -138,6 +138,7 @@ export class World {
         showsTls: () => !faults.strikes(strippedTls),
         proves: (certificate) => certificate === good,
         demand: (domain) => this.#demands.get(domain) ?? "nothing",
+        requiresTls: (token) => ledger.submissions.get(token)?.requireTls === true,
         move: (stage, argument) => faults.host(stage, argument, greylists),
       },
       loop,
