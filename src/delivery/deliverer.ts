@@ -72,12 +72,6 @@ export interface RenewableDeliverer extends Deliverer {
   renew(next: { readonly routes: readonly RouteRule[]; readonly ca: readonly string[] }): void;
 }
 
-/** A deliverer whose files may be renewed while it works. */
-export interface RenewableDeliverer extends Deliverer {
-  /** From the next delivery on: these routes, and these CAs besides the system's. What is under way ends as it began. */
-  renew(next: { readonly routes: readonly RouteRule[]; readonly ca: readonly string[] }): void;
-}
-
 /** Carries mail to where its routes lead: Maildirs, LMTP, smarthosts, mail exchangers. */
 export function createDeliverer(options: DelivererOptions): RenewableDeliverer {
   return new RoutingDeliverer(options);
@@ -109,7 +103,6 @@ class RoutingDeliverer implements RenewableDeliverer {
       peers: new WeakMap<ClientSession, string>(),
       extraCa: options.ca ?? [],
       trustRound: 0,
-      trustRound: 0,
       sessions: options.tlsResumption === false ? null : createTlsSessions({ max: TLS_SESSIONS, clock: options.clock }),
       memory: options.memory ?? null,
       results: options.results ?? null,
@@ -134,11 +127,6 @@ class RoutingDeliverer implements RenewableDeliverer {
 
   resume(): void {
     this.#dialling.loads.resume();
-  }
-
-  renew({ routes, ca }: Parameters<RenewableDeliverer["renew"]>[0]): void {
-    this.#table = new RouteTable(this.#options.domains, routes);
-    this.#dialling = { ...this.#dialling, extraCa: ca, trustRound: this.#dialling.trustRound + 1 };
   }
 
   renew({ routes, ca }: Parameters<RenewableDeliverer["renew"]>[0]): void {

@@ -35,8 +35,6 @@ export interface Dialling {
   readonly extraCa: readonly string[];
   /** How often that changed. Sessions that were made under others are not used any more. */
   readonly trustRound: number;
-  /** How often that changed. Sessions that were made under others are not used any more. */
-  readonly trustRound: number;
   /** Where TLS sessions are kept to be resumed; null: each handshake is a full one. */
   readonly sessions: TlsSessions | null;
   /** Told what hosts prove; null: nothing is remembered. */
