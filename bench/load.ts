@@ -1,6 +1,7 @@
 // The load: a process of its own that speaks SMTP to one port over many connections and times every message.
 // Lean on purpose, so that it is the server that is measured. Takes its task as JSON in argv[2], prints its result as JSON.
 import { createConnection, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 
 export interface LoadTask {
@@ -15,6 +16,11 @@ export interface LoadTask {
   readonly recipient: string;
   /** Numbers in `X-Bench` start here, so that a sink can tell rounds apart. */
   readonly firstNumber: number;
+  /**
+   * Messages a second that are sent whatever the server does, each timed from when it should have gone (mode "reuse"). Default: each
+   * connection sends its next message when the last one was answered.
+   */
+  readonly rate?: number;
 }
 
 export interface LoadResult {
@@ -42,6 +48,13 @@ async function run(task: LoadTask): Promise<LoadResult> {
   let failed = 0;
   let firstFailure: string | null = null;
   const take = (): number | null => (next < task.messages ? task.firstNumber + next++ : null);
+  /** When message `number` should go. */
+  const due = async (number: number): Promise<number> => {
+    if (task.rate === undefined) return performance.now();
+    const at = begun + ((number - task.firstNumber) * 1000) / task.rate;
+    if (at - performance.now() > 1) await sleep(at - performance.now());
+    return at;
+  };
   const fail = (why: string): void => {
     failed++;
     firstFailure ??= why;
@@ -49,13 +62,13 @@ async function run(task: LoadTask): Promise<LoadResult> {
 
   async function worker(): Promise<void> {
     for (let number = take(); number !== null; number = take()) {
-      const begun = performance.now();
+      const opened = performance.now();
       const peer = await Peer.open(task).catch((error: Error) => error.message);
       if (typeof peer === "string") {
         fail(peer);
         continue;
       }
-      let since = task.mode === "new" ? begun : performance.now();
+      let since = task.mode === "new" ? opened : await due(number);
       let current: number | null = number;
       while (current !== null) {
         const refusal = await peer.send(current, task.recipient, body).catch((error: Error) => error.message);
@@ -65,7 +78,7 @@ async function run(task: LoadTask): Promise<LoadResult> {
           break;
         }
         current = task.mode === "reuse" ? take() : null;
-        since = performance.now();
+        if (current !== null) since = await due(current);
       }
       peer.close();
     }

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 /** A mail server under measurement. */
 export interface Subject {
@@ -17,6 +17,20 @@ export interface SubjectOptions {
   readonly relayTls: boolean;
   readonly certificate: string;
   readonly privateKey: string;
+  /** The largest message taken; default 50. */
+  readonly messageMiB?: number;
+  /** What only Postern understands. */
+  readonly postern?: PosternOptions;
+}
+
+export interface PosternOptions {
+  /** Sections of the configuration that come before the route to the sink. */
+  readonly config?: string;
+  /** Flags of Node. */
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Puts files into its data folder before it starts. */
+  readonly prepare?: (dataFolder: string) => Promise<void>;
 }
 
 const TICKS_PER_SECOND = 100;
@@ -57,4 +71,15 @@ function statFields(pid: string): readonly string[] | null {
 export function peakMemory(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "latin1");
   return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024;
+}
+
+/** Resident memory of one process now, MiB. */
+export function residentMemory(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "latin1");
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024;
+}
+
+/** Makes the present memory of one process the peak that is known of it. */
+export function forgetPeak(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, "5");
 }

@@ -1,12 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createConnection } from "node:net";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Subject, SubjectOptions } from "../subject.ts";
+import { greeting } from "./greeting.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
@@ -38,25 +37,33 @@ deliver = "discard:"
 [relay]
 networks = ["127.0.0.0/8"]
 
+${options.postern?.config ?? ""}
 [[route]]
 match = "*"
 via = "smtp://127.0.0.1:${options.sinkPort}"
 tls = "${options.relayTls ? "opportunistic" : "off"}"
 
 [limits]
-connections = 5000
-connections_per_address = 5000
+message_size = "${options.messageMiB ?? 50} MiB"
+connections = 20000
+connections_per_address = 20000
 
 [log]
 level = "${process.env.BENCH_LOG_LEVEL ?? "info"}"
 format = "json"
 `,
   );
-  const flags = process.env.BENCH_NODE_FLAGS?.split(" ") ?? [];
+  const { prepare, env = {} } = options.postern ?? {};
+  if (prepare !== undefined) {
+    await mkdir(join(folder, "data"), { mode: 0o700 });
+    await prepare(join(folder, "data"));
+  }
+  const flags = [...(process.env.BENCH_NODE_FLAGS?.split(" ") ?? []), ...(options.postern?.flags ?? [])];
   const child = spawn(process.execPath, [...flags, main, "serve", "--config", config], {
     stdio: ["ignore", "ignore", "inherit"],
+    env: { ...process.env, ...env },
   });
-  await greeting(options.port, child);
+  await greeting("postern", options.port, child);
   return {
     name: "postern",
     port: options.port,
@@ -68,18 +75,4 @@ format = "json"
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function greeting(port: number, child: ChildProcess): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    if (child.exitCode !== null) throw new Error(`postern ended with ${child.exitCode}`);
-    const greeted = await new Promise<boolean>((resolve) => {
-      const socket = createConnection({ host: "127.0.0.1", port });
-      socket.once("data", () => resolve(true)).once("data", () => socket.end("QUIT\r\n"));
-      socket.once("error", () => resolve(false));
-    });
-    if (greeted) return;
-    await sleep(100);
-  }
-  throw new Error("postern did not greet");
 }
