@@ -100,7 +100,7 @@ export async function act(admin: Admin, { action, targets, options, json }: Orde
   const what = isDry ? `would be ${DONE[action]}` : DONE[action];
   if (json) printJson({ done, refused, recipients, dryRun: isDry });
   else {
-    print(...done.map((id) => `${id} ${what}`));
+    if (done.length > 0) print(...done.map((id) => `${id} ${what}`));
     const isWide = targets.some((target) => !("id" in target));
     if (isWide && done.length === 0 && refused.length === 0) {
       print(targets.some((target) => "all" in target) ? "the queue is empty" : "nothing in the queue matches");
