@@ -5,6 +5,7 @@ import {
   createMemoryStore,
   type Draft,
   type NewMessage,
+  type OperableStore,
   type QueuedMessage,
   type QueueStore,
   type Settlement,
@@ -66,7 +67,7 @@ const READ_CHUNK = 64 * 1024;
 export class SimulatedDisk {
   readonly parts: DiskParts;
   /** What survives. */
-  readonly image: QueueStore;
+  readonly image: OperableStore;
 
   constructor(parts: DiskParts) {
     this.parts = parts;
@@ -79,7 +80,7 @@ export class SimulatedDisk {
   }
 
   /** Opens the queue for a program that just started. */
-  async open(life: Life): Promise<QueueStore> {
+  async open(life: Life): Promise<OperableStore> {
     for (const { id, recipients } of await this.messages()) {
       await this.image.unclaim(
         id,
@@ -90,7 +91,7 @@ export class SimulatedDisk {
   }
 }
 
-class SimulatedStore implements QueueStore {
+class SimulatedStore implements OperableStore {
   readonly #disk: SimulatedDisk;
   readonly #life: Life;
   #waiting: Operation[] = [];
@@ -205,6 +206,20 @@ class SimulatedStore implements QueueStore {
     return this.#do({}, async () => {
       const done = await this.#disk.image.remove(...args);
       if (done === true) this.#disk.parts.witness.removed(args[0]);
+      return done;
+    });
+  }
+
+  select(...args: Parameters<OperableStore["select"]>): ReturnType<OperableStore["select"]> {
+    return this.#ask(() => this.#disk.image.select(...args));
+  }
+
+  alter(...args: Parameters<OperableStore["alter"]>): ReturnType<OperableStore["alter"]> {
+    const { image, parts } = this.#disk;
+    const [{ id }] = args;
+    return this.#do({}, async () => {
+      const done = await image.alter(...args);
+      if (done === true && (await image.get(id)) === null) parts.witness.removed(id);
       return done;
     });
   }

@@ -154,8 +154,7 @@ export class LinkEnd {
     }
     this.#inbox.push(piece);
     if (this.#pumping) return;
-    this.#pump();
-    if (this.#inbox.length > 0) this.#pumpSoon();
+    if (this.#pump()) this.#pumpSoon();
   }
 
   /** The other handed over octets of ours. */
