@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { domainToASCII } from "node:url";
 import { err, ok, type Result } from "./base/index.ts";
 import type { Config } from "./config/index.ts";
+import { servesSettings, submissionPlaces } from "./daemon-autoconfig.ts";
 import { configuredResolver } from "./daemon-resolver.ts";
 import { ownStsId } from "./daemon-sts.ts";
 import {
@@ -68,9 +69,9 @@ function publicNode(config: Config, nextKey: string | null): Result<PublicNode, 
     exchanger,
     keys,
     nextKey: next?.ok === true ? next.value : null,
-    submission: config.listeners
-      .filter(({ service, address }) => service === "submission" && address.port !== 0)
-      .map(({ address, tls }) => ({ port: address.port, implicit: tls === "implicit" })),
+    submission: submissionPlaces(config),
+    access: config.autoconfig.incoming.map((server) => ({ ...server, host: ascii(server.host) })),
+    servesSettings: servesSettings(config),
     policyId: () => ownStsId(config),
     servesPolicies: config.web.length > 0,
   });

@@ -1,6 +1,7 @@
 // The pages that a configuration has served over HTTPS.
 import { err, type Log, ok, type Result } from "./base/index.ts";
 import type { Config } from "./config/index.ts";
+import { settingsPages } from "./daemon-autoconfig.ts";
 import { listenProblem } from "./daemon-checks.ts";
 import { stsPage } from "./daemon-sts.ts";
 import type { ServingTls } from "./daemon-tls.ts";
@@ -30,5 +31,5 @@ export async function openWeb(config: Config, tls: ServingTls | null, log: Log):
 
 /** Every page there is. */
 function pagesOf(config: Config): readonly Page[] {
-  return [stsPage(config)];
+  return [stsPage(config), ...settingsPages(config)];
 }

@@ -43,6 +43,8 @@ async function records(check: boolean) {
     keys: [KEY],
     nextKey: null,
     submission: [{ port: 465, implicit: true }],
+    access: [],
+    servesSettings: false,
     policyId: () => "5f0c3a",
     servesPolicies: true,
   };

@@ -4,6 +4,7 @@ import { domainToASCII } from "node:url";
 import { parse, TomlError } from "smol-toml";
 import { err, ok, type Result } from "../base/index.ts";
 import { authOf } from "./auth.ts";
+import { autoconfigOf } from "./autoconfig.ts";
 import { contradictions } from "./consistency.ts";
 import type { Config, DeliveryConfig, LocalDelivery, RouteConfig } from "./model.ts";
 import { Places } from "./places.ts";
@@ -95,6 +96,7 @@ function configOf(given: Settings, file: string, places: Places): Config {
     delivery: deliveryOf(given.delivery, folder),
     web: given.web,
     mtaSts: mtaStsOf(given),
+    autoconfig: autoconfigOf(given.autoconfig),
     dns: { servers: given.dns.servers, trustAd: given.dns.trust_ad },
     tlsReport: tlsReportOf(given),
     limits: {

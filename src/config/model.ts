@@ -164,6 +164,25 @@ export interface MtaStsConfig {
   readonly fetchNetworks: readonly string[];
 }
 
+/** A server where people read their mail. */
+export interface IncomingServer {
+  readonly kind: "imap" | "pop3";
+  /** TLS comes first; else by STARTTLS. */
+  readonly implicit: boolean;
+  /** A domain name. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What mail programs are told besides how to submit. */
+export interface AutoconfigConfig {
+  /** Of the provider; null: the domain. */
+  readonly name: string | null;
+  readonly username: "%EMAILADDRESS%" | "%EMAILLOCALPART%";
+  /** Best first. */
+  readonly incoming: readonly IncomingServer[];
+}
+
 export interface QueueConfig {
   readonly retryFirst: Duration;
   readonly retryLongest: Duration;
@@ -289,6 +308,7 @@ export interface Config {
   /** Where pages are served. */
   readonly web: readonly { readonly address: Endpoint; readonly tls: "implicit" | "none" }[];
   readonly mtaSts: MtaStsConfig;
+  readonly autoconfig: AutoconfigConfig;
   /** No servers: the system's. */
   readonly dns: { readonly servers: readonly Endpoint[]; readonly trustAd: boolean };
   readonly tlsReport: TlsReportConfig;

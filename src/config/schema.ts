@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { auth } from "./auth.ts";
+import { autoconfig } from "./autoconfig.ts";
 import { byteSize, count, domain, duration, network, path, text } from "./forms.ts";
 import { delivery, route } from "./next-hop.ts";
 import { peer } from "./peer.ts";
@@ -229,6 +230,7 @@ export const settings = z
     delivery: delivery.prefault({}),
     web: z.array(web).prefault([]),
     mta_sts: mtaSts.prefault({}),
+    autoconfig: autoconfig.prefault({}),
     dns: dns.prefault({}),
     tls_report: tlsReport.prefault({}),
     limits: limits.prefault({}),

@@ -24,11 +24,11 @@ export const web = z
       .enum(["implicit", "none"])
       .prefault("implicit")
       .describe(
-        "`implicit` is HTTPS with the certificates of `[tls]`, which must name `mta-sts.DOMAIN` for each domain. `none` is for a " +
-          "proxy in front that does TLS.",
+        "`implicit` is HTTPS with the certificates of `[tls]`, which must name `mta-sts.DOMAIN` (and " +
+          "`autoconfig.DOMAIN`, where users submit) for each domain. `none` is for a proxy in front that does TLS.",
       ),
   })
-  .describe("A port for pages that other programs fetch over HTTPS: the MTA-STS policy of the domains above.");
+  .describe("A port for pages that other programs fetch over HTTPS: the MTA-STS policy of the domains above, and the settings of mail programs.");
 
 export const mtaSts = z
   .strictObject({

@@ -20,6 +20,11 @@ const node: PublicNode = {
     { port: 465, implicit: true },
     { port: 587, implicit: false },
   ],
+  access: [
+    { kind: "imap", implicit: true, host: "imap.here.test", port: 993 },
+    { kind: "pop3", implicit: false, host: "pop.here.test", port: 110 },
+  ],
+  servesSettings: true,
   policyId: () => "20261122",
   servesPolicies: true,
 };
@@ -41,6 +46,9 @@ const published: Readonly<Record<string, DnsEntry>> = {
   [`_smtp._tls.${DOMAIN}`]: { txt: ["v=TLSRPTv1; rua=https://reports.test/"] },
   [`_submissions._tcp.${DOMAIN}`]: { srv: [{ priority: 5, weight: 0, port: 465, target: HOST }] },
   [`_submission._tcp.${DOMAIN}`]: { srv: [{ priority: 0, weight: 1, port: 587, target: HOST }] },
+  [`_imaps._tcp.${DOMAIN}`]: { srv: [{ priority: 0, weight: 1, port: 993, target: "imap.here.test" }] },
+  [`_pop3._tcp.${DOMAIN}`]: { srv: [{ priority: 10, weight: 1, port: 110, target: "pop.here.test" }] },
+  [`autoconfig.${DOMAIN}`]: { cname: HOST },
 };
 
 /** The results for all records of one purpose, with the zone changed. */
@@ -59,7 +67,7 @@ async function statuses(purpose: RecordPurpose, changes: Readonly<Record<string,
 
 test("a node whose records are all published is found in order, record by record", async () => {
   const purposes = [...new Set(wantedRecords(node).map(({ purpose }) => purpose))];
-  assert.equal(purposes.length, 10);
+  assert.equal(purposes.length, 12);
   for (const purpose of purposes) {
     for (const result of await checked(purpose)) {
       assert.deepEqual([result.status, result.failure], ["ok", false], purpose);
@@ -71,7 +79,16 @@ test("a node whose records are all published is found in order, record by record
 test("nothing published is missing, and a failed lookup is not an absence", async () => {
   const empty = Object.fromEntries(Object.keys(published).map((name) => [name, null]));
   const silent = Object.fromEntries(Object.keys(published).map((name) => [name, "servfail" as const]));
-  for (const purpose of ["address", "mx", "spf", "mtaSts", "mtaStsHost", "tlsReports", "submission"] as const) {
+  for (const purpose of [
+    "address",
+    "mx",
+    "spf",
+    "mtaSts",
+    "mtaStsHost",
+    "tlsReports",
+    "submission",
+    "access",
+  ] as const) {
     for (const status of await statuses(purpose, empty)) assert.equal(status, "missing", purpose);
     for (const result of await checked(purpose, silent)) {
       assert.deepEqual([result.status, result.failure], ["failed", true], purpose);
@@ -129,11 +146,33 @@ test("reports need an address; submission must lead to this server and port", as
   assert.deepEqual(await statuses("submission", { [`_submissions._tcp.${DOMAIN}`]: elsewhere }), ["different", "ok"]);
 });
 
+test("where people read their mail has a record for each way, in the order of preference", async () => {
+  const access = wantedRecords(node).filter(({ purpose }) => purpose === "access");
+  assert.deepEqual(
+    access.map(({ name, data }) => [name, data]),
+    [
+      [`_imaps._tcp.${DOMAIN}`, "0 1 993 imap.here.test."],
+      [`_pop3._tcp.${DOMAIN}`, "10 1 110 pop.here.test."],
+    ],
+  );
+  const elsewhere = { srv: [{ priority: 0, weight: 1, port: 993, target: HOST }] };
+  assert.deepEqual(await statuses("access", { [`_imaps._tcp.${DOMAIN}`]: elsewhere }), ["different", "ok"]);
+});
+
+test("the host of settings leads here; without it people type more, and mail is no less safe", async () => {
+  const name = `autoconfig.${DOMAIN}`;
+  assert.deepEqual(await statuses("autoconfigHost", { [name]: { a: ["192.0.2.9"] } }), ["different"]);
+  const [none] = await checked("autoconfigHost", { [name]: null });
+  assert.deepEqual([none?.status, none?.failure], ["missing", false]);
+  const [silent] = await checked("autoconfigHost", { [name]: "servfail" });
+  assert.deepEqual([silent?.status, silent?.failure], ["failed", true]);
+});
+
 test("a node that takes no mail from others asks for no MX, TLSA or reports, and says what sends for its domains", () => {
   const records = wantedRecords({ ...node, exchanger: false });
   assert.deepEqual(
     records.map(({ purpose }) => purpose),
-    ["address", "spfHost", "spf", "submission", "submission"],
+    ["address", "spfHost", "spf", "submission", "submission", "access", "access", "autoconfigHost"],
   );
   assert.equal(records.find(({ purpose }) => purpose === "spf")?.data, `"v=spf1 a:${HOST} ~all"`);
 });

@@ -37,7 +37,9 @@ const CHECKS: Record<RecordPurpose, Check> = {
   mtaSts: checkStsRecord,
   mtaStsHost: checkAlias,
   tlsReports: checkTlsReports,
-  submission: checkSubmission,
+  submission: checkService,
+  access: checkService,
+  autoconfigHost: checkSettingsHost,
 };
 
 /** Compares one record with what is published, through the resolver. Never rejects. */
@@ -143,6 +145,13 @@ async function checkAlias({ name }: WantedRecord, { resolver, node }: PublishedC
   return different(there.addresses, `these are no addresses of ${node.hostname}`);
 }
 
+/** Mail is no less safe without it: people type more. */
+async function checkSettingsHost(wanted: WantedRecord, context: PublishedContext): Promise<PublishedRecord> {
+  const found = await checkAlias(wanted, context);
+  if (found.status !== "missing") return found;
+  return { ...found, failure: false, detail: "mail programs find no settings, so that people must type them" };
+}
+
 /** RFC 8460 §3: exactly one, with an address for reports; which one is the operator's choice. */
 async function checkTlsReports({ name }: WantedRecord, { resolver }: PublishedContext): Promise<PublishedRecord> {
   const answer = await resolver.txt(name);
@@ -155,7 +164,7 @@ async function checkTlsReports({ name }: WantedRecord, { resolver }: PublishedCo
   return /;\s*rua\s*=\s*(mailto|https):/i.test(record) ? good(found) : different(found, "it has no rua=");
 }
 
-async function checkSubmission({ name, data }: WantedRecord, { resolver }: PublishedContext): Promise<PublishedRecord> {
+async function checkService({ name, data }: WantedRecord, { resolver }: PublishedContext): Promise<PublishedRecord> {
   const answer = await resolver.srv(name);
   if (answer.kind === "failed") return unknown(answer.detail);
   if (answer.kind !== "found") return missing("mail programs must be told the server by hand");

@@ -14,7 +14,10 @@ export type RecordPurpose =
   | "mtaSts"
   | "mtaStsHost"
   | "tlsReports"
-  | "submission";
+  | "submission"
+  /** Where people read their mail, as far as it is told to mail programs. */
+  | "access"
+  | "autoconfigHost";
 
 /** A record that should be published. Names are A-labels without the last dot. */
 export interface WantedRecord {
@@ -41,6 +44,15 @@ export interface PublicNode {
   readonly nextKey: string | null;
   /** Where users submit mail. */
   readonly submission: readonly { readonly port: number; readonly implicit: boolean }[];
+  /** Where people read their mail; hosts are A-labels. */
+  readonly access: readonly {
+    readonly kind: "imap" | "pop3";
+    readonly implicit: boolean;
+    readonly host: string;
+    readonly port: number;
+  }[];
+  /** This node answers at `https://autoconfig.DOMAIN`. */
+  readonly servesSettings: boolean;
   /** The id of the MTA-STS policy of a domain; null where there is none to announce. */
   policyId(domain: string): string | null;
   /** This node answers at `https://mta-sts.DOMAIN`. */
@@ -99,6 +111,18 @@ function domainRecords(domain: string, node: PublicNode): WantedRecord[] {
         ]
       : []),
     ...node.submission.map(({ port, implicit }) => submissionRecord(domain, hostname, port, implicit)),
+    ...accessRecords(domain, node),
+    ...(node.servesSettings
+      ? [
+          record(
+            "autoconfigHost",
+            `autoconfig.${domain}`,
+            "CNAME",
+            `${hostname}.`,
+            "where mail programs find their settings",
+          ),
+        ]
+      : []),
   ];
 }
 
@@ -107,6 +131,23 @@ function submissionRecord(domain: string, hostname: string, port: number, implic
   const service = implicit ? "_submissions" : "_submission";
   const data = formatSrv({ priority: implicit ? 0 : 10, weight: 1, port, target: hostname });
   return record("submission", `${service}._tcp.${domain}`, "SRV", data, "where mail programs submit");
+}
+
+/**
+ * RFC 6186 §3.2, §3.3, §3.4: `_imaps` and `_pop3s` are for implicit TLS, and the order of the list is that of preference. Nothing is
+ * said of what is not served ("." as the target): this server knows only what the operator told it.
+ */
+function accessRecords(domain: string, { access }: PublicNode): WantedRecord[] {
+  return access.map(({ kind, implicit, host, port }, at) => {
+    const data = formatSrv({ priority: at * 10, weight: 1, port, target: host });
+    return record(
+      "access",
+      `_${kind}${implicit ? "s" : ""}._tcp.${domain}`,
+      "SRV",
+      data,
+      "where people read their mail",
+    );
+  });
 }
 
 function record(

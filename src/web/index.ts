@@ -3,5 +3,11 @@
  * One short answer to one request a connection; nothing here takes input beyond a request line and header, and nothing here is
  * for an operator. What a page says is handed in by the composition root. Begin with `page.ts`.
  */
+export {
+  type ClientAuthentication,
+  type ClientSettings,
+  formatClientSettings,
+  type ServerSettings,
+} from "./client-settings.ts";
 export type { Page, PageRequest, PageResponse } from "./page.ts";
 export { createWebServer, type WebListener, type WebServer, type WebServerOptions } from "./web-server.ts";
