@@ -28,7 +28,9 @@ export const web = z
           "`autoconfig.DOMAIN`, where users submit) for each domain. `none` is for a proxy in front that does TLS.",
       ),
   })
-  .describe("A port for pages that other programs fetch over HTTPS: the MTA-STS policy of the domains above, and the settings of mail programs.");
+  .describe(
+    "A port for pages that other programs fetch over HTTPS: the MTA-STS policy of the domains above, and the settings of mail programs.",
+  );
 
 export const mtaSts = z
   .strictObject({
