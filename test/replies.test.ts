@@ -10,9 +10,11 @@ const REGISTRY: Readonly<Record<string, "any" | readonly number[]>> = {
   "X.0.0": "any",
   "X.1.0": "any",
   "X.1.1": [451, 550],
+  "X.1.2": "any",
   "X.1.3": [501],
   "X.1.5": [250],
   "X.1.7": "any",
+  "X.1.10": [556], // RFC 7505 §5
   "X.2.1": "any",
   "X.3.0": [221, 250, 421, 451, 550, 554],
   "X.3.1": [452],
@@ -32,6 +34,7 @@ const REGISTRY: Readonly<Record<string, "any" | readonly number[]>> = {
   "X.7.0": [220, 235, 450, 454, 500, 501, 503, 504, 530, 535, 550],
   "X.7.1": [451, 454, 502, 503, 533, 550, 551],
   "X.7.8": [535, 554],
+  "X.7.27": [550], // RFC 7505 §5
 };
 
 /** Pairs beyond the registry's examples, each with who has it so. */

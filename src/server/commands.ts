@@ -24,13 +24,9 @@ export function onCommand(state: State, from: CommandPhase, command: Command, fo
   if (command.verb === "BDAT") return onChunk(state, from, command);
   const at: CommandPhase = from.name === "spoiled" ? { name: "idle", talk: from.talk } : from;
   const rule = verbs[command.verb];
-  const stranger = strangerReply(state.settings, command.verb);
-  if (stranger !== null) return fault(state, at, stranger);
-  const foreign = foreignHello(state.settings.protocol, command.verb);
-  if (foreign !== null) return fault(state, at, foreign);
-  const requireTls = at.name === "greeted" ? at.requireTls : at.talk.offer.requireTls;
-  if ((requireTls || state.settings.certificate === "awaited") && !state.settings.secure && !rule.preTls)
-    return fault(state, at, replies.tlsRequired);
+  const bar = strangerReply(state.settings, command.verb) ?? foreignHello(state.settings.protocol, command.verb);
+  const barred = bar ?? clearTextReply(state, at, command.verb);
+  if (barred !== null) return fault(state, at, barred);
   if (!rule.implemented) return fault(state, at, replies.notImplemented);
   if (!rule.phases.has(at.name)) return fault(state, at, replies.helloFirst);
   if (!rule.junk) return proceedWith(state, at, command, followed);
@@ -40,10 +36,25 @@ export function onCommand(state: State, from: CommandPhase, command: Command, fo
 }
 
 /**
+ * What a command is answered that nobody may give here now, even where it could not be read: null where it has a turn. `verb` is null
+ * for one that is not known.
+ */
+export function barredReply(state: State, at: CommandPhase, verb: Verb | null): Reply | null {
+  return strangerReply(state.settings, verb) ?? clearTextReply(state, at, verb);
+}
+
+/** RFC 3207 §4: while a demanded TLS is missing. */
+function clearTextReply({ settings }: State, at: CommandPhase, verb: Verb | null): Reply | null {
+  const requireTls = at.name === "greeted" ? at.requireTls : at.talk.offer.requireTls;
+  if (settings.secure || !(requireTls || settings.certificate === "awaited")) return null;
+  return verb !== null && verbs[verb].preTls ? null : replies.tlsRequired;
+}
+
+/**
  * RFC 3207 §4.1: where the handshake proved too little, every command but QUIT is answered 554. A session that goes on and says why
  * is easier to mend for the other side than a handshake that fails with an alert.
  */
-function strangerReply({ certificate }: State["settings"], verb: Verb): Reply | null {
+function strangerReply({ certificate }: State["settings"], verb: Verb | null): Reply | null {
   if (verb === "QUIT") return null;
   if (certificate === "missing") return replies.certificateMissing;
   return certificate === "unknown" ? replies.certificateUnknown : null;

@@ -1,12 +1,12 @@
 import type { Clock, Instant, Log, Timer } from "../base/index.ts";
 import type { NetProblem, Stream, StreamHandler } from "../net/index.ts";
-import { type BareNewlines, describeReply, type Reply, type XclientAttributes } from "../smtp/index.ts";
+import type { BareNewlines, Reply, XclientAttributes } from "../smtp/index.ts";
 import { Bodies } from "./bodies.ts";
-import { Deadline, soon } from "./deadline.ts";
-import { asError, Decisions } from "./decisions.ts";
-import { events } from "./events.ts";
+import { Deadline } from "./deadline.ts";
+import { Decisions } from "./decisions.ts";
 import { endsGroup, Input } from "./input.ts";
 import type { Introduced } from "./introduction.ts";
+import { Journal } from "./journal.ts";
 import type { ServerLimits } from "./limits.ts";
 import type { Client, Policy } from "./policy.ts";
 import * as replies from "./replies.ts";
@@ -53,9 +53,9 @@ export class Exchange implements StreamHandler {
   readonly #timing: Timing;
   readonly #decisions: Decisions;
   readonly #bodies: Bodies;
+  readonly #journal: Journal;
   #state: State;
   #delay: Timer | null = null;
-  #flushSoon: Timer | null = null;
   /** A decision or a delay is awaited. */
   #busy = false;
   #running = false;
@@ -73,6 +73,7 @@ export class Exchange implements StreamHandler {
     this.#deadline = new Deadline(clock, () => this.#guard(() => this.#onTimeout()));
     this.#timing = new Timing(clock, limits);
     this.#decisions = new Decisions(options.policy, options.client, options.log);
+    this.#journal = new Journal(options.log);
     this.#bodies = new Bodies({
       bareNewlines: options.bareNewlines,
       limits,
@@ -185,11 +186,10 @@ export class Exchange implements StreamHandler {
       // Only the policy and the sink are waited for here: a delay of our own and a peer that does not read have their own ends.
       if (this.#serving) this.#deadline.set(this.#timing.serviceDeadline);
       else this.#deadline.clear();
-      // A decision that comes within this turn of the event loop shares the write with what is held back.
-      if (this.#writer.pending) this.#flushSoon ??= soon(this.#options.clock, () => this.#flush());
+      this.#writer.flushSoon();
       return;
     }
-    this.#flush();
+    this.#writer.flush();
     if (this.#peerEnded) {
       this.#close();
       return;
@@ -205,12 +205,6 @@ export class Exchange implements StreamHandler {
     const { active, parked } = this.#bodies;
     if (active !== null) return this.#timing.bodyDeadline(active.received);
     return parked === null ? this.#timing.commandDeadline : this.#timing.chunkDeadline(parked);
-  }
-
-  #flush(): void {
-    this.#flushSoon?.cancel();
-    this.#flushSoon = null;
-    this.#writer.flush();
   }
 
   #pause(): void {
@@ -262,7 +256,7 @@ export class Exchange implements StreamHandler {
       case "startTls":
       case "introduce":
         this.#stream.pause();
-        this.#flush();
+        this.#writer.flush();
         this.#finish(action.kind === "startTls" ? { kind: "startTls" } : this.#introduced(action.attributes));
         break;
       case "close":
@@ -276,7 +270,7 @@ export class Exchange implements StreamHandler {
   }
 
   #reply(reply: Reply): void {
-    if (reply.code >= 400) this.#options.log.info(events.refused, { reply: describeReply(reply) });
+    this.#journal.said(reply);
     this.#writer.add(reply);
   }
 
@@ -322,6 +316,7 @@ export class Exchange implements StreamHandler {
   }
 
   #decide(decision: Decision): void {
+    this.#journal.decided(decision, this.#state.phase);
     this.#noteProgress(decision);
     this.#apply({ kind: "decision", decision, followed: this.#input.followed });
     // Not wanted after all: octets had come before the 354.
@@ -329,9 +324,6 @@ export class Exchange implements StreamHandler {
   }
 
   #noteProgress(decision: Decision): void {
-    if (decision.kind === "sasl" && decision.verdict.kind === "authenticated") {
-      this.#options.log.info(events.authenticated, { identity: decision.verdict.identity });
-    }
     const forward = decision.kind === "mail" || decision.kind === "body" || decision.kind === "sasl";
     if (forward && decision.verdict.kind !== "refuse") this.#timing.progressed();
   }
@@ -348,7 +340,7 @@ export class Exchange implements StreamHandler {
   #onTimeout(): void {
     if (this.#dead) return;
     const stalled = this.#serving;
-    if (stalled) this.#options.log.error(events.policyStalled, { phase: this.#state.phase.name });
+    if (stalled) this.#journal.stalled(this.#state.phase);
     this.#apply({ kind: stalled ? "stalled" : "timeout" });
   }
 
@@ -357,7 +349,7 @@ export class Exchange implements StreamHandler {
     if (this.#over) return;
     this.#state = { ...this.#state, phase: { name: "closed" } };
     this.#dropBody();
-    this.#flush();
+    this.#writer.flush();
     this.#deadline.cancel();
     this.#stream.end();
     this.#delay?.cancel();
@@ -370,7 +362,6 @@ export class Exchange implements StreamHandler {
     this.#deadline.cancel();
     this.#writer.cancel();
     this.#delay?.cancel();
-    this.#flushSoon?.cancel();
     this.#dropBody();
     this.#decisions.end();
     this.#options.over(end);
@@ -382,7 +373,7 @@ export class Exchange implements StreamHandler {
   }
 
   #giveUp(): void {
-    this.#options.log.info(events.slowReader, { unsent: this.#stream.unsent });
+    this.#journal.slowReader(this.#stream.unsent);
     this.#stream.destroy();
   }
 
@@ -391,7 +382,7 @@ export class Exchange implements StreamHandler {
     try {
       action();
     } catch (error) {
-      this.#options.log.error(events.broken, { error: asError(error) });
+      this.#journal.broken(error);
       if (this.#over) return;
       this.#writer.add(replies.localErrorClosing);
       this.#close();

@@ -1,7 +1,7 @@
-import { type Clock, concatBytes, later } from "../base/index.ts";
+import { type Clock, concatBytes, later, type Timer } from "../base/index.ts";
 import type { Stream } from "../net/index.ts";
 import { formatReply, type Reply } from "../smtp/index.ts";
-import { Deadline } from "./deadline.ts";
+import { Deadline, soon } from "./deadline.ts";
 
 /** Replies held back for one write, at most so many octets. */
 const MAX_HELD = 16_384;
@@ -18,6 +18,7 @@ export class ReplyWriter {
   #held: Uint8Array[] = [];
   #octets = 0;
   #blocked = false;
+  #soon: Timer | null = null;
 
   constructor(stream: Stream, clock: Clock, patience: number, giveUp: () => void) {
     this.#stream = stream;
@@ -30,10 +31,6 @@ export class ReplyWriter {
     return this.#blocked;
   }
 
-  get pending(): boolean {
-    return this.#octets > 0;
-  }
-
   add(reply: Reply): void {
     const bytes = formatReply(reply);
     this.#held.push(bytes);
@@ -41,7 +38,14 @@ export class ReplyWriter {
     if (this.#octets >= MAX_HELD) this.flush();
   }
 
+  /** What else comes within this turn of the event loop shares the write with what is held back. */
+  flushSoon(): void {
+    if (this.#octets > 0) this.#soon ??= soon(this.#clock, () => this.flush());
+  }
+
   flush(): void {
+    this.#soon?.cancel();
+    this.#soon = null;
     if (this.#octets === 0) return;
     const bytes = concatBytes(this.#held);
     this.#held = [];
@@ -57,6 +61,7 @@ export class ReplyWriter {
   }
 
   cancel(): void {
+    this.#soon?.cancel();
     this.#deadline.cancel();
   }
 }

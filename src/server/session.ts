@@ -1,7 +1,7 @@
 import { assert, assertNever } from "../base/index.ts";
 import type { DataProblem, Reply } from "../smtp/index.ts";
 import { afterFailure, answersTo, beginChunks, onChunkCame, refuseChunks } from "./chunks.ts";
-import { onCommand, onResponse } from "./commands.ts";
+import { barredReply, onCommand, onResponse } from "./commands.ts";
 import { extensionsFor } from "./offer.ts";
 import type { Offer, SaslVerdict, Verdict } from "./policy.ts";
 import * as replies from "./replies.ts";
@@ -108,9 +108,15 @@ function onBadLine(state: State, problem: LineProblem): Step {
       // Behind BDAT the octets of a chunk follow, however it is answered (RFC 3030 §2), and here nobody knows how many: a body
       // read as commands is message smuggling.
       if (problem.verb === "BDAT") return shut(state, replies.badCommand(problem));
+      return fault(state, at, barredReply(state, at, problem.verb) ?? replies.badCommand(problem));
+    case "badOctets":
       return fault(state, at, replies.badCommand(problem));
+    case "unknownVerb":
+      return fault(state, at, barredReply(state, at, null) ?? replies.badCommand(problem));
+    case "badAddress":
+      return fault(state, at, barredReply(state, at, problem.verb) ?? replies.badCommand(problem));
     default:
-      return fault(state, at, replies.badCommand(problem));
+      return assertNever(problem);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Command, CommandProblem, DataProblem, Domain, Reply, XclientAttributes } from "../smtp/index.ts";
+import type { ServerLimits } from "./limits.ts";
 import type {
   BodyVerdict,
   Hello,
@@ -29,16 +30,11 @@ export interface SessionSettings {
   readonly xclient: XclientAttributes | null;
 }
 
-/** The limits that count events; those that count time and octets belong to the driver. See `ServerLimits`. */
-export interface SessionLimits {
-  readonly errors: number;
-  readonly softErrors: number;
-  readonly tarpit: number;
-  readonly refusals: number;
-  readonly junk: number;
-  readonly transactions: number;
-  readonly discard: number;
-}
+/** The limits that count events; those that count time and octets belong to the driver. */
+export type SessionLimits = Pick<
+  ServerLimits,
+  "errors" | "softErrors" | "tarpit" | "refusals" | "junk" | "transactions" | "discard"
+>;
 
 /** How often the peer did what leads nowhere, since the last message taken. */
 export interface Tally {

@@ -126,3 +126,14 @@ test("a connection anew is in clear text again, whatever the one before had reac
     assert.deepEqual(await inClear(`MAIL FROM:<${USER}>`, "AUTH LOGIN"), ["530 5.7.0", "530 5.7.0"]);
   }
 });
+
+test("the log tells who logged in, and how", async () => {
+  const seen = (): readonly unknown[] =>
+    node.log.flatMap((line) =>
+      (line.event ?? line.msg) === "session.authenticated" ? [[line.identity, line.mechanism]] : [],
+    );
+  for (const mechanism of ["PLAIN", "LOGIN", "SCRAM-SHA-256"]) {
+    assert.equal(await login(node.ports.submissions, [mechanism]), "in");
+    assert.deepEqual(seen().at(-1), [USER, mechanism]);
+  }
+});
