@@ -26,6 +26,7 @@ const tasks = {
   bench: () => hand(["bench/main.ts", ...rest]),
   crash: () => hand(["test/crash/main.ts", ...rest]),
   fuzz: () => hand(["test/fuzz/main.ts", ...rest]),
+  mutants: () => hand(["test/mutants/main.ts", ...rest]),
   simulate: () => hand(["test/simulation/main.ts", ...rest]),
 };
 
