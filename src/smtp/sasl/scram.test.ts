@@ -99,6 +99,46 @@ test("an unknown user and a wrong password fail alike, at the same step", () => 
   assert.deepEqual(play(client("pencils"), true), failed);
 });
 
+/** A final message with another nonce than the server's, and the proof that belongs to it. */
+function withNonce(nonce: string): string {
+  const { hash, hmac, pbkdf2 } = serverCrypto;
+  const clientKey = hmac(pbkdf2(encodeUtf8("pencil"), salt, 4096), encodeUtf8("Client Key"));
+  const withoutProof = `c=biws,r=${nonce}`;
+  const signed = encodeUtf8(`${CLIENT_FIRST.slice("n,,".length)},${SERVER_FIRST},${withoutProof}`);
+  const signature = hmac(hash(clientKey), signed);
+  const proof = Buffer.from(clientKey.map((octet, at) => octet ^ (signature[at] ?? 0)));
+  return `${withoutProof},p=${proof.toString("base64")}`;
+}
+
+test("the nonce must be the server's, whatever the proof is worth, RFC 5802 §5.1", () => {
+  for (const [nonce, kind] of [
+    [`${CLIENT_NONCE}${SERVER_NONCE}`, "challenge"],
+    [`${CLIENT_NONCE}another`, "failed"],
+  ] as const) {
+    const exchange = server();
+    supply(exchange.next(encodeUtf8(CLIENT_FIRST)));
+    assert.equal(exchange.next(encodeUtf8(withNonce(nonce))).kind, kind);
+  }
+});
+
+test("an unknown user fails even where the proof fits", () => {
+  const zeros = new Uint8Array(32);
+  const weak = { hash: () => zeros, hmac: () => zeros, nonce: () => SERVER_NONCE };
+  const fitting = CLIENT_FINAL.replace(/p=.*/, `p=${Buffer.from(zeros).toString("base64")}`);
+  for (const [known, kind] of [
+    [true, "challenge"],
+    [false, "failed"],
+  ] as const) {
+    const exchange = createSaslServer("SCRAM-SHA-256", { crypto: weak, decoySecret: zeros, decoyIterations: 4096 });
+    assert.ok(exchange);
+    const lookup = exchange.next(encodeUtf8(CLIENT_FIRST));
+    assert.equal(lookup.kind, "lookup");
+    const keysOfZeros = { salt: zeros, iterations: 4096, storedKey: zeros, serverKey: zeros };
+    if (lookup.kind === "lookup") lookup.supply(known ? keysOfZeros : null);
+    assert.equal(exchange.next(encodeUtf8(fitting)).kind, kind);
+  }
+});
+
 test("an unknown user is shown the same salt each time, and another user another", () => {
   const shown = (user: string) => challenge(supply(server().next(encodeUtf8(`n,,n=${user},r=x`)), false));
   assert.equal(shown("ghost"), shown("ghost"));
