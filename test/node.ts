@@ -84,7 +84,7 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
   await writeFile(join(folder, "key.pem"), pair.privateKey, { mode: 0o600 });
   for (const [name, content] of Object.entries(options.files ?? {})) await writeFile(join(folder, name), content);
   await writeFile(config, configuration(hostname, ports, options));
-  const node = new ChildNode({ folder, config, ports, onLog: options.onLog });
+  const node = new ChildNode({ folder, config, ports }, options.onLog);
   try {
     for (const [name, password] of Object.entries(options.users ?? {})) {
       const added = await node.command("user", "add", name, "--password-stdin", { stdin: password });
@@ -127,7 +127,7 @@ class ChildNode implements Node {
 
   readonly #onLog: NodeOptions["onLog"];
 
-  constructor({ folder, config, ports, onLog }: Pick<Node, "folder" | "config" | "ports"> & Pick<NodeOptions, "onLog">) {
+  constructor({ folder, config, ports }: Pick<Node, "folder" | "config" | "ports">, onLog: NodeOptions["onLog"]) {
     this.folder = folder;
     this.config = config;
     this.ports = ports;

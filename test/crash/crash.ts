@@ -1,18 +1,21 @@
-// Kills a daemon under load by SIGKILL at random moments, starts it again, and counts: what was answered 250 must arrive.
-import { readFileSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+// Kills a daemon under load by SIGKILL, at named points and at random moments, starts it again, and counts: what was answered 250 must
+// arrive, and once, unless a kill stood between the next hop's reply and our commit.
+import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { encodeUtf8, mathRandom, type Random, unwrap } from "../../src/base/index.ts";
-import { type ClientSession, openSession } from "../../src/client/index.ts";
-import { connect } from "../../src/net/index.ts";
-import { createServer, definePolicy, type MessageSink } from "../../src/server/index.ts";
-import { parseMailbox, reply } from "../../src/smtp/index.ts";
+import { mathRandom, type Random } from "../../src/base/index.ts";
 import { type Node, startNode } from "../node.ts";
+import { startHop } from "./hop.ts";
+import { type Findings, Ledger } from "./ledger.ts";
+import { DOMAINS } from "./messages.ts";
+import { POINTS, type Point } from "./points.ts";
+import { collectMail } from "./remains.ts";
+import { playRound, type RoundReport, type Scene } from "./round.ts";
 
 export interface CrashOptions {
-  readonly rounds: number;
-  /** Processes that serve; 1 by default. With more, in every other round one of them is killed and the others go on. */
+  /** Where each round ends; null is a random moment. See `course`. */
+  readonly rounds: readonly (Point | null)[];
+  /** Processes that serve; 1 by default. With more, one of them often dies some time before all of them. */
   readonly workers?: number;
   /** Sending at once. */
   readonly senders?: number;
@@ -21,162 +24,96 @@ export interface CrashOptions {
   readonly progress?: (line: string) => void;
 }
 
-export interface CrashCounts {
-  /** Transactions begun. */
-  readonly sent: number;
-  readonly acknowledged: number;
-  /** Different messages that arrived. */
-  readonly delivered: number;
-  /** Arrivals beyond the first of each message. */
-  readonly repeated: number;
-  /** Acknowledged and not arrived: the promise broken. */
-  readonly lost: readonly number[];
-  /** Arrived, yet not as it was sent. */
-  readonly altered: readonly number[];
+export interface CrashReport extends Findings {
+  readonly kills: number;
+  /** Rounds that ended at each point, and those that were to and did not come to it. */
+  readonly points: ReadonlyMap<string, { reached: number; missed: number }>;
 }
 
 const SENDERS = 8;
-/** A round lives between these, milliseconds; the queue is busy from the first on. */
-const SHORTEST = 80;
-const LONGEST = 700;
-const DRAIN_TIMEOUT = 60_000;
-const PADDING = "0123456789 padding that makes a message of some size\r\n";
+const DRAIN_TIMEOUT = 120_000;
 
-/** Half of the mail ends in a Maildir, half at a next hop that this process is. */
-export async function crash(options: CrashOptions): Promise<CrashCounts> {
-  const random = options.random ?? mathRandom;
-  const arrivals = new Arrivals();
-  const hop = await startHop(arrivals);
-  const load = new Load();
+/** Points in turn, and a random moment after every four of them. */
+export function course(
+  rounds: number,
+  options: { readonly workers: number; readonly only?: string },
+): (Point | null)[] {
+  const possible = pointsFor(options.workers).filter(({ name }) => options.only === undefined || name === options.only);
+  const turn =
+    options.only === undefined ? possible.flatMap((point, at) => (at % 4 === 3 ? [point, null] : [point])) : possible;
+  return Array.from({ length: rounds }, (_, at) => turn[at % turn.length] ?? null);
+}
+
+/**
+ * Workers are started by a supervisor that cannot be stopped in time where the kernel kills one, and gives up where one dies on
+ * its first way up.
+ */
+export function pointsFor(workers: number): readonly Point[] {
+  const here = POINTS.filter(({ by }) => by !== "kernel" || mayTrace());
+  return workers === 1 ? here : here.filter(({ by, name }) => by !== "kernel" && name !== "opening.uncommitted");
+}
+
+/** Whether strace is installed and allowed to trace. */
+export function mayTrace(): boolean {
   try {
-    await using node = await startNode({
-      domains: ["maildir.test"],
-      workers: options.workers ?? 1,
-      config: `[relay]\nnetworks = ["127.0.0.0/8"]\n[[route]]\nmatch = "*"\nvia = "smtp://127.0.0.1:${hop.port}"\n`,
-    });
-    for (let round = 1; round <= options.rounds; round++) {
-      if (round > 1) await node.start();
-      const sending = load.run(node.ports.mx, options.senders ?? SENDERS);
-      await sleep(SHORTEST + random.next() * (LONGEST - SHORTEST));
-      if (round % 2 === 0 && killOne(node, random)) await sleep(SHORTEST + random.next() * (LONGEST - SHORTEST));
-      await node.kill("SIGKILL");
-      await sending;
-      options.progress?.(`round ${round}: ${load.acknowledged.size} acknowledged of ${load.sent} so far`);
+    execFileSync("strace", ["-f", "-o", "/dev/null", "true"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Mail ends in Maildirs, and at a next hop that this process is. */
+export async function crash(options: CrashOptions): Promise<CrashReport> {
+  const { workers = 1, senders = SENDERS, random = mathRandom } = options;
+  const ledger = new Ledger();
+  const points = new Map<string, { reached: number; missed: number }>();
+  const hop = await startHop({ ledger, kills: () => scene?.kills ?? 0, onTaken: () => scene?.onTaken?.() });
+  let scene: Scene | null = null;
+  try {
+    await using node = await startCrashNode(hop.port, workers);
+    await node.kill("SIGTERM");
+    scene = { node, ledger, workers, senders, random, kills: 0, onAnswered: null, onTaken: null };
+    for (const [at, point] of options.rounds.entries()) {
+      const report = await playRound(scene, point);
+      count(points, report);
+      options.progress?.(
+        `round ${at + 1}: ${report.point}${report.reached ? "" : " (not reached)"}; ${ledger.acknowledgedSoFar} acknowledged so far`,
+      );
     }
     await node.start();
     await drain(node);
-    await arrivals.readMaildir(join(node.folder, "data", "mail"));
+    collectMail(join(node.folder, "data", "mail"), scene.kills, ledger);
+    return { ...ledger.close(), kills: scene.kills, points };
   } finally {
     await hop.stop();
   }
-  return {
-    sent: load.sent,
-    acknowledged: load.acknowledged.size,
-    delivered: arrivals.counts.size,
-    repeated: [...arrivals.counts.values()].reduce((sum, count) => sum + count - 1, 0),
-    lost: [...load.acknowledged].filter((number) => !arrivals.counts.has(number)),
-    altered: arrivals.altered,
-  };
 }
 
-/** Kills one of the workers that run by now; false where there are none. */
-function killOne(node: Node, random: Random): boolean {
-  const pids = node.log
-    .flatMap(({ event, pid }) => (event === "worker.started" ? [Number(pid)] : []))
-    .filter((pid) => parentOf(pid) === node.pid);
-  const pid = pids[Math.floor(random.next() * pids.length)];
-  if (pid !== undefined) process.kill(pid, "SIGKILL");
-  return pid !== undefined;
-}
-
-/** Null where there is no such process any more. */
-function parentOf(pid: number): number | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-  } catch {
-    return null;
-  }
-}
-
-/** Sends numbered messages until the daemon is gone, and remembers which were answered 250. */
-class Load {
-  readonly acknowledged = new Set<number>();
-  sent = 0;
-
-  async run(port: number, senders: number): Promise<void> {
-    await Promise.all(Array.from({ length: senders }, () => this.#send(port)));
-  }
-
-  async #send(port: number): Promise<void> {
-    const session = await open(port);
-    for (let alive = session !== null; alive && session?.usable === true; ) {
-      const number = ++this.sent;
-      const body = encodeUtf8(text(number));
-      const domain = number % 2 === 0 ? "maildir.test" : "hop.test";
-      const [result] = await session.send({
-        reversePath: null,
-        parameters: {},
-        recipients: [{ mailbox: unwrap(parseMailbox(`user@${domain}`)), parameters: {} }],
-        body: { size: body.length, chunks: () => [body] },
-      });
-      alive = result?.kind === "accepted";
-      if (alive) this.acknowledged.add(number);
-    }
-    session?.destroy();
-  }
-}
-
-async function open(port: number): Promise<ClientSession | null> {
-  const stream = await connect({ addresses: ["127.0.0.1"], port, timeout: 2000 });
-  if (!stream.ok) return null;
-  const session = await openSession({ stream: stream.value, hello: "load.test", tls: { kind: "none" } });
-  return session.ok ? session.value : null;
-}
-
-function text(number: number): string {
-  return `X-Number: ${number}\r\nSubject: crash\r\n\r\n${PADDING.repeat(1 + (number % 120))}end ${number}\r\n`;
-}
-
-class Arrivals {
-  readonly counts = new Map<number, number>();
-  readonly altered: number[] = [];
-
-  take(message: string): void {
-    const number = Number(/^X-Number: (\d+)\r$/m.exec(message)?.[1]);
-    this.counts.set(number, (this.counts.get(number) ?? 0) + 1);
-    if (!message.endsWith(text(number))) this.altered.push(number);
-  }
-
-  async readMaildir(mail: string): Promise<void> {
-    const folder = join(mail, "user", "new");
-    for (const name of await readdir(folder)) this.take(await readFile(join(folder, name), "latin1"));
-  }
-}
-
-async function startHop(arrivals: Arrivals): Promise<{ readonly port: number; stop(): Promise<void> }> {
-  const sink = (): MessageSink => {
-    const chunks: Uint8Array[] = [];
-    return {
-      write: (chunk) => void chunks.push(chunk.slice()),
-      finish() {
-        arrivals.take(Buffer.concat(chunks).toString("latin1"));
-        return reply(250, "2.0.0", "taken");
-      },
-      abort() {},
-    };
-  };
-  const server = createServer({
-    hostname: "hop.test",
-    listeners: [{ address: "127.0.0.1", port: 0, tls: "none" }],
-    policy: definePolicy({ body: () => ({ kind: "accept", sink: sink() }) }),
+/** A daemon whose mail for elsewhere goes to `port`. */
+export function startCrashNode(port: number, workers: number): Promise<Node> {
+  return startNode({
+    domains: [DOMAINS.maildir],
+    workers,
+    logLevel: "warn",
+    onLog: () => {},
+    config: [
+      '[relay]\nnetworks = ["127.0.0.0/8"]',
+      `[[route]]\nmatch = "*"\nvia = "smtp://127.0.0.1:${port}"\ntls = "off"`,
+      '[queue]\nretry_first = "1s"\nretry_longest = "1s"\n',
+    ].join("\n"),
   });
-  const [endpoint] = unwrap(await server.start());
-  return { port: endpoint?.port ?? 0, stop: () => server.stop({ grace: 0 }) };
+}
+
+function count(points: Map<string, { reached: number; missed: number }>, { point, reached }: RoundReport): void {
+  const counts = points.get(point) ?? { reached: 0, missed: 0 };
+  if (reached) counts.reached++;
+  else counts.missed++;
+  points.set(point, counts);
 }
 
 /** Waits until the queue is empty. */
-async function drain(node: Node): Promise<void> {
+export async function drain(node: Node): Promise<void> {
   const until = Date.now() + DRAIN_TIMEOUT;
   for (;;) {
     const listed = await node.command("queue", "list", "--json");
