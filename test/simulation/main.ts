@@ -45,6 +45,7 @@ async function many(first: number, worlds: number, twice: boolean): Promise<void
       for (let seed = first; seed < first + worlds; seed++) yield seed;
     })(),
     twice,
+    found: (run) => void process.stdout.write(`FOUND ${describeBroken(run)}\n`),
     progress(done, broken) {
       if (performance.now() - told < 10_000) return;
       told = performance.now();
@@ -52,7 +53,6 @@ async function many(first: number, worlds: number, twice: boolean): Promise<void
     },
   });
   const { broken, unsteady, ...sums } = result;
-  for (const run of broken) process.stdout.write(`FOUND ${describeBroken(run)}\n`);
   for (const seed of unsteady) process.stdout.write(`FOUND seed ${seed}: two runs of it differ\n`);
   const seconds = (performance.now() - begun) / 1000;
   const rate = Math.round(result.worlds / seconds);

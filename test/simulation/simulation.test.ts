@@ -8,11 +8,11 @@ function allKept({ broken, unsteady }: WorldsResult): void {
   assert.deepEqual(unsteady, []);
 }
 
-test("worlds that once broke a promise keep all of them", { timeout: 120_000 }, async () => {
+test("worlds that once broke a promise keep all of them", { timeout: 220_000 }, async () => {
   allKept(await runWorlds({ seeds: foundSeeds.map(({ seed }) => seed) }));
 });
 
-test("200 worlds in which everything goes wrong keep all promises", { timeout: 120_000 }, async (t) => {
+test("200 worlds in which everything goes wrong keep all promises", { timeout: 220_000 }, async (t) => {
   const result = await runWorlds({ seeds: Array.from({ length: 200 }, (_, seed) => seed) });
   t.diagnostic(`acknowledged ${result.acknowledged}, crashes ${result.crashes}, ${result.hours} hours of virtual time`);
   allKept(result);
@@ -22,6 +22,6 @@ test("200 worlds in which everything goes wrong keep all promises", { timeout: 1
   assert.ok(result.crashes > 100, "hardly any node went down");
 });
 
-test("one seed is one run", { timeout: 60_000 }, async () => {
+test("one seed is one run", { timeout: 220_000 }, async () => {
   allKept(await runWorlds({ seeds: [1, 2, 3, 5, 8, 13, 21, 34], twice: true }));
 });

@@ -7,6 +7,8 @@ export interface WorldsOptions {
   readonly twice?: boolean;
   /** Stops after so many worlds that broke a promise. */
   readonly mostBroken?: number;
+  /** Told of each world that broke a promise, at once. */
+  readonly found?: (run: Simulation) => void;
   readonly progress?: (done: number, broken: number) => void;
 }
 
@@ -25,7 +27,7 @@ export interface WorldsResult {
 }
 
 export async function runWorlds(options: WorldsOptions): Promise<WorldsResult> {
-  const { seeds, twice = false, mostBroken = 20, progress = () => {} } = options;
+  const { seeds, twice = false, mostBroken = 20, found = () => {}, progress = () => {} } = options;
   const broken: Simulation[] = [];
   const unsteady: number[] = [];
   const sums = { submitted: 0, acknowledged: 0, delivered: 0, reports: 0, crashes: 0, time: 0 };
@@ -33,7 +35,10 @@ export async function runWorlds(options: WorldsOptions): Promise<WorldsResult> {
   for (const seed of seeds) {
     const run = await simulate({ seed });
     worlds++;
-    if (run.violations.length > 0) broken.push(run);
+    if (run.violations.length > 0) {
+      broken.push(run);
+      found(run);
+    }
     if (twice && (await simulate({ seed })).hash !== run.hash) unsteady.push(seed);
     for (const key of ["submitted", "acknowledged", "delivered", "reports", "crashes", "time"] as const) {
       sums[key] += run.counts[key];

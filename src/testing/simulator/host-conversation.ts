@@ -2,12 +2,15 @@ import { encodeUtf8, type Timer } from "../../base/index.ts";
 import type { StreamHandler } from "../../net/index.ts";
 import type { HostMove, HostStage, SimulatedHost } from "./host.ts";
 import { ehloLines } from "./host-offers.ts";
+import { lackingProtection, lackingRequireTls } from "./host-protection.ts";
 import type { Take } from "./ledger.ts";
 import type { ClearLinkStream, LinkStream } from "./link-stream.ts";
-import { latin1, readMessage } from "./read-message.ts";
+import { latin1 } from "./read-message.ts";
 import { type SimulatedCertificate, simulatedServerUpgrade } from "./tls.ts";
 
 const HANDSHAKE_TIMEOUT = 30_000;
+/** Longer than anything is on its way, milliseconds. */
+const CROSSING = 10_000;
 const MOST_OCTETS = 1_000_000;
 
 /** One session, in clear text or inside TLS. */
@@ -30,6 +33,7 @@ export class HostConversation implements StreamHandler {
   #requireTls = false;
   #body = "";
   #idle: Timer | null = null;
+  #chattedAt = Number.NEGATIVE_INFINITY;
 
   constructor(host: SimulatedHost, stream: LinkStream, shown: SimulatedCertificate | null) {
     this.#host = host;
@@ -44,6 +48,9 @@ export class HostConversation implements StreamHandler {
 
   data(bytes: Uint8Array): void {
     this.#idle?.cancel();
+    // Whoever spoke just then cannot know that the reply was none to that.
+    if (this.#host.loop.now - this.#chattedAt < CROSSING) this.#close();
+    if (this.#mode === "over") return;
     this.#input += latin1(bytes);
     this.#read();
   }
@@ -168,7 +175,7 @@ export class HostConversation implements StreamHandler {
       this.#breach("limits of peers are kept", `${this.#transactions} transactions where MAILMAX is ${mailMax}`);
     }
     if (/ REQUIRETLS/i.test(line) && (this.#shown === null || !requireTls)) {
-      this.#breach("no clear text where it is forbidden", "REQUIRETLS was said to a host that does not offer it");
+      this.#forbidden("REQUIRETLS was said to a host that does not offer it");
     }
     this.#reset();
     this.#open = true;
@@ -184,7 +191,7 @@ export class HostConversation implements StreamHandler {
       this.#say("503 5.5.1 Bad sequence");
       return;
     }
-    this.#judgeDemand(mailbox);
+    this.#forbidden(lackingProtection(this.#host.options, this.#shown, mailbox));
     const { rcptMax } = this.#host.options.offers;
     if (rcptMax !== null && this.#recipients.length >= rcptMax) {
       this.#breach("limits of peers are kept", `more recipients than RCPTMAX=${rcptMax}`);
@@ -197,17 +204,6 @@ export class HostConversation implements StreamHandler {
     }
     this.#recipients.push(mailbox);
     this.#say("250 2.1.5 Ok");
-  }
-
-  #judgeDemand(mailbox: string): void {
-    const { demand, proves } = this.#host.options;
-    const demanded = demand(mailbox.slice(mailbox.lastIndexOf("@") + 1));
-    if (demanded === "nothing") return;
-    const where = `RCPT for ${mailbox}`;
-    if (this.#shown === null) this.#breach("no clear text where it is forbidden", `${where} in clear text`);
-    else if (demanded === "proof" && !proves(this.#shown)) {
-      this.#breach("no clear text where it is forbidden", `${where} with a certificate that proves nothing`);
-    }
   }
 
   #data(): void {
@@ -263,7 +259,7 @@ export class HostConversation implements StreamHandler {
   #finish(text: string): void {
     if (!this.#eightBit && /[\x80-\xff]/.test(text)) this.#breach("peers get what they offer", "8-bit text undeclared");
     const octets = new Uint8Array(Buffer.from(text, "latin1"));
-    this.#judgeWish(octets);
+    if (!this.#requireTls) this.#forbidden(lackingRequireTls(this.#host.options, octets));
     const recipients = this.#recipients;
     const reversePath = this.#reversePath;
     this.#reset();
@@ -276,14 +272,6 @@ export class HostConversation implements StreamHandler {
     this.#taking("end", "", () =>
       recipients.map((recipient) => this.#host.ledger.arrived(name, { reversePath, recipient, octets, end })),
     );
-  }
-
-  /** RFC 8689 §4.2.1: REQUIRETLS stays with a message on its whole way. Reports go without it (§5), and so does the last step home. */
-  #judgeWish(octets: Uint8Array): void {
-    const { protocol, requiresTls } = this.#host.options;
-    const { token, messageId } = readMessage(octets);
-    if (this.#requireTls || protocol === "lmtp" || token === null || messageId?.host !== "sim") return;
-    if (requiresTls(token)) this.#breach("no clear text where it is forbidden", `${token} came without its REQUIRETLS`);
   }
 
   /** RFC 2033 §4.2: a reply for each. */
@@ -303,8 +291,11 @@ export class HostConversation implements StreamHandler {
     this.#perform(
       move,
       () => {
+        const { linkEnd } = this.#stream;
+        const before = linkEnd.written;
         this.#say("250 2.0.0 Taken");
-        for (const each of takes) each.reply = this.#stream.linkEnd.written;
+        // Nothing is written to who is gone.
+        for (const each of takes) each.reply = linkEnd.written > before ? linkEnd.written : null;
         then();
         this.#waitForMore();
       },
@@ -365,8 +356,13 @@ export class HostConversation implements StreamHandler {
     this.#idle?.cancel();
     this.#idle = loop.after(options.patience, () => {
       if (!life.alive || this.#busy || this.#open || this.#mode !== "commands") return;
-      this.#say("421 4.4.2 Idle for too long");
-      this.#close();
+      if (options.chatty) {
+        this.#say("250 2.0.0 Still here");
+        this.#chattedAt = loop.now;
+      } else {
+        this.#say("421 4.4.2 Idle for too long");
+        this.#close();
+      }
     });
   }
 
@@ -381,6 +377,10 @@ export class HostConversation implements StreamHandler {
     this.#reversePath = null;
     this.#recipients = [];
     this.#body = "";
+  }
+
+  #forbidden(text: string | null): void {
+    if (text !== null) this.#breach("no clear text where it is forbidden", text);
   }
 
   #breach(invariant: string, text: string): void {

@@ -41,6 +41,8 @@ export interface HostOptions {
   readonly requiresTls: (token: string) => boolean;
   /** Says goodbye to who says nothing for so long between messages, milliseconds. */
   readonly patience: number;
+  /** Says something that nobody asked for instead, and stays. */
+  readonly chatty: boolean;
   readonly move: (stage: HostStage, argument: string) => HostMove;
 }
 

@@ -13,7 +13,7 @@ export const START = instant(Date.UTC(2030, 0, 1));
 
 /** A mail host of somebody else, as planned. */
 export interface PlannedHost
-  extends Pick<HostOptions, "name" | "address" | "port" | "protocol" | "offers" | "patience"> {
+  extends Pick<HostOptions, "name" | "address" | "port" | "protocol" | "offers" | "patience" | "chatty"> {
   readonly tls: boolean;
   readonly greylists: boolean;
   /** SHA-256 of its key. */
@@ -85,6 +85,7 @@ function drawHost(chance: Chance, at: number): PlannedHost {
     protocol: "smtp",
     offers: drawOffers(chance),
     patience: chance.pick([2, 20, 300]) * SECOND,
+    chatty: chance.is(0.2),
     tls: chance.is(0.8),
     greylists: chance.is(0.2),
     key: new Uint8Array(32).fill(at + 1),
@@ -100,6 +101,7 @@ function mailboxHost(chance: Chance, at: number): PlannedHost {
     protocol: "lmtp",
     offers: { ...drawOffers(chance), eightBit: true },
     patience: 20 * SECOND,
+    chatty: false,
     tls: false,
     greylists: false,
     key: new Uint8Array(32),

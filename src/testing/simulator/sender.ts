@@ -1,6 +1,6 @@
 import { type Clock, encodeUtf8, type Log, MINUTE, unwrap } from "../../base/index.ts";
 import { type ClientTls, type OutgoingMessage, openSession } from "../../client/index.ts";
-import { parseMailbox, type RcptParameters } from "../../smtp/index.ts";
+import { type MailParameters, parseMailbox, type RcptParameters } from "../../smtp/index.ts";
 import type { Chance } from "./chance.ts";
 import type { Ledger, Submission } from "./ledger.ts";
 import type { Life } from "./loop.ts";
@@ -24,14 +24,17 @@ export interface Target {
   readonly address: string;
 }
 
+/** A message with what is asked of its delivery. */
+export interface DrawnMessage {
+  readonly submission: Submission;
+  readonly notify: RcptParameters;
+  readonly wishes: Pick<MailParameters, "priority" | "by">;
+}
+
 const TIMEOUT = 30_000;
 
 /** A program that hands in messages, one after the other over one connection, and never tries again: what it was told counts. */
-export async function handIn(
-  target: Target,
-  messages: readonly { readonly submission: Submission; readonly parameters: RcptParameters }[],
-  world: SenderWorld,
-): Promise<void> {
+export async function handIn(target: Target, messages: readonly DrawnMessage[], world: SenderWorld): Promise<void> {
   const { chance, network, life, clock, log } = world;
   const from = `10.9.0.${chance.whole(1, 200)}`;
   const connected = await network.connector(from, life)({ addresses: [target.address], port: 25, timeout: TIMEOUT });
@@ -47,9 +50,10 @@ export async function handIn(
     chunking: chance.pick(["auto", "never"]),
   });
   if (!session.ok) return;
-  for (const { submission, parameters } of messages) {
+  for (const message of messages) {
     if (!session.value.usable) return;
-    const results = await session.value.send(outgoing(submission, parameters));
+    const { submission } = message;
+    const results = await session.value.send(outgoing(message));
     for (const [at, result] of results.entries()) {
       const recipient = submission.recipients[at] ?? "";
       const answer = result.kind === "broken" ? "unknown" : result.kind;
@@ -67,26 +71,23 @@ function clientTls(wanted: boolean): ClientTls {
   };
 }
 
-function outgoing(submission: Submission, parameters: RcptParameters): OutgoingMessage {
+function outgoing({ submission, notify, wishes }: DrawnMessage): OutgoingMessage {
   const { octets, recipients, reversePath, requireTls } = submission;
   const eightBit = /[\x80-\xff]/.test(latin1(octets));
   return {
     reversePath: reversePath === null ? null : unwrap(parseMailbox(reversePath)),
     parameters: {
+      ...wishes,
       ...(eightBit ? { body: "8BITMIME" as const } : {}),
       ...(requireTls ? { requireTls: true as const } : {}),
     },
-    recipients: recipients.map((text) => ({ mailbox: unwrap(parseMailbox(text)), parameters })),
+    recipients: recipients.map((text) => ({ mailbox: unwrap(parseMailbox(text)), parameters: notify })),
     body: { size: octets.length, chunks: () => [octets] },
   };
 }
 
 /** A message to a few mailboxes, some of which nobody has. */
-export function drawSubmission(
-  token: string,
-  node: string,
-  world: SenderWorld,
-): { readonly submission: Submission; readonly parameters: RcptParameters } {
+export function drawSubmission(token: string, node: string, world: SenderWorld): DrawnMessage {
   const { chance, domains, ledger } = world;
   const recipients = new Set<string>();
   const count = chance.is(0.7) ? 1 : chance.whole(2, 12);
@@ -109,7 +110,17 @@ export function drawSubmission(
   const notify = chance.is(0.8)
     ? {}
     : { notify: chance.pick([["NEVER"], ["FAILURE"], ["SUCCESS", "FAILURE"], ["DELAY"]] as const) };
-  return { submission, parameters: notify };
+  return { submission, notify, wishes: drawWishes(chance) };
+}
+
+/** Some are urgent, some are to be returned or told of when they are late (RFC 6710, RFC 2852). */
+function drawWishes(chance: Chance): DrawnMessage["wishes"] {
+  const priority = chance.is(0.1) ? { priority: chance.whole(-9, 9) } : {};
+  if (!chance.is(0.08)) return priority;
+  return {
+    ...priority,
+    by: { seconds: chance.pick([60, 1200, 7200]), mode: chance.pick(["R", "N"] as const), trace: chance.is(0.3) },
+  };
 }
 
 /** Lines of all kinds: with dots in front, empty, long, with octets beyond ASCII. */
