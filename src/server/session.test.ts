@@ -73,6 +73,27 @@ test("octets that came while the policy was thinking about DATA end the session 
   assert.deepEqual(decided.did, ["554", "close"]);
 });
 
+test("octets behind DATA end the session before anybody is asked", () => {
+  assert.deepEqual(run(opened, ...ehlo(), ...mail, ...rcpt, command("DATA", true)).did, ["554", "close"]);
+});
+
+test("a recipient beyond the limit is 452, no fault, and those before it stay", () => {
+  const few = ehlo({ recipients: 2 });
+  const beyond = run(opened, ...few, ...mail, ...rcpt, ...rcpt, command("RCPT TO:<c@mx.test>"));
+  assert.deepEqual(beyond.did, ["452"]);
+  assert.equal(beyond.state.tally.errors, 0);
+  const { phase } = beyond.state;
+  assert.equal(phase.name === "transaction" && phase.transaction.recipients.length, 2);
+  assert.deepEqual(run(opened, ...few, ...mail, ...rcpt, command("RCPT TO:<c@mx.test>")).did, ["ask"]);
+});
+
+test("faults end: the last one allowed is answered and followed by 421; a browser has none", () => {
+  const faults = (count: number): readonly Event[] => Array.from({ length: count }, () => command("DATA"));
+  assert.deepEqual(run(opened, ...ehlo(), ...faults(9)).did, ["503"]);
+  assert.deepEqual(run(opened, ...ehlo(), ...faults(10)).did, ["503", "421", "close"]);
+  assert.equal(run(opened, { kind: "badLine", problem: { kind: "http" } }).did.at(-1), "close");
+});
+
 test("a session reborn inside TLS knows nothing, and is not greeted again", () => {
   const reborn = rebornSession({ ...settings, secure: true });
   assert.deepEqual(run(reborn, ...mail.slice(0, 1)).did, ["503"]);

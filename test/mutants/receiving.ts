@@ -8,7 +8,7 @@ export const receivingMutants: readonly Mutant[] = [
     file: "src/server/commands.ts",
     search: "if (followed) return shut(state, replies.pipelinedStartTls);",
     replacement: "",
-    tests: ["src/server/server.test.ts", "test/dialogues/dialogues.test.ts"],
+    tests: ["src/server/session.test.ts", "test/dialogues/dialogues.test.ts"],
   },
   {
     name: "session lives on after STARTTLS",
@@ -27,7 +27,7 @@ export const receivingMutants: readonly Mutant[] = [
     file: "src/server/offer.ts",
     search: 'settings.startTls === "offered" && !settings.secure ?',
     replacement: 'settings.startTls === "offered" ?',
-    tests: ["test/dialogues/dialogues.test.ts", "src/server/server.test.ts"],
+    tests: ["src/server/session.test.ts", "test/dialogues/dialogues.test.ts"],
   },
   {
     name: "AUTH offered in clear text",
@@ -43,7 +43,7 @@ export const receivingMutants: readonly Mutant[] = [
     file: "src/server/commands.ts",
     search: "if (followed) return shut(state, replies.pipelinedBody);",
     replacement: "",
-    tests: ["src/server/server.test.ts", "test/dialogues/dialogues.test.ts"],
+    tests: ["src/server/session.test.ts", "test/dialogues/dialogues.test.ts"],
   },
   {
     name: "commands go on while the policy thinks",
@@ -59,7 +59,7 @@ export const receivingMutants: readonly Mutant[] = [
     file: "src/server/session.ts",
     search: "return shut(state, replies.notHttp);",
     replacement: "return fault(state, at, replies.notHttp);",
-    tests: ["test/dialogues/dialogues.test.ts"],
+    tests: ["src/server/session.test.ts", "test/dialogues/dialogues.test.ts"],
   },
   {
     name: "faults without end",
@@ -67,7 +67,7 @@ export const receivingMutants: readonly Mutant[] = [
     file: "src/server/steps.ts",
     search: "if (errors >= limits.errors)",
     replacement: "if (false)",
-    tests: ["test/dialogues/dialogues.test.ts", "src/server/session.test.ts"],
+    tests: ["src/server/session.test.ts", "test/dialogues/dialogues.test.ts"],
   },
   {
     name: "larger than SIZE taken",
@@ -100,7 +100,7 @@ export const receivingMutants: readonly Mutant[] = [
     file: "src/server/commands.ts",
     search: "if (transaction.recipients.length >= talk.offer.recipients)",
     replacement: "if (transaction.recipients.length > talk.offer.recipients)",
-    tests: ["test/dialogues/dialogues.test.ts", "src/server/session.test.ts"],
+    tests: ["src/server/session.test.ts", "test/dialogues/dialogues.test.ts"],
   },
   {
     name: "any number of connections from one address",

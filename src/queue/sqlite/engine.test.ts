@@ -135,6 +135,24 @@ test("only the chunks of drafts go without a sync of their own", () =>
     assert.deepEqual(disk.syncs, ["BEGIN IMMEDIATE", "COMMIT"]);
   }));
 
+test("commits are synced from the first on, also in a file that is opened anew", () =>
+  withEngine((bench) => {
+    const settings = (): readonly unknown[] => {
+      const database = bench.disk.handles.at(-1);
+      return [
+        database?.prepare("PRAGMA synchronous").get()?.synchronous,
+        database?.prepare("PRAGMA journal_mode").get()?.journal_mode,
+      ];
+    };
+    assert.deepEqual(settings(), [2, "wal"], "FULL");
+    bench.disk.failing = "commit";
+    assert.deepEqual(oks(bench.run(keep(1))), [false]);
+    bench.disk.failing = null;
+    assert.deepEqual(oks(bench.run(keep(2))), [true]);
+    assert.equal(bench.disk.handles.length, 2);
+    assert.deepEqual(settings(), [2, "wal"]);
+  }));
+
 test("a transaction that cannot begin leaves everything as it was", () =>
   withEngine((bench) => {
     bench.disk.failing = "begin";
