@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { configJsonSchema } from "../config/index.ts";
 
@@ -197,10 +197,10 @@ test("output that nobody reads is no failure", async () => {
   assert.deepEqual([code, stderr], [0, ""]);
 });
 
-test("a first start makes what it needs, says how to send, and delivers; a second changes nothing", async () => {
+test("a first start makes what it needs, says how to send, and delivers; a second changes nothing", async (t) => {
   const home = mkdtempSync(join(folder, "home-"));
   // The ports of the first configuration may be taken where this runs, so the second start has free ones.
-  const first = await started(home, []);
+  const first = await started(t, home, []);
   const made = join(home, "postern.toml");
   assert.ok(existsSync(made), first.text);
   assert.equal(statSync(join(home, "data")).mode & 0o777, 0o700);
@@ -209,7 +209,7 @@ test("a first start makes what it needs, says how to send, and delivers; a secon
   await first.stop();
   const freed = readFileSync(made, "utf8").replaceAll(/127\.0\.0\.1:\d+/g, "127.0.0.1:0");
   writeFileSync(made, freed);
-  const second = await started(home, ["Postern is ready"]);
+  const second = await started(t, home, ["Postern is ready"]);
   assert.equal(readFileSync(made, "utf8"), freed);
   const port = /localhost:(\d+)/.exec(second.text)?.[1] ?? "";
   const password = readFileSync(join(home, "data", "first-user.txt"), "utf8");
@@ -226,9 +226,10 @@ test("a first start makes what it needs, says how to send, and delivers; a secon
   );
   assert.deepEqual([sent.code, sent.stderr], [0, ""]);
   const mail = join(home, "data", "mail", "demo", "new");
-  for (let tries = 0; tries < 200 && !existsSync(mail); tries++)
+  const arrived = () => (existsSync(mail) ? readdirSync(mail) : []);
+  for (let tries = 0; tries < 400 && arrived().length === 0; tries++)
     await new Promise((resolve) => setTimeout(resolve, 25));
-  const [file = ""] = readdirSync(mail);
+  const [file = "none arrived"] = arrived();
   assert.match(readFileSync(join(mail, file), "utf8"), /Subject: Hello\r?\n\r?\nIt works\.\r?\n$/);
   assert.equal(await second.stop(), 0);
 });
@@ -254,8 +255,10 @@ test("the demo plays the journey, ends by itself and leaves nothing", async () =
 });
 
 /** Starts in `home`; waits for each of `words` in the output, or for the end of the process. */
-async function started(home: string, words: readonly string[]) {
+async function started(t: TestContext, home: string, words: readonly string[]) {
   const child = spawn(process.execPath, [MAIN, "start"], { cwd: home, stdio: ["ignore", "pipe", "pipe"] });
+  // A test that fails half-way must not leave a server behind, for which the runner would wait.
+  t.after(() => child.kill("SIGKILL"));
   const output = { text: "" };
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => {
