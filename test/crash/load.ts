@@ -1,10 +1,14 @@
 // The senders of a crash run.
+import { setTimeout as sleep } from "node:timers/promises";
 import { unwrap } from "../../src/base/index.ts";
 import { type ClientSession, openSession, type RecipientResult } from "../../src/client/index.ts";
 import { connect } from "../../src/net/index.ts";
 import { parseMailbox } from "../../src/smtp/index.ts";
 import type { Ledger } from "./ledger.ts";
 import { type TestMessage, testMessage } from "./messages.ts";
+
+/** After a refusal, milliseconds. */
+const PAUSE = 20;
 
 export interface LoadOptions {
   readonly port: number;
@@ -16,31 +20,56 @@ export interface LoadOptions {
 
 /** Sends until the daemon is gone. */
 export async function runLoad(options: LoadOptions): Promise<void> {
-  await Promise.all(Array.from({ length: options.senders }, () => sendUntilGone(options)));
+  await inParallel(options.senders, () => sendUntilGone(options));
 }
 
-async function sendUntilGone({ port, ledger, onAnswered }: LoadOptions): Promise<void> {
+/** Sends until `over`, whatever is refused and however often the daemon goes; the result is how often each code refused. */
+export async function runStubbornLoad(options: LoadOptions, over: () => boolean): Promise<ReadonlyMap<number, number>> {
+  const refusals = new Map<number, number>();
+  await inParallel(options.senders, async () => {
+    while (!over()) {
+      const code = await sendUntilGone(options, over);
+      if (code !== null) refusals.set(code, (refusals.get(code) ?? 0) + 1);
+      await sleep(PAUSE);
+    }
+  });
+  return refusals;
+}
+
+async function inParallel(count: number, act: () => Promise<unknown>): Promise<void> {
+  await Promise.all(Array.from({ length: count }, act));
+}
+
+/** The result is the code that refused a message, if one did. */
+async function sendUntilGone(
+  { port, ledger, onAnswered }: LoadOptions,
+  over: () => boolean = () => false,
+): Promise<number | null> {
   const session = await open(port);
-  for (let alive = session !== null; alive && session?.usable === true; ) {
-    const message = testMessage(ledger.nextNumber());
-    const results = await send(session, message);
-    alive = results.every(({ kind }) => kind === "accepted");
-    if (!alive) break;
-    ledger.acknowledged(message);
-    onAnswered();
+  try {
+    while (session?.usable === true && !over()) {
+      const message = testMessage(ledger.nextNumber());
+      const results = await send(session, message);
+      const other = results.find(({ kind }) => kind !== "accepted");
+      if (other !== undefined) return other.kind === "refused" ? other.reply.code : null;
+      ledger.acknowledged(message);
+      onAnswered();
+    }
+    return null;
+  } finally {
+    session?.destroy();
   }
-  session?.destroy();
 }
 
 /** Null where nobody answers. */
-export async function open(port: number): Promise<ClientSession | null> {
+async function open(port: number): Promise<ClientSession | null> {
   const stream = await connect({ addresses: ["127.0.0.1"], port, timeout: 2000 });
   if (!stream.ok) return null;
   const session = await openSession({ stream: stream.value, hello: "load.test", tls: { kind: "none" } });
   return session.ok ? session.value : null;
 }
 
-export async function send(session: ClientSession, message: TestMessage): Promise<readonly RecipientResult[]> {
+async function send(session: ClientSession, message: TestMessage): Promise<readonly RecipientResult[]> {
   const { octets } = message;
   return await session.send({
     reversePath: unwrap(parseMailbox(message.sender)),
