@@ -24,6 +24,25 @@ export function loadTokens({ auth }: { readonly auth: AuthConfig }): Result<Toke
   return ok(createTokens({ ...oauth, keys, ca, clock: systemClock }));
 }
 
+/** Tokens of a running daemon; null where none count. `renew` puts rules that were read anew in place of those before. */
+export interface ServedTokens {
+  readonly tokens: Tokens | null;
+  renew(next: Tokens | null): void;
+}
+
+/** Serves `first`. A check that is under way ends by the rules that it began with. */
+export function servedTokens(first: Tokens | null): ServedTokens {
+  if (first === null) return { tokens: null, renew: () => {} };
+  let current = first;
+  const { scope, configuration } = first;
+  return {
+    tokens: { scope, configuration, check: (token) => current.check(token) },
+    renew(next) {
+      if (next !== null) current = next;
+    },
+  };
+}
+
 type Keys = Parameters<typeof createTokens>[0]["keys"];
 
 function keysOf({ keys }: OauthConfig, problems: string[]): Keys | null {

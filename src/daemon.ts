@@ -7,7 +7,7 @@ import { combineOperations, createControlServer, createOperations, socketPath } 
 import { err, type Log, mathRandom, ok, type Result, unwrap } from "./base/index.ts";
 import { createPool } from "./client/index.ts";
 import { type Config, workerFolder } from "./config/index.ts";
-import { configuredAuthenticator, loadTokens } from "./daemon-auth.ts";
+import { configuredAuthenticator, loadTokens, servedTokens } from "./daemon-auth.ts";
 import { domainLimits, hostLoads, retryExceptions, retryRule } from "./daemon-burdens.ts";
 import { checkDataFolder, listenProblem } from "./daemon-checks.ts";
 import { type FormerQueues, openFormerQueues } from "./daemon-former-queues.ts";
@@ -84,8 +84,9 @@ export async function startDaemon(
   if (!tls.ok) return tls;
   const nextHops = loadNextHops(config);
   if (!nextHops.ok) return nextHops;
-  const tokens = loadTokens(config);
-  if (!tokens.ok) return tokens;
+  const loaded = loadTokens(config);
+  if (!loaded.ok) return loaded;
+  const tokens = servedTokens(loaded.value);
   const store = await openQueue({ config, log, onDeath }, share.worker);
   if (!store.ok) return err([store.error]);
   resources.defer(() => store.value.close());
@@ -116,7 +117,7 @@ export async function startDaemon(
     runner: queue,
     users: users.value,
     workers: share.workers,
-    tokens: tokens.value,
+    tokens: tokens.tokens,
     lookups: lookups.signal,
     log,
   });
@@ -153,7 +154,7 @@ export async function startDaemon(
       tls: mode,
       local: started.value[at] ?? { address: "", port: 0 },
     })),
-    reload: async () => reload({ config, tls: tls.value, renew, log }),
+    reload: async () => reload({ config, tls: tls.value, tokens, renew, log }),
     async stop() {
       log.info("daemon.stopping", {});
       await owned.disposeAsync();

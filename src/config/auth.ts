@@ -47,7 +47,7 @@ const oauth = z
     client_id: z.string().min(1).max(255).optional().describe("Our name at `introspection_url`."),
     client_secret_file: path('the path of a file, such as "oauth-secret"')
       .optional()
-      .describe("A file whose first line is our secret at `introspection_url`."),
+      .describe("A file whose first line is our secret at `introspection_url`. Read anew on SIGHUP."),
     user_claim: z
       .string()
       .regex(/^[A-Za-z0-9_.:/-]{1,100}$/)
@@ -78,7 +78,9 @@ const oauth = z
     ca: z
       .array(path('the path of a PEM file, such as "tls/ca.pem"'))
       .prefault([])
-      .describe("Certificate authorities that the issuer's host is trusted by besides the system's, PEM."),
+      .describe(
+        "Certificate authorities that the issuer's host is trusted by besides the system's, PEM. Read anew on SIGHUP.",
+      ),
   })
   .describe("Tokens of OAuth 2.0 (OAUTHBEARER of RFC 7628, and XOAUTH2). Without this table they are not offered.");
 

@@ -1,4 +1,4 @@
-// Authorities that connections out are checked by, changed under a running daemon and read anew on SIGHUP.
+// Files that are changed under a running daemon and read anew on SIGHUP: authorities for connections out, the secret for tokens.
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeAuthority, makeCertificate } from "../../src/testing/index.ts";
 import { type Node, postern, startNode } from "../node.ts";
+import { startTokenIssuer } from "../token-issuer.ts";
 
 async function send(node: Node, to: string): Promise<void> {
   const server = ["--server", `127.0.0.1:${node.ports.mx}`, "--tls", "none"];
@@ -19,10 +20,10 @@ async function eventually(what: string, holds: () => boolean | Promise<boolean>)
   }
 }
 
-/** Puts `content` in place of the authorities, and waits until the daemon said what it made of it. */
-async function renew(node: Node, content: string, event: string): Promise<void> {
+/** Puts `content` into a file of a daemon, and waits until it said what it made of it. */
+async function renew(node: Node, file: string, content: string, event: string): Promise<void> {
   const before = node.log.length;
-  await writeFile(join(node.folder, "partner.pem"), content);
+  await writeFile(join(node.folder, file), content);
   process.kill(node.pid, "SIGHUP");
   await eventually(event, () => node.log.slice(before).some((line) => line.event === event));
 }
@@ -49,16 +50,48 @@ test("SIGHUP: renewed authorities count from the next delivery on, broken ones n
   await send(node, "one@partner.test");
   await eventually("deferred under the wrong authority", deferred("one@partner.test"));
 
-  await renew(node, theirs.certificate, "daemon.reloaded");
+  await renew(node, "partner.pem", theirs.certificate, "daemon.reloaded");
   assert.equal((await node.command("queue", "retry", "--all")).code, 0);
   await partner.mailArrives("one", 1);
 
-  await renew(node, "no certificate", "daemon.reload.failed");
+  await renew(node, "partner.pem", "no certificate", "daemon.reload.failed");
   await send(node, "two@partner.test");
   await partner.mailArrives("two", 1);
 
-  await renew(node, others.certificate, "daemon.reloaded");
+  await renew(node, "partner.pem", others.certificate, "daemon.reloaded");
   await send(node, "three@partner.test");
   await eventually("deferred once the authority is gone", deferred("three@partner.test"));
   assert.equal((await partner.mail("three")).length, 0);
+});
+
+test("SIGHUP: a new secret at the issuer of tokens counts from the next login on, an empty one never", async () => {
+  const issuer = await startTokenIssuer();
+  try {
+    const token = "a-token-without-any-inner-structure";
+    issuer.known.set(token, { active: true, iss: issuer.issuer, aud: "mail", email: "ada@here.test" });
+    await using node = await startNode({
+      domains: ["here.test"],
+      users: { "ada@here.test": "a password" },
+      files: { "issuer.pem": issuer.ca, "oauth-secret": "the one before\n" },
+      config: [
+        `[auth.oauth]\nissuer = "${issuer.issuer}"\naudience = "mail"\nca = ["issuer.pem"]`,
+        `introspection_url = "${issuer.introspectionUrl}"\nclient_id = "mx"\nclient_secret_file = "oauth-secret"\n`,
+      ].join("\n"),
+    });
+    const submit = async (): Promise<number> => {
+      const server = ["--server", `localhost:${node.ports.submissions}`, "--tls", "implicit"];
+      const login = ["--ca", join(node.folder, "cert.pem"), "--user", "ada@here.test", "--token-stdin"];
+      const envelope = ["--from", "ada@here.test", "--to", "ada@here.test"];
+      const message = "From: ada@here.test\r\nSubject: x\r\n\r\nx\r\n";
+      return (await postern(["send", ...server, ...login, ...envelope], `${token}\n${message}`)).code;
+    };
+    assert.notEqual(await submit(), 0, "the issuer does not know us by this secret");
+    await renew(node, "oauth-secret", "s3cret/:\n", "daemon.reloaded");
+    assert.equal(await submit(), 0);
+    await renew(node, "oauth-secret", "\n", "daemon.reload.failed");
+    assert.equal(await submit(), 0, "the one that was good stays");
+    await node.mailArrives("ada", 2);
+  } finally {
+    await issuer.close();
+  }
 });
