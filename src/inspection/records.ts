@@ -119,7 +119,7 @@ function domainRecords(domain: string, node: PublicNode): WantedRecord[] {
             `autoconfig.${domain}`,
             "CNAME",
             `${hostname}.`,
-            "where mail programs find their settings",
+            "where mail programs find their settings; the certificate must name it",
           ),
         ]
       : []),
