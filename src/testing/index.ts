@@ -1,7 +1,7 @@
 /**
  * What tests of mail software need, ours and yours: streams without sockets, a clock that is told the time, certificates, DNS as
- * an object and as a server on loopback, a peer that plays a script, and whole worlds that fail as a seed says (`simulator/`). Nothing here is used in production. Begin with
- * `scripted-peer.ts` for clients, with `memory-stream.ts` for servers.
+ * an object and as a server on loopback, a peer that plays a script, and whole worlds that fail as a seed says (`simulator/`).
+ * Nothing here is used in production. Begin with `scripted-peer.ts` for clients, with `memory-stream.ts` for servers.
  */
 export {
   type AuthorityOptions,

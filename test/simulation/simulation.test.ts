@@ -25,3 +25,19 @@ test("150 worlds in which everything goes wrong keep all promises", { timeout: 2
 test("one seed is one run", { timeout: 220_000 }, async () => {
   allKept(await runWorlds({ seeds: [1, 2, 3, 5, 8, 13, 21, 34], twice: true }));
 });
+
+test("nothing in a world asks the machine for time or chance", { timeout: 220_000 }, async (t) => {
+  const { mock } = t;
+  const asked = [
+    mock.method(Date, "now"),
+    mock.method(Math, "random"),
+    mock.method(performance, "now"),
+    mock.method(globalThis, "setTimeout"),
+    mock.method(globalThis, "setImmediate"),
+  ];
+  const { broken } = await runWorlds({ seeds: [4, 7, 10] });
+  const calls = asked.map((each) => each.mock.callCount());
+  mock.restoreAll();
+  assert.deepEqual(calls, [0, 0, 0, 0, 0]);
+  assert.equal(broken.length, 0);
+});
