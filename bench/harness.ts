@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { freePorts } from "../test/node.ts";
 import type { LoadResult, LoadTask } from "./load.ts";
 import type { SinkReport, SinkTask } from "./sink.ts";
 import { cpuSeconds, type Subject, type SubjectOptions } from "./subject.ts";
@@ -42,8 +43,9 @@ const SUBJECTS: Readonly<Record<SubjectName, (options: SubjectOptions) => Promis
   "smtp-server": (options) => child("smtp-server", "./smtp-server-server.ts", options),
   ceiling: (options) => child("ceiling", "./ceiling-server.ts", options),
 };
-const FIRST_PORT = 20592;
-export const SINK_PORT = 20591;
+const [sinkPort = 0, tarpitPort = 0, ...subjectPorts] = await freePorts(10);
+export const SINK_PORT = sinkPort;
+export const TARPIT_PORT = tarpitPort;
 
 /** Starts those of `names` that are available, each on a port of its own. */
 export async function startSubjects(
@@ -55,7 +57,9 @@ export async function startSubjects(
   const { certificate, privateKey } = options;
   try {
     for (const name of names.filter((each) => options.available.has(each))) {
-      const port = FIRST_PORT + subjects.length;
+      const port = subjectPorts.shift();
+      if (port === undefined) throw new Error("no port is left");
+      subjectPorts.push(port);
       subjects.push(
         await SUBJECTS[name]({ port, sinkPort: SINK_PORT, relayTls: false, certificate, privateKey, ...more }),
       );
@@ -74,15 +78,18 @@ export async function stopAll(subjects: readonly Subject[]): Promise<void> {
 /** Runs the load generator in a process of its own; throws when a message failed. */
 export async function load(subject: Subject, task: Omit<LoadTask, "port">): Promise<LoadResult> {
   const file = fileURLToPath(new URL("./load.ts", import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    file,
-    JSON.stringify({ ...task, port: subject.port }),
-  ]);
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [file, JSON.stringify({ ...task, port: subject.port })],
+    { timeout: LOAD_TIMEOUT },
+  );
   const result: LoadResult = JSON.parse(stdout);
   if (result.failed > 0) throw new Error(`${subject.name}: ${result.failed} messages failed: ${result.firstFailure}`);
   return result;
 }
 
+/** A server that answers nothing any more ends the measure. */
+const LOAD_TIMEOUT = 600_000;
 const QUIET_INTERVAL = 400;
 const QUIET_TIMEOUT = 60_000;
 

@@ -32,7 +32,7 @@ export const deferred: Measure = {
       },
     });
     const { lastAt } = await sink.arrived(1);
-    const empty = await startSubjects(["postern"], { ...options, available: new Set(["postern"]) }, { port: 20_596 });
+    const empty = await startSubjects(["postern"], options);
     try {
       const rates = new Map<Subject, number[]>();
       const task = { connections: options.connections, size: options.size, mode: "reuse", starttls: false } as const;

@@ -1,9 +1,8 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { head, load, type Measure, median, quiet, row, Sink, startSubjects, stopAll } from "../harness.ts";
+import { head, load, type Measure, median, quiet, row, Sink, startSubjects, stopAll, TARPIT_PORT } from "../harness.ts";
 
-const TARPIT_PORT = 20590;
 const REPLY_MS = 5000;
 
 const ROUTE = `[[route]]

@@ -36,6 +36,27 @@ export async function harakaProblem(): Promise<string | null> {
   }
 }
 
+/** Its defaults, which a configuration folder of one's own leaves out, with room for large messages. */
+const CONNECTION_INI = `[main]
+[haproxy]
+hosts[] =
+[headers]
+max_lines=1000
+max_received=100
+[max]
+bytes=134217728
+mime_parts=1000
+line_length=512
+data_line_length=992
+[message]
+greeting[]=haraka.test
+helo=hello
+close=closing connection
+[uuid]
+banner_chars=6
+deny_chars=0
+`;
+
 /** Takes all for relaying, gives mail for the sink to it, and throws the other away. */
 const PLUGIN = (sinkPort: number): string => `
 exports.hook_connect = (next, connection) => { connection.relaying = true; next(); };
@@ -55,7 +76,7 @@ export async function haraka(options: SubjectOptions): Promise<Subject> {
     host_list: "discard.test",
     plugins: "tls\nbench",
     "smtp.ini": `listen=127.0.0.1:${options.port}\nnodes=0\n`,
-    "connection.ini": "max_line_length=2048\n[max]\nbytes=134217728\n",
+    "connection.ini": CONNECTION_INI,
     "outbound.ini": `enable_tls=${options.relayTls}\nlocal_mx_ok=true\n[tls]\n`,
     "tls.ini": "key=tls_key.pem\ncert=tls_cert.pem\n[outbound]\nrejectUnauthorized=false\n",
     "tls_key.pem": options.privateKey,
@@ -65,7 +86,7 @@ export async function haraka(options: SubjectOptions): Promise<Subject> {
   };
   for (const [name, text] of Object.entries(config)) await writeFile(join(folder, "config", name), text);
   await writeFile(join(folder, "plugins", "bench.js"), PLUGIN(options.sinkPort));
-  const child = spawn(process.execPath, [PROGRAM, "-c", folder], { stdio: ["ignore", "ignore", "ignore"] });
+  const child = spawn(process.execPath, [PROGRAM, "-c", folder], { stdio: "ignore" });
   await greeting("haraka", options.port, child);
   return {
     name: "haraka",
