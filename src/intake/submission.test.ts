@@ -14,6 +14,7 @@ import { type Credentials, openCredentials } from "./credentials.ts";
 import { createHome } from "./home.ts";
 import type { MailDomains } from "./mail-domains.ts";
 import { type Senders, sendersByName } from "./senders.ts";
+import type { SendingLimiter } from "./sending-limits.ts";
 import { createSubmissionPolicy, type SubmissionPolicyOptions, type SubmissionRules } from "./submission.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "submission-"));
@@ -41,6 +42,7 @@ interface Setting {
   readonly senders?: Senders;
   readonly rules?: Partial<SubmissionRules>;
   readonly mailDomains?: MailDomains;
+  readonly limiter?: SendingLimiter;
   readonly knows?: NonNullable<SubmissionPolicyOptions["knows"]>;
 }
 
@@ -51,6 +53,7 @@ function service({
   senders = sendersByName([unwrap(parseDomain("ours.test"))]),
   rules = {},
   mailDomains,
+  limiter,
   knows,
 }: Setting = {}): (address: string) => Conversation {
   const policy = createSubmissionPolicy({
@@ -64,6 +67,7 @@ function service({
     senders,
     rules: { sender: "enforce", qualifyDomain: null, hideClient: false, ...rules },
     ...(mailDomains === undefined ? {} : { mailDomains }),
+    ...(limiter === undefined ? {} : { limiter }),
     ...(knows === undefined ? {} : { knows }),
   });
   return (address) => {
@@ -259,6 +263,30 @@ test("TLS and AUTH are demanded, and without an identity nobody sends", async ()
   assert.equal(await judge("bob", { senders: all }), "accept");
   const broken: Senders = { addressesOf: () => Promise.reject(new Error("the users file is gone")) };
   await assert.rejects(judge("anna", { senders: broken }), "the engine answers 451");
+});
+
+test("who may not send any more is told so at the next MAIL, also with the null reverse-path", async () => {
+  let barred = false;
+  const limiter: SendingLimiter = {
+    begin: () => ({
+      admit: async () => (barred ? reply(550, "5.7.1", "x") : null),
+      mail: () => null,
+      recipient: () => null,
+      message: (sink) => sink,
+      end: () => {},
+    }),
+    close: () => {},
+  };
+  const conversation = service({ limiter })(HERE);
+  const hello = { verb: "EHLO", name: "x" } as const;
+  const code = async (path: string | null) => {
+    const reversePath = path === null ? null : unwrap(parseMailbox(path));
+    const verdict = await conversation.mail?.({ hello, identity: "anna", reversePath, parameters: {} });
+    return verdict?.kind === "refuse" ? verdict.reply.code : verdict?.kind;
+  };
+  assert.deepEqual([await code("anna@ours.test"), await code(null)], ["accept", "accept"]);
+  barred = true;
+  assert.deepEqual([await code("anna@ours.test"), await code(null)], [550, 550]);
 });
 
 test("how long mail may be held is announced as a length and as a date (RFC 4865 §3)", () => {

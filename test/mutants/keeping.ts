@@ -238,7 +238,7 @@ export const keepingMutants: readonly Mutant[] = [
     tests: ["src/delivery/local/maildir.test.ts"],
   },
   {
-    name: "Maildir file synced too late",
+    name: "Maildir folders not synced",
     promise: "delivered means that the message is on the disk",
     file: "src/delivery/local/maildir.ts",
     search:

@@ -1,6 +1,6 @@
 /*
  * `npm run mutants -- [--only TEXT] [--sample N] [--seed N] [--workers N]`: breaks the code on purpose, one place at a time in a copy,
- * and tells whether the tests notice. All mutants, those whose name holds TEXT, or N of them drawn by a seed. The exit code is 1 unless
+ * and tells whether the tests notice. All mutants, those whose name or file holds TEXT, or N of them drawn by a seed. The exit code is 1 unless
  * every one of them was caught.
  */
 import { availableParallelism } from "node:os";
@@ -22,10 +22,10 @@ if (![seed, workers, sample].every(Number.isSafeInteger) || workers < 1) {
   process.stderr.write("mutants: --sample, --seed and --workers take whole numbers\n");
   process.exit(2);
 }
-const named = mutants.filter(({ name }) => name.includes(values.only));
+const named = mutants.filter(({ name, file }) => `${name} ${file}`.includes(values.only));
 const chosen = values.sample === undefined ? named : sampleOf(named, sample, seed);
 if (chosen.length === 0) {
-  process.stderr.write(`mutants: none has '${values.only}' in its name\n`);
+  process.stderr.write(`mutants: none has '${values.only}' in its name or file\n`);
   process.exit(2);
 }
 

@@ -26,7 +26,7 @@ const MOST_OUTPUT = 4 * 1024 * 1024;
 export async function tryTests({ tree, file, timeout }: TrialOptions): Promise<Trial> {
   // The parent may be a test itself: without its mark the child would report to it in its own way.
   const { NODE_TEST_CONTEXT: _ours, ...env } = process.env;
-  const child = spawn(process.execPath, ["--test-reporter=tap", `--test-timeout=${timeout}`, file], {
+  const child = spawn(process.execPath, ["--test-reporter=tap", file], {
     cwd: tree,
     env,
     detached: true,
@@ -35,6 +35,8 @@ export async function tryTests({ tree, file, timeout }: TrialOptions): Promise<T
   let output = "";
   const collect = (text: string): void => {
     if (output.length < MOST_OUTPUT) output += text;
+    // One failure is enough; the rest would only cost time.
+    if (firstFailure(output) !== null) endGroup(child);
   };
   child.stdout.setEncoding("utf8").on("data", collect);
   child.stderr.setEncoding("utf8").on("data", collect);
@@ -67,9 +69,9 @@ function endGroup(child: ChildProcess): void {
   }
 }
 
-/** The title of the first test that failed; a suite fails with its tests, which come before it. */
+/** The title of the first test that failed, in whole lines; a suite fails with its tests, which come before it. */
 export function firstFailure(tap: string): string | null {
-  for (const line of tap.split("\n")) {
+  for (const line of tap.split("\n").slice(0, -1)) {
     const [, title, directive] = /^ *not ok \d+ - (.*?)( # (?:SKIP|TODO).*)?$/.exec(line) ?? [];
     if (title !== undefined && directive === undefined) return title;
   }

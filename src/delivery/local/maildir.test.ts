@@ -1,5 +1,17 @@
 import assert from "node:assert/strict";
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { promises } from "node:fs";
+import {
+  chmod,
+  type FileHandle,
+  mkdtemp,
+  open as openFile,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -40,6 +52,36 @@ test("a message lies in new, octet for octet behind the fields of final delivery
   assert.equal((await stat(file)).mode & 0o777, 0o600);
   assert.deepEqual((await readdir(join(base, "deep", "ann"))).sort(), ["cur", "new", "tmp"]);
   assert.deepEqual(await readdir(join(base, "deep", "ann", "tmp")), []);
+});
+
+test("the file is synced before it gets its name, and both directories after that", async (t) => {
+  const base = await folder(t);
+  const maildir = open();
+  const delivery = { folder: base, reversePath: null, recipient: ann, body: bodyOf([encodeUtf8("x\r\n")]) };
+  await maildir.deliver(delivery);
+  const handle = await openFile(base, "r");
+  const prototype: FileHandle = Object.getPrototypeOf(handle);
+  await handle.close();
+  const steps: (number | string)[] = [];
+  const { sync } = prototype;
+  t.mock.method(prototype, "sync", async function (this: FileHandle) {
+    const { ino } = await this.stat();
+    await sync.call(this);
+    steps.push(ino);
+  });
+  const { rename } = promises;
+  t.mock.method(promises, "rename", async (from: string, to: string) => {
+    steps.push(`rename ${from}`);
+    await rename(from, to);
+  });
+  syncBuiltinESMExports();
+  const file = await maildir.deliver(delivery).finally(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const inode = async (path: string): Promise<number> => (await stat(path)).ino;
+  assert.deepEqual(steps.slice(0, 2), [await inode(file), `rename ${file.replace("/new/", "/tmp/")}`]);
+  assert.deepEqual(new Set(steps.slice(2)), new Set([await inode(join(base, "new")), await inode(join(base, "tmp"))]));
 });
 
 test("many at once, some large, none lost and none mixed", async (t) => {

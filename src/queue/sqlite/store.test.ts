@@ -148,6 +148,17 @@ test("a full store says so, keeps what it had, and takes mail again when there i
     assert.equal(rows(path, "draft"), 0);
   }));
 
+test("a message of which one piece found no room is not kept, though the rest would fit", () =>
+  inFolder(async (path) => {
+    const store = await openSqliteStore({ path, clock, maxFileSize: 1_000_000, draftMemory: 1000 });
+    await assert.rejects(
+      keepSample(store, ["a@x.test"], { text: "a".repeat(1_000_000) }),
+      (error) => error instanceof StoreError && error.kind === "full",
+    );
+    assert.equal((await store.counts()).messages, 0);
+    await store.close();
+  }));
+
 test("a request that cannot be done fails none of its batch", () =>
   inFolder(async (path) => {
     const store = await openSqliteStore({ path, clock });
