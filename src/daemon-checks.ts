@@ -5,6 +5,7 @@ import { type Config, usersFile } from "./config/index.ts";
 import { loadTokens } from "./daemon-auth.ts";
 import { loadNextHops } from "./daemon-next-hops.ts";
 import { certificateNames, checkAuthorities, loadTls } from "./daemon-tls.ts";
+import { loadSourceCa } from "./daemon-users.ts";
 import { openCredentials } from "./intake/index.ts";
 import { listen, type NetProblem } from "./net/index.ts";
 
@@ -51,6 +52,8 @@ export async function checkConfig(config: Config): Promise<readonly string[]> {
   if (!nextHops.ok) problems.push(...nextHops.error);
   const tokens = loadTokens(config);
   if (!tokens.ok) problems.push(...tokens.error);
+  const sourceCa = loadSourceCa(config);
+  if (!sourceCa.ok) problems.push(...sourceCa.error);
   if (folder !== null) return problems;
   problems.push(...checkUsers(config));
   const admin = await openAdmin(config);

@@ -10,19 +10,38 @@ import {
   openSendingFile,
   type SendingLimiter,
 } from "./intake/index.ts";
-import { systemClock } from "./net/index.ts";
+import { readCertificates, systemClock } from "./net/index.ts";
+
+/** Authorities that the web service with the users is trusted by, PEM; none: the system's. */
+type SourceCa = readonly string[];
+
+/** Reads those of a configuration; each problem is one line. */
+export function loadSourceCa({ auth: { source } }: Pick<Config, "auth">): Result<SourceCa, readonly string[]> {
+  if (source.kind !== "http") return ok([]);
+  const read = source.ca.map((file) => ({ file, text: readAuthorities(file) }));
+  const problems = read.flatMap(({ file, text }) => (text.ok ? [] : [`[auth] source_ca: ${file} ${text.error}`]));
+  return problems.length > 0 ? err(problems) : ok(read.flatMap(({ text }) => (text.ok ? [text.value] : [])));
+}
 
 /** Users, and what they sent. */
 export interface ServedUsers {
   readonly source: CredentialSource;
   readonly limiter: SendingLimiter;
+  /** Puts authorities that were read anew in place of those before. */
+  renew(ca: SourceCa): void;
   close(): void;
 }
 
 /** Fails with one plain line where a file cannot be opened. */
 export function openServedUsers(config: Config, log: Log): Result<ServedUsers, string> {
+  const loaded = loadSourceCa(config);
+  if (!loaded.ok) return err(loaded.error.join("; "));
+  let ca = loaded.value;
+  const renew = (next: SourceCa): void => {
+    ca = next;
+  };
   try {
-    const source = openCredentialSource(config);
+    const source = openCredentialSource(config, () => ca);
     const limiter = createSendingLimiter({
       accounts: source,
       users: config.submission.limits,
@@ -35,13 +54,13 @@ export function openServedUsers(config: Config, log: Log): Result<ServedUsers, s
       limiter.close();
       source.close();
     };
-    return ok({ source, limiter, close });
+    return ok({ source, limiter, renew, close });
   } catch (cause) {
     return err(cause instanceof Error ? cause.message : String(cause));
   }
 }
 
-function openCredentialSource(config: Config): CredentialSource {
+function openCredentialSource(config: Config, ca: () => SourceCa): CredentialSource {
   const { source } = config.auth;
   switch (source.kind) {
     case "users":
@@ -49,17 +68,17 @@ function openCredentialSource(config: Config): CredentialSource {
     case "dovecot":
       return createDovecotSource({ at: source.at, clock: systemClock });
     case "http":
-      return createHttpSource({ url: source.url, ca: readAuthorities(source.ca) });
+      return createHttpSource({ url: source.url, ca });
   }
 }
 
-function readAuthorities(files: readonly string[]): readonly string[] {
-  return files.map((file) => {
-    try {
-      return readFileSync(file, "utf8");
-    } catch (cause) {
-      const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
-      throw new Error(`[auth] source_ca: ${file} cannot be read (${reason}); name a file that this user may read`);
-    }
-  });
+function readAuthorities(file: string): Result<string, string> {
+  try {
+    const text = readFileSync(file, "utf8");
+    const read = readCertificates(text);
+    return read.ok ? ok(text) : err(`holds no certificate in PEM (${read.error}); name the authority's`);
+  } catch (cause) {
+    const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    return err(`cannot be read (${reason}); name a file that this user may read`);
+  }
 }

@@ -154,7 +154,7 @@ export async function startDaemon(
       tls: mode,
       local: started.value[at] ?? { address: "", port: 0 },
     })),
-    reload: async () => reload({ config, tls: tls.value, tokens, renew, log }),
+    reload: async () => reload({ config, tls: tls.value, tokens, users: users.value, renew, log }),
     async stop() {
       log.info("daemon.stopping", {});
       await owned.disposeAsync();

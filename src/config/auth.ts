@@ -106,7 +106,7 @@ export const auth = z
       .array(path('the path of a PEM file, such as "tls/ca.pem"'))
       .prefault([])
       .describe(
-        "Certificate authorities that the web service of `source` is trusted by, in place of the system's, PEM.",
+        "Certificate authorities that the web service of `source` is trusted by, in place of the system's, PEM. Read anew on SIGHUP.",
       ),
     oauth: oauth.optional(),
   })

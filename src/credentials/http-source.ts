@@ -13,8 +13,8 @@ import { parseCheckAnswer } from "./http-answer.ts";
 export interface HttpSourceOptions {
   /** Where to ask; `http:` for a service on this machine alone. */
   readonly url: string;
-  /** The authorities trusted, PEM; none: the system's. */
-  readonly ca: readonly string[];
+  /** The authorities trusted now, PEM; none: the system's. */
+  ca(): readonly string[];
   /** For a whole answer, milliseconds; default 10 s. */
   readonly timeout?: number;
 }
@@ -85,7 +85,8 @@ class HttpSource implements CredentialSource {
   }
 
   #post(question: Readonly<Record<string, string>>): Promise<{ readonly status: number; readonly body: string }> {
-    const { url, ca, timeout = TIMEOUT } = this.#options;
+    const { url, timeout = TIMEOUT } = this.#options;
+    const ca = this.#options.ca();
     const content = Buffer.from(JSON.stringify(question), "utf8");
     const headers = {
       "content-type": "application/json",
