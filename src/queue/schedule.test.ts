@@ -57,6 +57,18 @@ test("the total bounds all destinations together", () => {
   assert.deepEqual(started(schedule), ["d"]);
 });
 
+test("the total bounds those that answer in good time, too", () => {
+  const schedule = new Schedule<string>({ ...limits, total: 3 });
+  const names = ["a", "b", "c", "d"];
+  for (const name of names) {
+    schedule.add(name, name);
+    assert.deepEqual(started(schedule), [name]);
+    schedule.finished(name, "answered", instant(0));
+  }
+  for (const name of names) schedule.add(name, name);
+  assert.deepEqual(started(schedule), ["a", "b", "c"]);
+});
+
 test("concurrency grows with each answer up to the most", () => {
   const schedule = new Schedule<string>(limits);
   for (let n = 0; n < 20; n++) schedule.add("a", `${n}`);
