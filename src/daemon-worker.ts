@@ -2,6 +2,7 @@
 import { ok } from "./base/index.ts";
 import type { Config } from "./config/index.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
+import { startPulse } from "./daemon-pulse.ts";
 import type { WorkerShare } from "./daemon-share.ts";
 import { makeLog } from "./logging.ts";
 import { serveOrders } from "./workers/index.ts";
@@ -28,5 +29,6 @@ serveOrders<WorkerTask, WorkerReport>(async ({ config, share }) => {
   const started = await startDaemon(config, { log, share, onDeath: die });
   if (!started.ok) return started;
   const { listeners, reload, stop } = started.value;
+  startPulse({ every: config.log.pulse, log });
   return ok({ report: { listeners }, reload, stop });
 });

@@ -75,14 +75,14 @@ export async function startWorkers(
 function supervise(config: Config, count: number, log: Log): Supervisor<WorkerReport> {
   // The published package holds .js files, a checkout .ts ones that Node strips of their types.
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const { level, format } = config.log;
+  const { level, format, pulse } = config.log;
   // To a worker its output is never a terminal.
   const shown = format === "auto" ? (process.stdout.isTTY ? "pretty" : "json") : format;
   return createSupervisor<WorkerTask, WorkerReport>({
     program: new URL(`./daemon-worker.${extension}`, import.meta.url),
     count,
     task: (worker, first) => ({
-      config: { ...config, log: { level, format: shown }, listeners: listenersOf(config, first) },
+      config: { ...config, log: { level, format: shown, pulse }, listeners: listenersOf(config, first) },
       share: { worker, workers: count },
     }),
     output: process.stdout,

@@ -1,6 +1,7 @@
 import type { Log } from "../base/index.ts";
 import type { Config } from "../config/index.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
+import { startPulse } from "../daemon-pulse.ts";
 import { startWorkers, workerCount } from "../daemon-workers.ts";
 import { complain, EXIT } from "./terminal.ts";
 
@@ -27,10 +28,12 @@ export async function serve({ config, log, ready }: ServingOptions): Promise<num
     return EXIT.failed;
   }
   const daemon = started.value;
+  const pulse = startPulse({ every: config.log.pulse, log });
   const onHangup = () => void reload(daemon);
   process.on("SIGHUP", onHangup);
   ready?.(daemon);
   await told;
+  pulse.cancel();
   await daemon.stop();
   process.off("SIGHUP", onHangup);
   return EXIT.done;

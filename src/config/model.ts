@@ -232,6 +232,8 @@ export interface LogConfig {
   readonly level: "debug" | "info" | "warn" | "error";
   /** `auto`: pretty on a terminal, else JSON. */
   readonly format: "json" | "pretty" | "auto";
+  /** Between two lines on the state of the process. */
+  readonly pulse: Duration;
 }
 
 /** Reverse-paths that a peer may use. */

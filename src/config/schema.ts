@@ -197,6 +197,11 @@ const log = z
       .enum(["json", "pretty", "auto"])
       .prefault("auto")
       .describe("`json`: one object a line. `pretty`: for people. `auto`: pretty on a terminal, else JSON."),
+    pulse: duration()
+      .prefault("5m")
+      .describe(
+        "How often a line `daemon.pulse` tells of the process: memory, open files and sockets, delay of its event loop.",
+      ),
   })
   .describe("The log.");
 

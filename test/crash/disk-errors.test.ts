@@ -85,7 +85,9 @@ async function survives({ under, refusing, recovers }: Trouble): Promise<void> {
     const ended = await start(node, { under: under(data) });
     const end = performance.now() + TROUBLED;
     const over = (): boolean => performance.now() > end || isGone(node.pid);
-    const onAnswered = (): void => void (lastAnswer = performance.now());
+    const onAnswered = (): void => {
+      lastAnswer = performance.now();
+    };
     const refusals = await runStubbornLoad({ port: node.ports.mx, senders: SENDERS, ledger, onAnswered }, over);
     assert.equal(ended, false, "it did not start");
     assert.deepEqual(
