@@ -40,6 +40,19 @@ test("mail to be returned when late goes only where that is done in time (RFC 28
   assert.equal(refused(by(-60, "N"), "DELIVERBY 30"), null);
 });
 
+test("what a server does not take is not sent to it: 8-bit, binary and international mail, mail that demands TLS", () => {
+  assert.equal(refused({ body: "8BITMIME" }), "5.6.3");
+  assert.equal(refused({ body: "8BITMIME" }, "8BITMIME"), null);
+  assert.equal(refused({ body: "BINARYMIME" }, "8BITMIME", "BINARYMIME"), "5.6.3", "goes by BDAT only");
+  assert.equal(refused({ body: "BINARYMIME" }, "BINARYMIME", "CHUNKING"), null);
+  assert.equal(refused({ smtputf8: true }, "8BITMIME"), "5.6.7");
+  assert.equal(refused({ smtputf8: true }, "8BITMIME", "SMTPUTF8"), null);
+  assert.equal(refused({ requireTls: true }), "5.7.30");
+  assert.equal(refused({ requireTls: true }, "REQUIRETLS"), null);
+  const demanding = message({ requireTls: true });
+  assert.equal(mailCommand(demanding, server("REQUIRETLS")), "MAIL FROM:<> REQUIRETLS");
+});
+
 test("mail for later is not given to who would send it at once (RFC 4865 §4.1)", () => {
   assert.equal(refused({ hold: { until: "2030-01-01T00:00:00Z" } }), "5.3.3");
   assert.equal(refused({ hold: { for: 1 } }, "FUTURERELEASE 9 2030-01-01T00:00:00Z"), null);

@@ -8,6 +8,8 @@ import { type ClientSession, createPool, type RecipientResult, wasDead } from ".
 interface FakeSession extends ClientSession {
   /** The server closes it. */
   vanish(): void;
+  /** It is of no use any more, and nobody is told. */
+  spoil(): void;
   transactions: number;
   quits: number;
 }
@@ -37,6 +39,9 @@ function fakeSession(): FakeSession {
     destroy: vanish,
     onClose: (listener) => void listeners.push(listener),
     vanish,
+    spoil: () => {
+      usable = false;
+    },
   };
   return session;
 }
@@ -55,6 +60,16 @@ function opener(): {
     },
   };
 }
+
+test("an idle session that is of no use any more is given to nobody, also when nobody was told", async () => {
+  const pool = createPool({ clock: fakeClock().clock });
+  const { made, open } = opener();
+  unwrap(await pool.lease("a", open)).release();
+  made[0]?.spoil();
+  const second = unwrap(await pool.lease("a", open));
+  assert.equal(second.reused, false);
+  assert.equal(second.session, made[1]);
+});
 
 test("a released session serves the next message to the same key, and no other key", async () => {
   const pool = createPool({ clock: fakeClock().clock });

@@ -38,10 +38,11 @@ export const sendingMutants: readonly Mutant[] = [
     name: "EHLO of clear text kept",
     promise: "nothing heard in clear text counts within TLS",
     file: "src/client/session.ts",
-    search: 'action: { kind: "upgrade" } };\n  if (rules.tls',
-    replacement:
-      'action: { kind: "upgrade" } };\n  if (reply.code === 221) return authenticate(rules, state.greeting, state.extensions, true);\n  if (rules.tls',
-    tests: ["src/client/session.test.ts"],
+    search: 'const extensions: Extensions = state.verb === "HELO" ? new Map() : readExtensions(reply);',
+    replacement: `const heard = "heard" in greeting ? (greeting.heard as Extensions) : [];
+  const extensions: Extensions = state.verb === "HELO" ? new Map() : new Map([...heard, ...readExtensions(reply)]);
+  Object.assign(greeting, { heard: extensions });`,
+    tests: ["src/client/client.test.ts"],
   },
   {
     name: "reply decoder takes octets injected before TLS",
@@ -65,7 +66,7 @@ export const sendingMutants: readonly Mutant[] = [
     file: "src/client/session.ts",
     search: 'if (rules.tls === "required" || reply.code < 400 || reply.code === 421)',
     replacement: "if (reply.code < 400 || reply.code === 421)",
-    tests: ["src/client/session.test.ts"],
+    tests: ["src/client/conversation.test.ts", "src/client/client.test.ts"],
   },
   {
     name: "missing STARTTLS passed over",
@@ -73,7 +74,7 @@ export const sendingMutants: readonly Mutant[] = [
     file: "src/client/session.ts",
     search: 'return clearTextWillNotDo ? fail({ kind: "tlsNotOffered" }) : authenticate(',
     replacement: "return authenticate(",
-    tests: ["src/client/session.test.ts"],
+    tests: ["src/client/conversation.test.ts", "src/client/client.test.ts"],
   },
   {
     name: "password in clear text",
@@ -81,7 +82,7 @@ export const sendingMutants: readonly Mutant[] = [
     file: "src/client/session.ts",
     search: "const common = secured ? rules.auth.mechanisms.filter((mechanism) => offered.includes(mechanism)) : [];",
     replacement: "const common = rules.auth.mechanisms.filter((mechanism) => offered.includes(mechanism));",
-    tests: ["src/client/session.test.ts"],
+    tests: ["src/client/conversation.test.ts", "src/client/client.test.ts"],
   },
   {
     name: "clear text after a failed handshake where TLS is demanded",
@@ -146,7 +147,7 @@ export const sendingMutants: readonly Mutant[] = [
     file: "src/client/envelope.ts",
     search: 'if (parameters.body === "8BITMIME" && !extensions.has("8BITMIME")) {',
     replacement: "if (false) {",
-    tests: ["src/client/envelope.test.ts", "src/client/conversation.test.ts"],
+    tests: ["src/client/envelope.test.ts"],
   },
   {
     name: "international mail to a server that cannot",
@@ -154,7 +155,7 @@ export const sendingMutants: readonly Mutant[] = [
     file: "src/client/envelope.ts",
     search: 'if (asksForSmtpUtf8(message) && !extensions.has("SMTPUTF8")) {',
     replacement: "if (false) {",
-    tests: ["src/client/envelope.test.ts", "src/client/conversation.test.ts"],
+    tests: ["src/client/envelope.test.ts"],
   },
   {
     name: "permanent failure hides a temporary one",

@@ -162,7 +162,7 @@ export const trustMutants: readonly Mutant[] = [
     file: "src/client/envelope.ts",
     search: '    ...(requireTls === true && extensions.has("REQUIRETLS") && { requireTls }),\n',
     replacement: "",
-    tests: ["src/client/envelope.test.ts", "src/client/conversation.test.ts", "src/delivery/tls-delivery.test.ts"],
+    tests: ["src/client/envelope.test.ts"],
   },
   {
     name: "what a host proved before forgotten",
