@@ -34,7 +34,7 @@ async function saying(say: (query: Packet) => Packet | null): Promise<Said> {
   return {
     address,
     queries,
-    resolver: (options = {}) => createResolver({ servers: [address], timeout: 300, attempts: 1, ...options }),
+    resolver: (options = {}) => createResolver({ servers: [address], timeout: 20_000, attempts: 1, ...options }),
     async [Symbol.asyncDispose]() {
       const closed = once(socket, "close");
       socket.close();
