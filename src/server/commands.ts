@@ -24,8 +24,7 @@ export function onCommand(state: State, from: CommandPhase, command: Command, fo
   if (command.verb === "BDAT") return onChunk(state, from, command);
   const at: CommandPhase = from.name === "spoiled" ? { name: "idle", talk: from.talk } : from;
   const rule = verbs[command.verb];
-  const bar = strangerReply(state.settings, command.verb) ?? foreignHello(state.settings.protocol, command.verb);
-  const barred = bar ?? clearTextReply(state, at, command.verb);
+  const barred = barredReply(state, at, command.verb) ?? foreignHello(state.settings.protocol, command.verb);
   if (barred !== null) return fault(state, at, barred);
   if (!rule.implemented) return fault(state, at, replies.notImplemented);
   if (!rule.phases.has(at.name)) return fault(state, at, replies.helloFirst);
@@ -47,7 +46,8 @@ export function barredReply(state: State, at: CommandPhase, verb: Verb | null): 
 function clearTextReply({ settings }: State, at: CommandPhase, verb: Verb | null): Reply | null {
   const requireTls = at.name === "greeted" ? at.requireTls : at.talk.offer.requireTls;
   if (settings.secure || !(requireTls || settings.certificate === "awaited")) return null;
-  return verb !== null && verbs[verb].preTls ? null : replies.tlsRequired;
+  const leadsOn = verb !== null && verbs[verb].preTls && foreignHello(settings.protocol, verb) === null;
+  return leadsOn ? null : replies.tlsRequired;
 }
 
 /**
@@ -61,7 +61,7 @@ function strangerReply({ certificate }: State["settings"], verb: Verb | null): R
 }
 
 /** Each protocol has its own hello, so that two that speak different ones notice (RFC 2033 §4.1). */
-function foreignHello(protocol: "smtp" | "lmtp", verb: Verb) {
+function foreignHello(protocol: "smtp" | "lmtp", verb: Verb): Reply | null {
   if (protocol === "smtp") return verb === "LHLO" ? replies.notImplemented : null;
   return verb === "EHLO" || verb === "HELO" ? replies.notInLmtp : null;
 }
