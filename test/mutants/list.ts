@@ -5,6 +5,7 @@ import type { Mutant } from "./mutant.ts";
 import { receivingMutants } from "./receiving.ts";
 import { sendingMutants } from "./sending.ts";
 import { trustMutants } from "./trust.ts";
+import { wiringMutants } from "./wiring.ts";
 
 /** All bugs that the tests have to notice. */
 export const mutants: readonly Mutant[] = [
@@ -13,6 +14,7 @@ export const mutants: readonly Mutant[] = [
   ...keepingMutants,
   ...sendingMutants,
   ...trustMutants,
+  ...wiringMutants,
 ];
 
 /** Some of them; the same seed draws the same. */

@@ -1,0 +1,77 @@
+import type { Mutant } from "./mutant.ts";
+
+/** Bugs in putting the parts together: each part is right, and the daemon is wrong. Real daemons notice them. */
+export const wiringMutants: readonly Mutant[] = [
+  {
+    name: "daemon relays for all",
+    promise: "mail for elsewhere is taken from those alone who may send it",
+    file: "src/daemon.ts",
+    search: "mayRelay: inNetworks(config.relay.networks),",
+    replacement: "mayRelay: () => true,",
+    tests: ["test/scenarios/open-relay.test.ts"],
+  },
+  {
+    name: "daemon takes recipients that are nobody",
+    promise: "mail for nobody is refused, and not sent back to forged senders",
+    file: "src/daemon.ts",
+    search: "      peers: createPeers({ rules: config.peers, log }),\n      receive,\n      knows,",
+    replacement: "      peers: createPeers({ rules: config.peers, log }),\n      receive,",
+    tests: ["test/scenarios/pairing.test.ts", "test/scenarios/hostile.test.ts", "test/scenarios/open-relay.test.ts"],
+  },
+  {
+    name: "daemon demands no client certificate",
+    promise: "where certificates are demanded nobody else gets in",
+    file: "src/daemon.ts",
+    search: 'requireCertificate: listener.clientCertificates === "require",',
+    replacement: "requireCertificate: false,",
+    tests: ["test/scenarios/peers.test.ts"],
+  },
+  {
+    name: "daemon mends bare LF of other servers",
+    promise: "a server that sends bare LF is refused (smuggling)",
+    file: "src/daemon.ts",
+    search: 'bareNewlines: listener.service === "submission" ? "repair" : "refuse",',
+    replacement: 'bareNewlines: "repair",',
+    tests: ["test/scenarios/attacks.test.ts", "test/scenarios/hostile.test.ts", "test/smuggling.test.ts"],
+  },
+  {
+    name: "daemon remembers nothing of hosts",
+    promise: "nobody takes TLS away from a host that had it",
+    file: "src/daemon.ts",
+    search: "    memory: trust.memory,\n",
+    replacement: "",
+    tests: ["test/scenarios/downgrade.test.ts"],
+  },
+  {
+    name: "daemon asks for no MTA-STS policy",
+    promise: "what a domain publishes is enforced",
+    file: "src/daemon.ts",
+    search: "    ...(sts === null ? {} : { sts }),\n",
+    replacement: "",
+    tests: ["test/scenarios/attacks-on-names.test.ts", "test/scenarios/attacks.test.ts", "test/inspection.test.ts"],
+  },
+  {
+    name: "daemon sends in clear text after a failed handshake",
+    promise: "mail waits when a handshake fails, unless the operator allows more",
+    file: "src/daemon.ts",
+    search: 'clearTextAfterTlsFailure: config.delivery.afterTlsFailure === "clear",',
+    replacement: "clearTextAfterTlsFailure: true,",
+    tests: ["test/scenarios/attacks.test.ts", "test/scenarios/downgrade.test.ts", "test/scenarios/next-hop.test.ts"],
+  },
+  {
+    name: "daemon believes XCLIENT of all",
+    promise: "nobody chooses the address that rules are applied to",
+    file: "src/daemon.ts",
+    search: "xclient: inNetworks(listener.xclient),",
+    replacement: "xclient: () => true,",
+    tests: ["test/scenarios/open-relay.test.ts", "test/scenarios/hostile.test.ts"],
+  },
+  {
+    name: "daemon bounds no user's sending",
+    promise: "a stolen account is contained",
+    file: "src/daemon.ts",
+    search: "      limiter: users.limiter,\n",
+    replacement: "",
+    tests: ["test/scenarios/users.test.ts"],
+  },
+];
