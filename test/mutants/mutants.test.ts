@@ -74,7 +74,7 @@ test("what breaks nothing survives, what fits nowhere is stale, what breaks all 
 
 test("the first test that failed is found in TAP", () => {
   const tap =
-    "TAP version 13\n# Subtest: a\nok 1 - a\n    not ok 1 - inner # TODO later\n    not ok 2 - deep\nnot ok 2 - b\n";
+    "TAP version 13\n# Subtest: a\nok 1 - a\n    not ok 1 - inner # todo later\n    not ok 2 - deep\nnot ok 2 - b\n";
   assert.equal(firstFailure(tap), "deep");
   assert.equal(firstFailure("ok 1 - not ok 1 - quoted\n# pass 1\n"), null);
 });

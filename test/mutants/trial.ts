@@ -72,7 +72,7 @@ function endGroup(child: ChildProcess): void {
 /** The title of the first test that failed, in whole lines; a suite fails with its tests, which come before it. */
 export function firstFailure(tap: string): string | null {
   for (const line of tap.split("\n").slice(0, -1)) {
-    const [, title, directive] = /^ *not ok \d+ - (.*?)( # (?:SKIP|TODO).*)?$/.exec(line) ?? [];
+    const [, title, directive] = /^ *not ok \d+ - (.*?)( # (?:skip|todo).*)?$/i.exec(line) ?? [];
     if (title !== undefined && directive === undefined) return title;
   }
   return null;
