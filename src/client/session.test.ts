@@ -49,6 +49,34 @@ function keysOf(password: string): ScramKeys {
   return { salt, iterations, storedKey, serverKey: nodeScramCrypto.hmac(salted, encodeUtf8("Server Key")) };
 }
 
+/** Where an opening in clear text leads that hears these replies. */
+function opened(tls: OpeningRules["tls"], auth: OpeningRules["auth"], ...replies: readonly Reply[]): readonly string[] {
+  const rules: OpeningRules = { hello: "client.test", protocol: "smtp", tls, auth };
+  let state = beginOpening(rules);
+  const said: string[] = [];
+  for (const heard of [reply(220, null, "mx.test"), ...replies]) {
+    const step = stepOpening(rules, state, { kind: "reply", reply: heard });
+    state = step.state;
+    said.push(step.action.kind === "send" ? (step.action.line.split(" ")[0] ?? "") : step.action.kind);
+  }
+  return [...said, state.phase === "failed" ? state.problem.kind : state.phase];
+}
+
+test("in clear text no password is sent, whatever is offered there", () => {
+  const offered = reply(250, null, "mx.test", "AUTH PLAIN");
+  assert.deepEqual(opened("none", secret, offered), ["EHLO", "stop", "authNotOffered"]);
+  assert.deepEqual(opened("opportunistic", secret, offered), ["EHLO", "stop", "authNotOffered"]);
+});
+
+test("where TLS is demanded a server that does not offer it, or refuses it, is left", () => {
+  const [plain, able] = [reply(250, null, "mx.test"), reply(250, null, "mx.test", "STARTTLS")];
+  const refusal = reply(454, "4.7.0", "not now");
+  assert.deepEqual(opened("required", null, plain), ["EHLO", "stop", "tlsNotOffered"]);
+  assert.deepEqual(opened("required", null, able, refusal), ["EHLO", "STARTTLS", "stop", "refused"]);
+  assert.deepEqual(opened("opportunistic", null, plain), ["EHLO", "stop", "ready"]);
+  assert.deepEqual(opened("opportunistic", null, able, refusal), ["EHLO", "STARTTLS", "stop", "ready"]);
+});
+
 test("SCRAM-SHA-256 goes first, and its server must prove itself", () => {
   for (const [known, outcome] of [
     [keysOf("pencil"), "ready"],

@@ -50,7 +50,7 @@ export const sendingMutants: readonly Mutant[] = [
     file: "src/client/connection.ts",
     search: 'if (beyond && owed > 0) this.#state = "muted";',
     replacement: "",
-    tests: ["src/client/conversation.test.ts", "src/client/client.test.ts"],
+    tests: ["src/client/session.test.ts"],
   },
   {
     name: "injected octets handed to the handshake",
@@ -66,7 +66,7 @@ export const sendingMutants: readonly Mutant[] = [
     file: "src/client/session.ts",
     search: 'if (rules.tls === "required" || reply.code < 400 || reply.code === 421)',
     replacement: "if (reply.code < 400 || reply.code === 421)",
-    tests: ["src/client/conversation.test.ts", "src/client/client.test.ts"],
+    tests: ["src/client/session.test.ts"],
   },
   {
     name: "missing STARTTLS passed over",
@@ -74,7 +74,7 @@ export const sendingMutants: readonly Mutant[] = [
     file: "src/client/session.ts",
     search: 'return clearTextWillNotDo ? fail({ kind: "tlsNotOffered" }) : authenticate(',
     replacement: "return authenticate(",
-    tests: ["src/client/conversation.test.ts", "src/client/client.test.ts"],
+    tests: ["src/client/session.test.ts"],
   },
   {
     name: "password in clear text",
