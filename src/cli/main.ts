@@ -1,24 +1,31 @@
 #!/usr/bin/env node
 /**
- * The command line. Each command is a file of `commands/`; this one names them and has the last word on errors: one plain line
- * on standard error and an exit code, never a stack trace unless asked for.
+ * The command line. Each command is a file of `commands/`; this one names them, loads the one that is meant, and has the last word on
+ * errors: one plain line on standard error and an exit code, never a stack trace unless asked for.
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { addCheck } from "./commands/check.ts";
-import { addConfig } from "./commands/config.ts";
-import { addDemo } from "./commands/demo.ts";
-import { addDns } from "./commands/dns.ts";
-import { addExplain } from "./commands/explain.ts";
-import { addProbe } from "./commands/probe.ts";
-import { addQueue } from "./commands/queue.ts";
-import { addSend } from "./commands/send.ts";
-import { addServe } from "./commands/serve.ts";
-import { addStart } from "./commands/start.ts";
-import { addTlsMemory } from "./commands/tls-memory.ts";
-import { addTlsReport } from "./commands/tls-report.ts";
-import { addUser } from "./commands/user.ts";
 import { complain, EXIT } from "./terminal.ts";
+
+/** Loads what adds one command to the program; commands pull in the configuration, the queue and more, each what it needs. */
+type Load = () => Promise<(program: Command) => void>;
+
+/** In the order of the help text. */
+const COMMANDS: ReadonlyMap<string, Load> = new Map([
+  ["serve", async () => (await import("./commands/serve.ts")).addServe],
+  ["check", async () => (await import("./commands/check.ts")).addCheck],
+  ["start", async () => (await import("./commands/start.ts")).addStart],
+  ["user", async () => (await import("./commands/user.ts")).addUser],
+  ["send", async () => (await import("./commands/send.ts")).addSend],
+  ["queue", async () => (await import("./commands/queue.ts")).addQueue],
+  ["probe", async () => (await import("./commands/probe.ts")).addProbe],
+  ["explain", async () => (await import("./commands/explain.ts")).addExplain],
+  ["dns", async () => (await import("./commands/dns.ts")).addDns],
+  ["tls-memory", async () => (await import("./commands/tls-memory.ts")).addTlsMemory],
+  ["tls-report", async () => (await import("./commands/tls-report.ts")).addTlsReport],
+  ["config", async () => (await import("./commands/config.ts")).addConfig],
+  ["demo", async () => (await import("./commands/demo.ts")).addDemo],
+]);
 
 const EXAMPLES = `
 Examples:
@@ -35,30 +42,22 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 the command line is wrong.`;
 
-function program(): Command {
+async function program(): Promise<Command> {
   const root = new Command("postern")
     .description("Secure SMTP: a mail transfer agent, a submission server and a client.")
     .version(version(), "-V, --version", "print the version")
     .addHelpText("after", EXAMPLES)
     .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
     .exitOverride();
-  for (const add of [
-    addServe,
-    addCheck,
-    addStart,
-    addUser,
-    addSend,
-    addQueue,
-    addProbe,
-    addExplain,
-    addDns,
-    addTlsMemory,
-    addTlsReport,
-    addConfig,
-    addDemo,
-  ])
-    add(root);
+  for (const load of meant(process.argv[2])) (await load())(root);
   return inherit(root);
+}
+
+/** What has to be known to understand a line that begins so: one command, none for the version, all for the help and a wrong name. */
+function meant(first: string | undefined): readonly Load[] {
+  if (first === "-V" || first === "--version") return [];
+  const named = first === undefined ? undefined : COMMANDS.get(first);
+  return named === undefined ? [...COMMANDS.values()] : [named];
 }
 
 /** commander's complaint on one line, as all others are. */
@@ -87,7 +86,7 @@ async function main(): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   process.on("uncaughtException", fail);
   try {
-    await program().parseAsync();
+    await (await program()).parseAsync();
   } catch (cause) {
     // commander has written its complaint, or the help that was asked for.
     if (cause instanceof CommanderError) process.exitCode = cause.exitCode === 0 ? EXIT.done : EXIT.usage;
