@@ -28,6 +28,7 @@ const tasks = {
   fuzz: () => hand(["test/fuzz/main.ts", ...rest]),
   mutants: () => hand(["test/mutants/main.ts", ...rest]),
   simulate: () => hand(["test/simulation/main.ts", ...rest]),
+  soak: () => hand(["test/soak/main.ts", ...rest]),
 };
 
 function check() {
