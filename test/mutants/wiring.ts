@@ -16,7 +16,7 @@ export const wiringMutants: readonly Mutant[] = [
     file: "src/daemon.ts",
     search: "      peers: createPeers({ rules: config.peers, log }),\n      receive,\n      knows,",
     replacement: "      peers: createPeers({ rules: config.peers, log }),\n      receive,",
-    tests: ["test/scenarios/pairing.test.ts", "test/scenarios/hostile.test.ts", "test/scenarios/open-relay.test.ts"],
+    tests: ["test/scenarios/front-door.test.ts"],
   },
   {
     name: "daemon demands no client certificate",
@@ -32,7 +32,7 @@ export const wiringMutants: readonly Mutant[] = [
     file: "src/daemon.ts",
     search: 'bareNewlines: listener.service === "submission" ? "repair" : "refuse",',
     replacement: 'bareNewlines: "repair",',
-    tests: ["test/scenarios/attacks.test.ts", "test/scenarios/hostile.test.ts", "test/smuggling.test.ts"],
+    tests: ["test/scenarios/front-door.test.ts"],
   },
   {
     name: "daemon remembers nothing of hosts",
@@ -48,7 +48,7 @@ export const wiringMutants: readonly Mutant[] = [
     file: "src/daemon.ts",
     search: "    ...(sts === null ? {} : { sts }),\n",
     replacement: "",
-    tests: ["test/scenarios/attacks-on-names.test.ts", "test/scenarios/attacks.test.ts", "test/inspection.test.ts"],
+    tests: ["test/scenarios/attacks-on-names.test.ts"],
   },
   {
     name: "daemon sends in clear text after a failed handshake",
@@ -56,7 +56,7 @@ export const wiringMutants: readonly Mutant[] = [
     file: "src/daemon.ts",
     search: 'clearTextAfterTlsFailure: config.delivery.afterTlsFailure === "clear",',
     replacement: "clearTextAfterTlsFailure: true,",
-    tests: ["test/scenarios/attacks.test.ts", "test/scenarios/downgrade.test.ts", "test/scenarios/next-hop.test.ts"],
+    tests: ["test/scenarios/failed-handshake.test.ts"],
   },
   {
     name: "daemon believes XCLIENT of all",
