@@ -50,7 +50,7 @@ export const sendingMutants: readonly Mutant[] = [
     file: "src/client/connection.ts",
     search: 'if (beyond && owed > 0) this.#state = "muted";',
     replacement: "",
-    tests: ["src/client/session.test.ts"],
+    tests: ["src/client/conversation.test.ts", "src/client/client.test.ts"],
   },
   {
     name: "injected octets handed to the handshake",
@@ -82,7 +82,7 @@ export const sendingMutants: readonly Mutant[] = [
     file: "src/client/session.ts",
     search: "const common = secured ? rules.auth.mechanisms.filter((mechanism) => offered.includes(mechanism)) : [];",
     replacement: "const common = rules.auth.mechanisms.filter((mechanism) => offered.includes(mechanism));",
-    tests: ["src/client/conversation.test.ts", "src/client/client.test.ts"],
+    tests: ["src/client/session.test.ts"],
   },
   {
     name: "clear text after a failed handshake where TLS is demanded",
