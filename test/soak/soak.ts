@@ -75,7 +75,17 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     const queued = await drained(node);
     over = true;
     await collecting;
-    return { peak, rate, samples, growth: growthOf(samples, length), tally: count.close(), queued, disturbances };
+    // The last ones came when nobody looked at the disk any more.
+    const measured = samples.filter(({ disk }) => disk > 0);
+    return {
+      peak,
+      rate,
+      samples: measured,
+      growth: growthOf(measured, length),
+      tally: count.close(),
+      queued,
+      disturbances,
+    };
   } finally {
     await hops.stop();
   }
