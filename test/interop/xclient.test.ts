@@ -14,6 +14,7 @@ describe("swaks with XCLIENT", await needs("swaks"), () => {
       `[[listener]]\naddress = "127.0.0.1:${port}"\nservice = "${service}"\nxclient = ["127.0.0.1"]\n`;
     node = await startNode({
       domains: ["here.test"],
+      users: { "ada@here.test": "as told by the proxy" },
       config: [
         listener(mx, "mx"),
         listener(submission, "submission"),
