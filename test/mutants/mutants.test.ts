@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { DAY } from "../../src/base/index.ts";
 import { hunt } from "./hunt.ts";
 import { mutants, sampleOf } from "./list.ts";
 import { type Mutant, mutated } from "./mutant.ts";
@@ -24,8 +23,8 @@ test("each mutant still finds the code that it breaks", async () => {
   assert.equal(new Set(mutants.map(({ name }) => name)).size, mutants.length);
 });
 
-// Other ones each day, so that all of them have their turn.
-const seed = Number(process.env.POSTERN_MUTANTS_SEED ?? Math.floor(Date.now() / DAY));
+// The same ones for the same tree, so that what was green stays green; all of them have their turn by `npm run mutants`.
+const seed = Number(process.env.POSTERN_MUTANTS_SEED ?? 1);
 
 test(`bugs put in on purpose are noticed (seed ${seed})`, { timeout: 240_000 }, async (t) => {
   const results = await hunt({ mutants: sampleOf(mutants, SAMPLE, seed), workers: 1 });
