@@ -252,6 +252,27 @@ export async function freePorts(count: number): Promise<readonly number[]> {
   return ports;
 }
 
+const LOG_TIMEOUT = 15_000;
+
+/**
+ * The newest event that a node logged with these fields, waited for: a log line comes by a pipe of its own, maybe after the reply, the
+ * mail or the restart that it tells of. With `count`, once there are that many.
+ */
+export async function logged(
+  { log }: Pick<Node, "log">,
+  event: string,
+  { count = 1, ...fields }: Readonly<Record<string, unknown>> & { readonly count?: number } = {},
+): Promise<Readonly<Record<string, unknown>>> {
+  const wanted = Object.entries({ event, ...fields });
+  for (const until = Date.now() + LOG_TIMEOUT; ; await sleep(25)) {
+    const found = log.filter((entry) => wanted.every(([name, value]) => entry[name] === value));
+    const newest = found.at(-1);
+    if (newest !== undefined && found.length >= count) return newest;
+    if (Date.now() > until)
+      throw new Error(`${found.length} of ${count} ${JSON.stringify(Object.fromEntries(wanted))}`);
+  }
+}
+
 function greets(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection({ host: "127.0.0.1", port });

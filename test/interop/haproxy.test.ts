@@ -7,7 +7,7 @@ import { createConnection } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePorts, type Node, startNode } from "../node.ts";
+import { freePorts, logged, type Node, startNode } from "../node.ts";
 import { Talk } from "../scenarios/talk.ts";
 import { needs } from "./peers.ts";
 
@@ -86,11 +86,7 @@ describe("mail through HAProxy", await needs("haproxy"), () => {
       await send(await Talk.open(way(name), CLIENT), name);
       const [mail = ""] = await node.mailArrives(name, 1);
       assert.match(mail, /Received: from client\.test \(\[127\.0\.0\.2\]\)/);
-      assert.ok(
-        node.log.some(
-          ({ event, peer, proxy }) => event === "session.opened" && peer === CLIENT && proxy === "127.0.0.1",
-        ),
-      );
+      await logged(node, "session.opened", { peer: CLIENT, proxy: "127.0.0.1" });
     });
   }
 
@@ -133,12 +129,8 @@ describe("mail through HAProxy", await needs("haproxy"), () => {
   });
 
   test("its health checks speak for themselves, and the service is up", async () => {
-    const until = Date.now() + 5000;
     // LOCAL: the peer is the proxy itself.
-    const checked = () =>
-      node.log.some(({ event, peer, proxy }) => event === "session.opened" && peer === "127.0.0.1" && proxy === peer);
-    while (!checked() && Date.now() < until) await sleep(50);
-    assert.ok(checked(), "no health check came");
+    await logged(node, "session.opened", { peer: "127.0.0.1", proxy: "127.0.0.1" });
     await sleep(300);
     const talk = await Talk.open(way("health"), CLIENT);
     assert.match((await talk.say("NOOP")) ?? "", /^250/);

@@ -1,7 +1,7 @@
 // swaks speaks for others by XCLIENT, as a mail proxy does.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { freePorts, type Node, startNode } from "../node.ts";
+import { freePorts, logged, type Node, startNode } from "../node.ts";
 import { needs, program } from "./peers.ts";
 
 describe("swaks with XCLIENT", await needs("swaks"), () => {
@@ -39,11 +39,7 @@ describe("swaks with XCLIENT", await needs("swaks"), () => {
     assert.equal(ran.code, 0, ran.stdout);
     const [mail = ""] = await node.mailArrives("named", 1);
     assert.match(mail, /Received: from spike \(spike\.example \[198\.51\.100\.7\]\)/);
-    assert.ok(
-      node.log.some(
-        ({ event, by, address }) => event === "session.introduced" && by === "127.0.0.1" && address === "198.51.100.7",
-      ),
-    );
+    await logged(node, "session.introduced", { by: "127.0.0.1", address: "198.51.100.7" });
   });
 
   test("attributes in two commands, and an IPv6 client", async () => {

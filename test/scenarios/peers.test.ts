@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "node:tls";
 import { makeAuthority, makeCertificate } from "../../src/testing/index.ts";
-import { freePorts, type Node, startNode } from "../node.ts";
+import { freePorts, logged, type Node, startNode } from "../node.ts";
 import { Talk } from "./talk.ts";
 
 type Pair = ReturnType<typeof makeCertificate>;
@@ -89,12 +89,6 @@ async function eventually<T>(look: () => T | undefined): Promise<T> {
   return assert.fail("it never came");
 }
 
-/** The newest event that has these fields. A log line may come after the reply to what it tells of. */
-function logged(event: string, fields: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
-  const wanted = Object.entries({ event, ...fields });
-  return eventually(() => node.log.findLast((entry) => wanted.every(([name, value]) => entry[name] === value)));
-}
-
 /** The hash of a certificate's key as the log has it. */
 function keyOf(pair: Pair): string {
   return Buffer.from(keyHash(pair), "base64").toString("hex");
@@ -127,13 +121,13 @@ describe("where certificates are asked for", () => {
 
   test("the log tells who came, and enough of a stranger to write a rule for it", async () => {
     (await session(ports.asking, fleet)).talk.close();
-    const known = await logged("session.secured", { key: keyOf(fleet) });
+    const known = await logged(node, "session.secured", { key: keyOf(fleet) });
     assert.deepEqual([known.certificate, known.names], ["fleet", ["mx.fleet.example"]]);
     assert.equal(known.certificateProblem, undefined);
     const stranger = strangers["another key"];
     assert.ok(stranger !== undefined);
     (await session(ports.asking, stranger)).talk.close();
-    const unknown = await logged("session.secured", { key: keyOf(stranger) });
+    const unknown = await logged(node, "session.secured", { key: keyOf(stranger) });
     assert.equal(unknown.certificate, null);
     assert.equal(unknown.subject, "CN=mx.pinned.example");
     assert.equal(typeof unknown.certificateProblem, "string");
@@ -154,7 +148,7 @@ describe("where certificates are asked for", () => {
     assert.match((await again.say("MAIL FROM:<bob@home.example>")) ?? "", /^550 5\.7\.1 /);
     assert.match((await again.say("MAIL FROM:<x@sub.pinned.example>")) ?? "", /^550 5\.7\.1 /);
     await again.say("QUIT");
-    const refused = await logged("intake.sender.refused", { from: "x@sub.pinned.example" });
+    const refused = await logged(node, "intake.sender.refused", { from: "x@sub.pinned.example" });
     assert.equal(refused.identity, "certificate:pinned");
   });
 
@@ -197,7 +191,7 @@ describe("where certificates are asked for", () => {
       field,
       / \(using TLSv1\.3 with cipher \S+\) \(client certificate "fleet" verified\) by node\.test with ESMTPS /,
     );
-    const accepted = await logged("intake.message.accepted", { id });
+    const accepted = await logged(node, "intake.message.accepted", { id });
     assert.deepEqual([accepted.identity, accepted.certificate], ["certificate:fleet", "fleet"]);
     const shown = await node.command("queue", "show", id, "--json");
     assert.equal(JSON.parse(shown.stdout).origin.identity, "certificate:fleet", shown.stdout);
@@ -285,7 +279,7 @@ test("SIGHUP takes up new authorities of peers; broken ones change nothing", asy
   assert.match((await running.say("RCPT TO:<x@elsewhere.test>")) ?? "", /^250 /, "a running session keeps what it is");
   running.close();
   await reload("no certificate", "daemon.reload.failed");
-  assert.match(JSON.stringify((await logged("daemon.reload.failed", {})).problems), /postern\.toml:\d+: peer\.ca: /);
+  assert.match(JSON.stringify((await logged(node, "daemon.reload.failed")).problems), /postern\.toml:\d+: peer\.ca: /);
   assert.match(await relays(ports.asking, renewed), /^250 /);
   await reload(authority.certificate + next.certificate, "daemon.reloaded");
   for (const shown of [fleet, renewed]) assert.match(await relays(ports.asking, shown), /^250 /);

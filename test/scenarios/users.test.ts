@@ -1,7 +1,7 @@
 // Users of a running daemon, as an operator changes them beside it: what a session that is open already notices.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type Node, startNode } from "../node.ts";
+import { logged, type Node, startNode } from "../node.ts";
 import { Talk } from "./talk.ts";
 
 const PASSWORD = "correct horse battery staple";
@@ -74,7 +74,8 @@ describe("users beside a running daemon", () => {
     assert.deepEqual(JSON.parse(await done("limit", "ada", "--json")), { messages_per_hour: 5 });
     await done("limit", "ada", "messages_per_hour=default");
     assert.match((await send(again)) ?? "", /^450/);
-    assert.equal(node.log.filter((event) => Object.values(event).includes("intake.limit.reached")).length, 3);
+    await logged(node, "intake.limit.reached", { count: 3 });
+    assert.equal(node.log.filter(({ event }) => event === "intake.limit.reached").length, 3);
     again.close();
   });
 
