@@ -4,5 +4,5 @@
  */
 export type { Log, Result } from "./base/index.ts";
 export { type Config, type ConfigProblem, formatConfigProblem, loadConfig } from "./config/index.ts";
-export { checkConfig, type Daemon, startDaemon } from "./daemon.ts";
+export { checkConfig, type Daemon, startDaemon } from "./daemon/index.ts";
 export { type LogSettings, makeLog } from "./logging.ts";

@@ -7,7 +7,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { formatConfigProblem, parseConfig } from "../src/config/index.ts";
-import { writeSelfSignedCertificate } from "../src/daemon.ts";
+import { writeSelfSignedCertificate } from "../src/daemon/index.ts";
 import { program } from "./interop/peers.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));

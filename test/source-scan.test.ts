@@ -38,6 +38,10 @@ test("imports are found in every form", () => {
     "./eight.ts": [true],
     "./nine.ts": [false],
   });
+  assert.deepEqual(
+    importsOf(code).flatMap(({ from, deferred }) => (deferred ? [from] : [])),
+    ["./six.ts"],
+  );
 });
 
 test("exports are found in every form", () => {

@@ -7,6 +7,8 @@ export interface ImportStatement {
   readonly from: string;
   /** Gone when the code runs. */
   readonly typeOnly: boolean;
+  /** Loaded only where the code comes to it: `await import("...")`. */
+  readonly deferred: boolean;
   /** What is named of the other file; `*` for all of it. */
   readonly names: readonly string[];
 }
@@ -38,18 +40,18 @@ export function importsOf(code: string): ImportStatement[] {
     const names = namesIn(clause);
     const all = names.length > 0 && names.every((name) => name.type) && !hasDefault(clause);
     const locals = hasDefault(clause) || clause.includes("* as") ? ["*"] : names.map((name) => name.local);
-    found.push({ from, typeOnly: type !== undefined || all, names: locals });
+    found.push({ from, typeOnly: type !== undefined || all, deferred: false, names: locals });
   }
   for (const match of code.matchAll(/^import\s*"([^"]+)"/gm))
-    found.push({ from: match[1] ?? "", typeOnly: false, names: [] });
+    found.push({ from: match[1] ?? "", typeOnly: false, deferred: false, names: [] });
   for (const match of code.matchAll(/\bimport\(\s*"([^"]+)"\s*\)/g)) {
-    found.push({ from: match[1] ?? "", typeOnly: false, names: ["*"] });
+    found.push({ from: match[1] ?? "", typeOnly: false, deferred: true, names: ["*"] });
   }
   for (const match of code.matchAll(/^export\s+(type\s+)?(\{[^}]*\}|\*)\s*from\s*"([^"]+)"/gm)) {
     const names = namesIn(match[2] ?? "");
     const typeOnly = match[1] !== undefined || (names.length > 0 && names.every((name) => name.type));
     // Passing a name on is no use of it; who imports it from there is.
-    found.push({ from: match[3] ?? "", typeOnly, names: [] });
+    found.push({ from: match[3] ?? "", typeOnly, deferred: false, names: [] });
   }
   return found;
 }

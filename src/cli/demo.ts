@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { err, type LogFields, ok, printable, type Result } from "../base/index.ts";
 import { type Config, formatConfigProblem, parseConfig } from "../config/index.ts";
-import { type Daemon, openUsers, startDaemon, writeSelfSignedCertificate } from "../daemon.ts";
+import { type Daemon, openUsers, startDaemon, writeSelfSignedCertificate } from "../daemon/index.ts";
 import { createEventLog, type EventLog } from "./event-log.ts";
 import { submit } from "./submission.ts";
 import { complain, EXIT, print } from "./terminal.ts";

@@ -1,5 +1,5 @@
 import { printable } from "../base/index.ts";
-import type { DemandReport, ExplainReport, HopReport, LookupReport, TryReport } from "../daemon-explain.ts";
+import type { DemandReport, ExplainReport, HopReport, LookupReport, TryReport } from "../daemon/index.ts";
 import { table } from "./terminal.ts";
 
 const MINUTE = 60;

@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from "nod
 import { dirname, join } from "node:path";
 import { err, ok, type Result } from "../base/index.ts";
 import { type Config, formatConfigProblem, loadConfig, parseConfig } from "../config/index.ts";
-import { openUsers, writeSelfSignedCertificate } from "../daemon.ts";
+import { openUsers, writeSelfSignedCertificate } from "../daemon/index.ts";
 
 /** Who can log in after a first run. */
 export const FIRST_USER = "demo@localhost";

@@ -1,5 +1,5 @@
 import { printable } from "../base/index.ts";
-import type { Check, HostReport, ProbeReport, ShownCertificate, Support } from "../daemon-probe.ts";
+import type { Check, HostReport, ProbeReport, ShownCertificate, Support } from "../daemon/index.ts";
 import { table } from "./terminal.ts";
 
 /** A probe for people: each host with what it showed and what that is worth, then one line for all. */

@@ -1,5 +1,5 @@
 import { printable } from "../base/index.ts";
-import type { RecordReport, RecordsReport } from "../daemon-records.ts";
+import type { RecordReport, RecordsReport } from "../daemon/index.ts";
 import { table } from "./terminal.ts";
 
 /** The records as a zone file, ready to be put into one. What only the operator knows stands in comments. */

@@ -1,8 +1,6 @@
 import type { Log } from "../base/index.ts";
 import type { Config } from "../config/index.ts";
-import { type Daemon, startDaemon } from "../daemon.ts";
-import { startPulse } from "../daemon-pulse.ts";
-import { startWorkers, workerCount } from "../daemon-workers.ts";
+import { type Daemon, startDaemon, startPulse, startWorkers, workerCount } from "../daemon/index.ts";
 import { complain, EXIT } from "./terminal.ts";
 
 interface ServingOptions {

@@ -1,4 +1,4 @@
-import type { Trust } from "../daemon-trust.ts";
+import type { Trust } from "../daemon/index.ts";
 import { table } from "./terminal.ts";
 
 type Memory = ReturnType<Trust["memory"]["list"]>;

@@ -1,6 +1,6 @@
 // What the `user` commands share: the users of a configuration, and how a change ends.
 import type { Result } from "../base/index.ts";
-import type { Users } from "../daemon.ts";
+import type { Users } from "../daemon/index.ts";
 import { readConfig } from "./configuration.ts";
 import { complain, EXIT, print, readInput, splitPassword } from "./terminal.ts";
 
@@ -11,7 +11,7 @@ export async function withUsers(file: string, run: (users: Users) => Promise<num
     process.exitCode = EXIT.failed;
     return;
   }
-  const { openUsers } = await import("../daemon.ts");
+  const { openUsers } = await import("../daemon/setup.ts");
   process.exitCode = await run(openUsers(config));
 }
 

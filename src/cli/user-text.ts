@@ -1,4 +1,4 @@
-import type { Users } from "../daemon.ts";
+import type { Users } from "../daemon/index.ts";
 
 type UserSummary = Awaited<ReturnType<Users["summaries"]>>[number];
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { instant, unwrap } from "../../src/base/index.ts";
 import { loadConfig, queueFile } from "../../src/config/index.ts";
-import { createTlsReporting, openTrust } from "../../src/daemon-trust.ts";
+import { createTlsReporting, openTrust } from "../../src/daemon/trust.ts";
 import { systemClock } from "../../src/net/index.ts";
 import { openSqliteStore } from "../../src/queue/index.ts";
 import { fakeClock, fakeResolver } from "../../src/testing/index.ts";

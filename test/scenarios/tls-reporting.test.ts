@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { instant, unwrap } from "../../src/base/index.ts";
 import { loadConfig } from "../../src/config/index.ts";
-import { openTrust } from "../../src/daemon-trust.ts";
+import { openTrust } from "../../src/daemon/trust.ts";
 import { dnsServer, fakeClock } from "../../src/testing/index.ts";
 import { type Node, startNode } from "../node.ts";
 

@@ -19,7 +19,7 @@ export function addCheck(program: Command): void {
 async function run(file: string): Promise<number> {
   const config = readConfig(file);
   if (config === null) return EXIT.failed;
-  const { checkConfig } = await import("../../daemon.ts");
+  const { checkConfig } = await import("../../daemon/checks.ts");
   const problems = await checkConfig(config);
   for (const problem of problems) complain(problem);
   if (problems.length > 0) return EXIT.failed;

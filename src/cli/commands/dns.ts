@@ -40,7 +40,7 @@ export function addDns(program: Command): void {
 async function run({ config: file, check, json, nextKey }: DnsOptions): Promise<number> {
   const config = readConfig(file);
   if (config === null) return EXIT.failed;
-  const { reportRecords } = await import("../../daemon-records.ts");
+  const { reportRecords } = await import("../../daemon/records.ts");
   const report = await reportRecords(config, { check: check === true, nextKey: nextKey ?? null });
   if (!report.ok) {
     for (const problem of report.error) complain(problem);

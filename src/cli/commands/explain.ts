@@ -31,7 +31,7 @@ export function addExplain(program: Command): void {
 async function run(address: string, file: string, json: boolean): Promise<number> {
   const config = readConfig(file);
   if (config === null) return EXIT.failed;
-  const { explainAddress } = await import("../../daemon-explain.ts");
+  const { explainAddress } = await import("../../daemon/explain.ts");
   const report = await explainAddress(config, address);
   if (!report.ok) {
     for (const problem of report.error) complain(problem);

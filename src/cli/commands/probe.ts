@@ -78,7 +78,7 @@ function aimOf(written: string, options: ProbeOptions): Aim | string {
 async function run(aim: Aim, { config: file, timeout, json, ca }: ProbeOptions): Promise<number> {
   const config = file === undefined ? null : readConfig(file);
   if (file !== undefined && config === null) return EXIT.failed;
-  const { probeTarget } = await import("../../daemon-probe.ts");
+  const { probeTarget } = await import("../../daemon/probe.ts");
   const report = await probeTarget({ ...aim, timeout: timeout * 1000, ca: ca ?? null, config });
   if (!report.ok) {
     complain(report.error);

@@ -1,6 +1,6 @@
 import { relative, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import type { Daemon } from "../../daemon.ts";
+import type { Daemon } from "../../daemon/index.ts";
 import type { FirstRun } from "../first-run.ts";
 import { complain, EXIT, print } from "../terminal.ts";
 

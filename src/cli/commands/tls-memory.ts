@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Trust } from "../../daemon-trust.ts";
+import type { Trust } from "../../daemon/index.ts";
 import { configOption, readConfig } from "../configuration.ts";
 import { complain, EXIT, print, printJson } from "../terminal.ts";
 import { classicalLines, memoryLines } from "../trust-text.ts";
@@ -49,7 +49,7 @@ export function addTlsMemory(program: Command): void {
 export async function withTrust(file: string, run: (trust: Trust | null) => number): Promise<number> {
   const config = readConfig(file);
   if (config === null) return EXIT.failed;
-  const { readTrust } = await import("../../daemon.ts");
+  const { readTrust } = await import("../../daemon/trust.ts");
   const opened = readTrust(config);
   if (!opened.ok) {
     complain(opened.error);

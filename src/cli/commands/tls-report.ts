@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
-import type { Trust } from "../../daemon-trust.ts";
+import type { Trust } from "../../daemon/index.ts";
 import { configOption } from "../configuration.ts";
 import { EXIT, print, printJson } from "../terminal.ts";
 import { resultLines } from "../trust-text.ts";

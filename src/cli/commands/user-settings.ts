@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { parseUserLimit, USER_LIMITS } from "../../config/index.ts";
-import type { Users } from "../../daemon.ts";
+import type { Users } from "../../daemon/index.ts";
 import { configOption } from "../configuration.ts";
 import { complain, EXIT, print, printJson } from "../terminal.ts";
 import { conclude, withUsers } from "../user-access.ts";

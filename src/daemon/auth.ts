@@ -1,0 +1,103 @@
+// How users log in, as a configuration says it.
+import { readFileSync } from "node:fs";
+import { err, type Log, ok, type Result } from "../base/index.ts";
+import type { AuthConfig, Config, OauthConfig } from "../config/index.ts";
+import { type Authenticator, type CredentialSource, createAuthenticator, dividedThrottle } from "../intake/index.ts";
+import { readCertificates, systemClock } from "../net/index.ts";
+import { createTokens, readKeys, type Tokens } from "../oauth/index.ts";
+import { trustedByDefault } from "./next-hops.ts";
+
+/** Who checks tokens; null where none count. Each problem of the files is one line. */
+export function loadTokens({ auth }: { readonly auth: AuthConfig }): Result<Tokens | null, readonly string[]> {
+  const { oauth } = auth;
+  if (oauth === null) return ok(null);
+  const problems: string[] = [];
+  const extra = oauth.ca.flatMap((file) => {
+    const read = readCertificates(readText("ca", file, problems) ?? "");
+    if (read.ok) return read.value.map((certificate) => certificate.toString());
+    if (problems.length === 0) problems.push(`[auth.oauth] ca: ${file}: ${read.error}`);
+    return [];
+  });
+  const keys = keysOf(oauth, problems);
+  if (keys === null || problems.length > 0) return err(problems);
+  const ca = extra.length === 0 ? null : [...trustedByDefault(), ...extra];
+  return ok(createTokens({ ...oauth, keys, ca, clock: systemClock }));
+}
+
+/** Tokens of a running daemon; null where none count. `renew` puts rules that were read anew in place of those before. */
+export interface ServedTokens {
+  readonly tokens: Tokens | null;
+  renew(next: Tokens | null): void;
+}
+
+/** Serves `first`. A check that is under way ends by the rules that it began with. */
+export function servedTokens(first: Tokens | null): ServedTokens {
+  if (first === null) return { tokens: null, renew: () => {} };
+  let current = first;
+  const { scope, configuration } = first;
+  return {
+    tokens: { scope, configuration, check: (token) => current.check(token) },
+    renew(next) {
+      if (next !== null) current = next;
+    },
+  };
+}
+
+type Keys = Parameters<typeof createTokens>[0]["keys"];
+
+function keysOf({ keys }: OauthConfig, problems: string[]): Keys | null {
+  if (keys.kind === "url") return keys;
+  if (keys.kind === "file") {
+    const { file } = keys;
+    const text = readText("jwks_file", file, problems);
+    if (text === null) return null;
+    try {
+      readKeys(text);
+    } catch (cause) {
+      problems.push(`[auth.oauth] jwks_file: ${file}: ${cause instanceof Error ? cause.message : String(cause)}`);
+    }
+    return { kind: "file", read: () => readFileSync(file, "utf8") };
+  }
+  const secret = readText("client_secret_file", keys.secretFile, problems)?.split(/\r?\n/)[0] ?? "";
+  if (secret === "" && problems.length === 0) {
+    problems.push(
+      `[auth.oauth] client_secret_file: ${keys.secretFile} has an empty first line; write the secret there`,
+    );
+  }
+  return { kind: "introspection", url: keys.url, clientId: keys.clientId, secret };
+}
+
+function readText(key: string, file: string, problems: string[]): string | null {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    problems.push(`[auth.oauth] ${key}: ${file} cannot be read (${reason}); name a file that this user may read`);
+    return null;
+  }
+}
+
+export interface AuthenticatorParts {
+  readonly credentials: CredentialSource;
+  readonly tokens: Tokens | null;
+  /** Processes that count failures, each for itself. */
+  readonly workers: number;
+  readonly log: Log;
+}
+
+/** Checks users for the submission service. */
+export function configuredAuthenticator(
+  { auth, peers }: Pick<Config, "auth" | "peers">,
+  { credentials, tokens, workers, log }: AuthenticatorParts,
+): Authenticator {
+  const users = new Map(peers.flatMap(({ name, user }) => (user === null ? [] : [[name, user] as const])));
+  return createAuthenticator({
+    credentials,
+    mechanisms: auth.mechanisms,
+    ...(tokens === null ? {} : { tokens }),
+    throttle: dividedThrottle(workers),
+    userOfPeer: (peer) => users.get(peer) ?? null,
+    clock: systemClock,
+    log,
+  });
+}

@@ -1,0 +1,105 @@
+// What can be wrong before the first connection: folders, certificates, ports. One plain line each, with what to do.
+import { accessSync, constants, mkdirSync, statSync } from "node:fs";
+import { openAdmin } from "../admin/index.ts";
+import { type Config, usersFile } from "../config/index.ts";
+import { openCredentials } from "../intake/index.ts";
+import { listen, type NetProblem } from "../net/index.ts";
+import { loadTokens } from "./auth.ts";
+import { loadNextHops } from "./next-hops.ts";
+import { certificateNames, checkAuthorities, loadTls } from "./tls.ts";
+import { loadSourceCa } from "./users.ts";
+
+/** Makes the data folder (mode 0700) where there is none, and tries whether it can be used. Null when all is well. */
+export function checkDataFolder(config: Pick<Config, "dataDir">): string | null {
+  const { dataDir } = config;
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    if (!statSync(dataDir).isDirectory()) return `data_dir ${dataDir} is not a folder; name another one`;
+    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+    return null;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return `data_dir ${dataDir} cannot be used: ${reason}; make it a folder that this user may write`;
+  }
+}
+
+/** Why a listener could not begin, with what to do about it. `table`: where its address is written. */
+export function listenProblem(endpoint: string, problem: NetProblem, table = "[[listener]]"): string {
+  switch (problem.kind) {
+    case "addressInUse":
+      return `${endpoint} is already taken by another program; stop that or choose another port in ${table} address`;
+    case "permission":
+      return `${endpoint} may not be opened by this user; ports below 1024 need the right to (CAP_NET_BIND_SERVICE), or choose another`;
+    case "addressUnavailable":
+      return `${endpoint} is no address of this machine; correct ${table} address`;
+    default:
+      return `${endpoint} cannot be listened on: ${problem.detail}`;
+  }
+}
+
+/** Everything that can be checked without taking mail; each problem is one line. Ports are not tried while a daemon runs. */
+export async function checkConfig(config: Config): Promise<readonly string[]> {
+  const problems: string[] = [];
+  const folder = checkDataFolder(config);
+  if (folder !== null) problems.push(folder);
+  const tls = loadTls(config);
+  if (!tls.ok) problems.push(...tls.error);
+  else if (tls.value !== null && tls.value.plain.expires <= Date.now() && config.tls !== null) {
+    problems.push(`${certificateNames(config.tls)}: a certificate expired; put a new one in its place`);
+  }
+  problems.push(...checkAuthorities(config));
+  const nextHops = loadNextHops(config);
+  if (!nextHops.ok) problems.push(...nextHops.error);
+  const tokens = loadTokens(config);
+  if (!tokens.ok) problems.push(...tokens.error);
+  const sourceCa = loadSourceCa(config);
+  if (!sourceCa.ok) problems.push(...sourceCa.error);
+  if (folder !== null) return problems;
+  problems.push(...checkUsers(config));
+  const admin = await openAdmin(config);
+  if (!admin.ok) return [...problems, admin.error];
+  const { running } = admin.value;
+  await admin.value.close();
+  if (!running) problems.push(...(await checkPorts(config)));
+  return problems;
+}
+
+function checkUsers(config: Config): readonly string[] {
+  try {
+    const credentials = openCredentials(usersFile(config));
+    credentials.list();
+    credentials.close();
+    return [];
+  } catch (cause) {
+    return [cause instanceof Error ? cause.message : String(cause)];
+  }
+}
+
+/**
+ * Tries whether each port is free. Also where workers share them: ports that are shared can be shared with strangers of the same user,
+ * too, who would take a part of the mail. And whether the system shares ports at all.
+ */
+export async function checkPorts(config: Config): Promise<readonly string[]> {
+  const problems: string[] = [];
+  const wanted = [
+    ...config.listeners.map(({ address }) => ({ address, table: "[[listener]]" })),
+    ...config.web.map(({ address }) => ({ address, table: "[[web]]" })),
+  ];
+  for (const { address, table } of wanted) {
+    const tried = await listen({ ...address, onStream: (stream) => stream.destroy() });
+    if (tried.ok) await tried.value.close();
+    else problems.push(listenProblem(`${address.address}:${address.port}`, tried.error, table));
+  }
+  if (config.workers !== 1 && problems.length === 0 && !(await canSharePorts(config))) {
+    problems.push("this system cannot share a port among processes (SO_REUSEPORT); write workers = 1");
+  }
+  return problems;
+}
+
+async function canSharePorts({ listeners }: Config): Promise<boolean> {
+  const [first] = listeners;
+  if (first === undefined) return true;
+  const shared = await listen({ ...first.address, reusePort: true, onStream: (stream) => stream.destroy() });
+  if (shared.ok) await shared.value.close();
+  return shared.ok;
+}

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { type Log, unwrap } from "../base/index.ts";
+import { parseConfig } from "../config/index.ts";
+import { makeAuthority } from "../testing/index.ts";
+import { reload } from "./reload.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "postern-reload-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const config = unwrap(
+  parseConfig(
+    [
+      'hostname = "mail.here.test"\n[[listener]]\naddress = "127.0.0.1:2525"\nservice = "mx"\ntls = "none"',
+      '[auth]\nsource = "https://users.here.test/check"\nsource_ca = ["users.pem"]',
+      '[auth.oauth]\nissuer = "https://id.here.test"\naudience = "mail"\nclient_id = "mx"',
+      'introspection_url = "https://id.here.test/i"\nclient_secret_file = "secret"\n',
+    ].join("\n"),
+    join(folder, "postern.toml"),
+  ),
+);
+
+const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+
+/** What was put into use, in its order; the problems where there are some. */
+function reloaded(): { readonly renewed: readonly unknown[]; readonly problems: readonly string[] } {
+  const renewed: unknown[] = [];
+  const result = reload({
+    config,
+    tls: null,
+    tokens: { renew: (next) => void renewed.push(next === null ? "no tokens" : "tokens") },
+    users: { renew: (ca) => void renewed.push(ca) },
+    renew: () => void renewed.push("next hops"),
+    log: silent,
+  });
+  return { renewed, problems: result.ok ? [] : result.error };
+}
+
+test("all that lies in files is put into use, or with one problem nothing of it", () => {
+  const { certificate } = makeAuthority();
+  writeFileSync(join(folder, "users.pem"), certificate);
+  writeFileSync(join(folder, "secret"), "first\n");
+  assert.deepEqual(reloaded(), { renewed: ["next hops", "tokens", [certificate]], problems: [] });
+  for (const [file, content, whole] of [
+    ["users.pem", "no certificate", certificate],
+    ["secret", "\n", "first\n"],
+  ] as const) {
+    writeFileSync(join(folder, file), content);
+    const { renewed, problems } = reloaded();
+    assert.deepEqual(renewed, [], file);
+    assert.equal(problems.length, 1);
+    assert.ok(problems[0]?.includes(join(folder, file)), problems[0]);
+    writeFileSync(join(folder, file), whole);
+  }
+  rmSync(join(folder, "users.pem"));
+  assert.equal(reloaded().problems.length, 1);
+});
