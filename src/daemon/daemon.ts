@@ -1,42 +1,26 @@
 /**
- * The composition root: the only place that knows every concrete thing. It opens what a configuration names, ties intake,
- * queue and delivery together, and takes all of it down again in the opposite order.
+ * A running Postern: opens what a configuration names, ties its halves together (`policies.ts` before the queue, `queue-side.ts`
+ * behind it), and takes all of it down again in the opposite order.
  */
 import { mkdirSync } from "node:fs";
 import { combineOperations, createControlServer, createOperations, socketPath } from "../admin/index.ts";
-import { err, type Log, mathRandom, ok, type Result, unwrap } from "../base/index.ts";
-import { createPool } from "../client/index.ts";
+import { err, type Log, ok, type Result } from "../base/index.ts";
 import { type Config, workerFolder } from "../config/index.ts";
-import { createDeliverer, createReporter, recipientTest, selfTest } from "../delivery/index.ts";
-import {
-  createHome,
-  createPeers,
-  createReceiver,
-  createRelayPolicy,
-  createSubmissionPolicy,
-  freeSpaceOf,
-  type SubmissionRules,
-  sendersOf,
-} from "../intake/index.ts";
 import { type Endpoint, inNetworks, systemClock } from "../net/index.ts";
-import type { Tokens } from "../oauth/index.ts";
-import { createRunner, defaultRunnerLimits, type OperableStore, type QueueStore, type Runner } from "../queue/index.ts";
+import type { Runner } from "../queue/index.ts";
 import { createServer, type ListenerOptions, type Policy, type ServerLimits } from "../server/index.ts";
-import { parseDomain } from "../smtp/index.ts";
-import { configuredAuthenticator, loadTokens, servedTokens } from "./auth.ts";
-import { domainLimits, hostLoads, retryExceptions, retryRule } from "./burdens.ts";
+import { loadTokens, servedTokens } from "./auth.ts";
 import { checkDataFolder, listenProblem } from "./checks.ts";
-import { type FormerQueues, openFormerQueues } from "./former-queues.ts";
-import { createMailDomains } from "./mail-domains.ts";
-import { loadNextHops, type NextHops } from "./next-hops.ts";
+import { openFormerQueues } from "./former-queues.ts";
+import { loadNextHops } from "./next-hops.ts";
+import { createPolicies } from "./policies.ts";
 import { openQueue } from "./queue-file.ts";
+import { createQueueSide, type QueueParts } from "./queue-side.ts";
 import { reload } from "./reload.ts";
-import { configuredResolver } from "./resolver.ts";
 import { alone, divided, type WorkerShare } from "./share.ts";
-import { findStsPolicies } from "./sts.ts";
 import { loadTls, type ServingTls } from "./tls.ts";
-import { createTlsReporting, openTrust, type Trust } from "./trust.ts";
-import { openServedUsers, type ServedUsers } from "./users.ts";
+import { openTrust } from "./trust.ts";
+import { openServedUsers } from "./users.ts";
 import { openWeb } from "./web.ts";
 
 /** A running Postern. */
@@ -54,11 +38,6 @@ export interface Daemon {
   /** Graceful: no new connections, running transactions and deliveries end or are cut after the configured time. */
   stop(): Promise<void>;
 }
-
-/** Octets of the disk that are never filled with mail: room to record outcomes and to log. */
-const FREE_SPACE_FLOOR = 100 * 1024 * 1024;
-/** A header section may be this large (octets); beyond it the message is refused. */
-const HEADER_LIMIT = 256 * 1024;
 
 /** Starts everything, or nothing: on a failure what was opened is closed again, and each problem is one plain line. */
 export async function startDaemon(
@@ -157,182 +136,6 @@ export async function startDaemon(
       log.info("daemon.stopped", {});
     },
   });
-}
-
-interface QueueParts {
-  readonly config: Config;
-  readonly share: WorkerShare;
-  readonly store: OperableStore;
-  readonly former: FormerQueues;
-  readonly trust: Trust;
-  readonly nextHops: NextHops;
-  readonly log: Log;
-}
-
-/** Everything behind the waist: from the due message to its outcome, and the reports on the connections that it took. */
-function createQueueSide(
-  { config, share, store, former, trust, nextHops, log }: QueueParts,
-  resources: AsyncDisposableStack,
-): { readonly runner: Runner; start(): void; renew(nextHops: NextHops): void } {
-  // A lookup that nobody waits for any more would keep the process for the rest of its timeouts.
-  const lookups = new AbortController();
-  resources.defer(() => lookups.abort());
-  const resolver = configuredResolver(config, lookups.signal);
-  let { trusted } = nextHops;
-  const ca = (): typeof trusted => trusted;
-  const sts = config.delivery.mtaSts
-    ? findStsPolicies({ config, refresh: share.worker === 1, file: trust.file, resolver, ca, log })
-    : null;
-  resources.defer(() => sts?.close());
-  const pool = createPool({ clock: systemClock });
-  resources.defer(() => pool.close());
-  const deliverer = createDeliverer({
-    hostname: config.hostname,
-    domains: config.domains,
-    routes: nextHops.routes,
-    port: config.delivery.port,
-    ca: nextHops.extraCa,
-    dane: config.delivery.dane,
-    ...(sts === null ? {} : { sts }),
-    memory: trust.memory,
-    results: trust.results,
-    loads: hostLoads(config, { clock: systemClock, random: mathRandom }),
-    clearTextAfterTlsFailure: config.delivery.afterTlsFailure === "clear",
-    tlsResumption: config.delivery.tlsResumption,
-    eightBit: config.delivery.eightBit,
-    chunking: config.delivery.chunking,
-    resolver,
-    pool,
-    clock: systemClock,
-    log,
-    isSelf: selfTest(config.listeners.map(({ address }) => address)),
-    connectTimeout: config.timeouts.connect,
-    handshakeTimeout: config.timeouts.handshake,
-  });
-  const runnerOf = (of: QueueStore, limits: { readonly total: number; readonly memory: number }) =>
-    createRunner({
-      store: of,
-      deliverer,
-      reporter: createReporter({
-        hostname: config.hostname,
-        clock: systemClock,
-        nextId: () => of.nextId(),
-        lifetime: config.queue.giveUpAfter,
-        log,
-      }),
-      clock: systemClock,
-      random: mathRandom,
-      log,
-      rules: retryRule(config),
-      exceptions: retryExceptions(config),
-      limits: { ...limits, ...destinationWindows(config, share) },
-      limitOf: domainLimits(config),
-    });
-  const runner = runnerOf(store, { total: former.deliveriesLeft, memory: config.limits.memory });
-  const { stop: grace } = config.timeouts;
-  resources.defer(() => Promise.all([runner.stop(grace), former.stop(grace)]).then(() => {}));
-  if (config.tlsReport.send && share.worker === 1) {
-    const reports = createTlsReporting({ config, trust, resolver, store, runner, ca, log });
-    resources.defer(() => reports.close());
-    reports.start();
-  }
-  const start = (): void => {
-    runner.start();
-    former.start((of, total) => runnerOf(of, { total, memory: 0 }));
-  };
-  const renew = (next: NextHops): void => {
-    trusted = next.trusted;
-    deliverer.renew({ routes: next.routes, ca: next.extraCa });
-  };
-  return { runner, start, renew };
-}
-
-/** What a destination is spared counts for all workers together. */
-function destinationWindows({ queue }: Config, { workers }: WorkerShare) {
-  const destinationMost = queue.destinationConcurrency;
-  const destinationStart = Math.min(Math.ceil(defaultRunnerLimits.destinationStart / workers), destinationMost);
-  return { destinationStart, destinationMost };
-}
-
-interface PolicyParts {
-  readonly config: Config;
-  readonly store: QueueStore;
-  readonly runner: Runner;
-  readonly users: ServedUsers;
-  /** Processes that serve the same configuration. */
-  readonly workers: number;
-  readonly tokens: Tokens | null;
-  /** Given when nobody waits for DNS any more. */
-  readonly lookups: AbortSignal;
-  readonly log: Log;
-}
-
-/** The MTA and the MSA, over one receiver. */
-function createPolicies({
-  config,
-  store,
-  runner,
-  users,
-  workers,
-  tokens,
-  lookups,
-  log,
-}: PolicyParts): Record<"mx" | "submission", Policy> {
-  const domains = config.domains.map(({ name }) => unwrap(parseDomain(name)));
-  const hostname = unwrap(parseDomain(config.hostname));
-  const home = createHome({ hostname, domains });
-  const receive = createReceiver({
-    hostname: config.hostname,
-    store,
-    offer: (accepted) => void runner.offer(accepted),
-    freeSpace: freeSpaceOf(config.dataDir, systemClock),
-    canonical: (mailbox) => home.canonical(mailbox),
-    clock: systemClock,
-    log,
-    limits: {
-      hops: config.limits.hops,
-      header: HEADER_LIMIT,
-      giveUpAfter: config.queue.giveUpAfter,
-      freeSpaceFloor: FREE_SPACE_FLOOR,
-    },
-  });
-  const authenticator = configuredAuthenticator(config, { credentials: users.source, tokens, workers, log });
-  const knows = recipientTest(config.domains);
-  const { vrfy } = config.smtp;
-  const { messageSize, recipients } = config.limits;
-  const limits = { messageSize, recipients };
-  return {
-    mx: createRelayPolicy({
-      home,
-      mayRelay: inNetworks(config.relay.networks),
-      peers: createPeers({ rules: config.peers, log }),
-      receive,
-      knows,
-      vrfy,
-      limits,
-      log,
-    }),
-    submission: createSubmissionPolicy({
-      hostname,
-      authenticator,
-      senders: sendersOf(users.source, domains),
-      limiter: users.limiter,
-      rules: submissionRules(config),
-      mailDomains: createMailDomains(config, configuredResolver(config, lookups)),
-      receive,
-      home,
-      knows,
-      vrfy,
-      limits: { ...limits, header: HEADER_LIMIT, futureRelease: config.limits.futureRelease },
-      clock: systemClock,
-      log,
-    }),
-  };
-}
-
-function submissionRules({ submission }: Config): SubmissionRules {
-  const { sender, qualifyDomain, hideClient } = submission;
-  return { sender, hideClient, qualifyDomain: qualifyDomain === null ? null : unwrap(parseDomain(qualifyDomain)) };
 }
 
 interface ListenerParts {

@@ -5,7 +5,7 @@ export const wiringMutants: readonly Mutant[] = [
   {
     name: "daemon relays for all",
     promise: "mail for elsewhere is taken from those alone who may send it",
-    file: "src/daemon/daemon.ts",
+    file: "src/daemon/policies.ts",
     search: "mayRelay: inNetworks(config.relay.networks),",
     replacement: "mayRelay: () => true,",
     tests: ["test/scenarios/open-relay.test.ts"],
@@ -13,7 +13,7 @@ export const wiringMutants: readonly Mutant[] = [
   {
     name: "daemon takes recipients that are nobody",
     promise: "mail for nobody is refused, and not sent back to forged senders",
-    file: "src/daemon/daemon.ts",
+    file: "src/daemon/policies.ts",
     search: "      peers: createPeers({ rules: config.peers, log }),\n      receive,\n      knows,",
     replacement: "      peers: createPeers({ rules: config.peers, log }),\n      receive,",
     tests: ["test/scenarios/front-door.test.ts"],
@@ -37,7 +37,7 @@ export const wiringMutants: readonly Mutant[] = [
   {
     name: "daemon remembers nothing of hosts",
     promise: "nobody takes TLS away from a host that had it",
-    file: "src/daemon/daemon.ts",
+    file: "src/daemon/queue-side.ts",
     search: "    memory: trust.memory,\n",
     replacement: "",
     tests: ["test/scenarios/downgrade.test.ts"],
@@ -45,7 +45,7 @@ export const wiringMutants: readonly Mutant[] = [
   {
     name: "daemon asks for no MTA-STS policy",
     promise: "what a domain publishes is enforced",
-    file: "src/daemon/daemon.ts",
+    file: "src/daemon/queue-side.ts",
     search: "    ...(sts === null ? {} : { sts }),\n",
     replacement: "",
     tests: ["test/scenarios/attacks-on-names.test.ts"],
@@ -53,7 +53,7 @@ export const wiringMutants: readonly Mutant[] = [
   {
     name: "daemon sends in clear text after a failed handshake",
     promise: "mail waits when a handshake fails, unless the operator allows more",
-    file: "src/daemon/daemon.ts",
+    file: "src/daemon/queue-side.ts",
     search: 'clearTextAfterTlsFailure: config.delivery.afterTlsFailure === "clear",',
     replacement: "clearTextAfterTlsFailure: true,",
     tests: ["test/scenarios/failed-handshake.test.ts"],
@@ -69,7 +69,7 @@ export const wiringMutants: readonly Mutant[] = [
   {
     name: "daemon bounds no user's sending",
     promise: "a stolen account is contained",
-    file: "src/daemon/daemon.ts",
+    file: "src/daemon/policies.ts",
     search: "      limiter: users.limiter,\n",
     replacement: "",
     tests: ["test/scenarios/users.test.ts"],
