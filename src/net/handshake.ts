@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { err, ok, type Result } from "../base/index.ts";
 import { netProblem } from "./problem.ts";
@@ -33,6 +33,45 @@ export function takeSocket(stream: ClearStream, timeout: number): Promise<Result
     // `drain` comes only after a write that returned false; an empty write tells when the queue is out in any case.
     socket.write("", () => queueMicrotask(drained));
   });
+}
+
+/**
+ * What TLS is given in one piece of the octets that were there before it. Node allocates its buffer for what comes from the network
+ * at the first of them, and keeps it as long as the connection lasts: 64 KiB where libuv asks, 1 KiB where a piece fits it. It adds 16 KiB
+ * to the small one as soon as more comes at once, so that bodies are not read in small pieces.
+ */
+const PIECE = 1000;
+
+/**
+ * Waits until the peer has sent something of its handshake, with the clear-text socket, so that the first allocation is ours to choose
+ * (see `PIECE`), and nothing of OpenSSL is made for a peer that never begins. The octets wait in the socket.
+ */
+export function awaitFirstOctets(socket: Socket, timeout: number): Promise<Result<void, NetProblem>> {
+  socket.read = readPiece;
+  if (socket.readableLength > 0) return Promise.resolve(ok(undefined));
+  return new Promise((resolve) => {
+    let problem: NetProblem | null = null;
+    const settle = (result: Result<void, NetProblem>): void => {
+      clearTimeout(deadline);
+      socket.off("readable", readable).off("error", failed).off("close", closed);
+      if (!result.ok) socket.destroy();
+      resolve(result);
+    };
+    const failed = (error: Error): void => {
+      problem ??= netProblem(error);
+    };
+    const closed = (): void =>
+      settle(err(problem ?? { kind: "reset", detail: "the peer closed the connection during the TLS handshake" }));
+    // At the end of the input there is nothing to read.
+    const readable = (): void => (socket.readableLength > 0 ? settle(ok(undefined)) : closed());
+    const deadline = setTimeout(() => settle(err(handshakeTimeout(timeout))), timeout);
+    socket.on("error", failed).on("close", closed).on("readable", readable);
+  });
+}
+
+/** One function for all, so that their sockets keep one shape. */
+function readPiece(this: Socket, size?: number): unknown {
+  return Socket.prototype.read.call(this, size ?? (Math.min(PIECE, this.readableLength) || undefined));
 }
 
 export interface Handshake {

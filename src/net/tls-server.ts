@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { err, ok, type Result } from "../base/index.ts";
 import { rememberChannel } from "./channel-binding.ts";
-import { runHandshake, takeSocket } from "./handshake.ts";
+import { awaitFirstOctets, runHandshake, takeSocket } from "./handshake.ts";
 import { namesHost } from "./host-name.ts";
 import { identifyPeer, type KnownPeer, type ReadPeer, readPeers } from "./known-peer.ts";
 import { readCertificates } from "./pem.ts";
@@ -111,12 +111,15 @@ export async function upgradeServer(
 ): Promise<Result<Stream, NetProblem>> {
   const taken = await takeSocket(stream, timeout);
   if (!taken.ok) return taken;
+  const until = performance.now() + timeout;
+  const begun = await awaitFirstOctets(taken.value, timeout);
+  if (!begun.ok) return begun;
   const loaded = loadedBy(tls);
   const socket = wrap(taken.value, loaded);
   return runHandshake({
     socket,
     event: "secure",
-    timeout,
+    timeout: Math.max(1, until - performance.now()),
     finish: () => {
       const { servername } = socket;
       const shown = loaded.peers === null ? null : clientCertificate(socket, loaded.peers);
