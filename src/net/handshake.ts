@@ -95,30 +95,47 @@ export function runHandshake({
 }: Handshake): Promise<Result<Stream, NetProblem>> {
   return new Promise((resolve) => {
     let problem: NetProblem | null = null;
-    const settle = (result: Result<Stream, NetProblem>): void => {
+    // Nothing of the handshake stays at the socket, so that it can be forgotten as long as the connection lasts; before the stream
+    // adds its own listeners, because a third one of an event makes Node's list grow for many.
+    const release = (): void => {
       clearTimeout(deadline);
-      socket.off(event, secured).off("end", closed).off("close", closed);
-      const told = result.ok ? result : err(markSilence(result.error, heard));
-      if (!result.ok) socket.destroy();
-      resolve(told);
+      socket.off(event, secured).off("end", closed).off("close", closed).off("error", failed).off("_tlsError", failed);
     };
-    const secured = (): void => settle(finish());
+    const secured = (): void => {
+      release();
+      settle(finish());
+    };
+    const settle = (result: Result<Stream, NetProblem>): void => {
+      if (result.ok) {
+        resolve(result);
+        return;
+      }
+      socket.on("error", ignore).destroy();
+      resolve(err(markSilence(result.error, heard)));
+    };
     const failed = (error: Error): void => {
       problem ??= handshakeProblem(error);
     };
+    const fail = (result: NetProblem): void => {
+      release();
+      settle(err(result));
+    };
     const closed = (): void =>
-      settle(err(problem ?? { kind: "reset", detail: "the peer closed the connection during the TLS handshake" }));
-    const deadline = setTimeout(() => settle(err(handshakeTimeout(timeout))), timeout);
-    socket.on("error", failed);
-    // A server's TLSSocket tells its errors by this event only, as long as no `tls.Server` has taken it over.
-    socket.on("_tlsError", (error: Error) => {
-      failed(error);
-      socket.destroy(error);
-    });
+      fail(problem ?? { kind: "reset", detail: "the peer closed the connection during the TLS handshake" });
+    const deadline = setTimeout(() => fail(handshakeTimeout(timeout)), timeout);
     // The sockets are half-open by choice: a peer that only ends its side would otherwise be waited for until the deadline.
-    socket.once(event, secured).once("end", closed).once("close", closed);
+    socket.on(event, secured).on("end", closed).on("close", closed).on("error", failed).on("_tlsError", failed);
+    socket.on("_tlsError", destroyWith);
   });
 }
+
+/** A server's TLSSocket tells its errors by an event of their own only, as long as no `tls.Server` has taken it over. */
+function destroyWith(this: TLSSocket, error: Error): void {
+  this.destroy(error);
+}
+
+/** A socket without a listener for errors throws. */
+function ignore(): void {}
 
 function markSilence(problem: NetProblem, heard: Handshake["heard"]): NetProblem {
   const brokeOff = problem.kind === "reset" || problem.kind === "timeout";

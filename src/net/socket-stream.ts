@@ -2,13 +2,50 @@ import type { Socket } from "node:net";
 import { netProblem } from "./problem.ts";
 import type { ClearStream, Endpoint, NetProblem, Stream, StreamHandler, TlsInfo } from "./stream.ts";
 
+const owner = Symbol("the stream of a socket");
+
+declare module "node:net" {
+  interface Socket {
+    /** Who is told of its events; the listeners are the same for all sockets, for closures of each would weigh on idle ones. */
+    [owner]?: SocketEvents | undefined;
+  }
+}
+
+interface SocketEvents {
+  onData(bytes: Uint8Array): void;
+  onDrain(): void;
+  onEnd(): void;
+  onError(error: Error): void;
+  onClose(): void;
+}
+
+function onData(this: Socket, bytes: Uint8Array): void {
+  this[owner]?.onData(bytes);
+}
+
+function onDrain(this: Socket): void {
+  this[owner]?.onDrain();
+}
+
+function onEnd(this: Socket): void {
+  this[owner]?.onEnd();
+}
+
+function onError(this: Socket, error: Error): void {
+  this[owner]?.onError(error);
+}
+
+function onClose(this: Socket): void {
+  this[owner]?.onClose();
+}
+
 /**
  * A `Stream` over a socket of Node. It listens to `data` itself (no piping, no iterator), so that an octet takes one call from
  * libuv to the decoder.
  *
  * The socket must have been made with `allowHalfOpen`, and must not be flowing.
  */
-class SocketStream<Tls extends TlsInfo | null> implements Stream {
+class SocketStream<Tls extends TlsInfo | null> implements Stream, SocketEvents {
   readonly peer: Endpoint;
   readonly local: Endpoint;
   readonly tls: Tls;
@@ -24,9 +61,8 @@ class SocketStream<Tls extends TlsInfo | null> implements Stream {
     this.local = ends.local;
     this.tls = tls;
     this.#socket = socket;
-    socket.on("error", this.#onError);
-    socket.on("end", this.#onEnd);
-    socket.on("close", this.#onClose);
+    socket[owner] = this;
+    socket.on("error", onError).on("end", onEnd).on("close", onClose);
   }
 
   attach(handler: StreamHandler): void {
@@ -38,9 +74,7 @@ class SocketStream<Tls extends TlsInfo | null> implements Stream {
       queueMicrotask(() => this.#tellMissed());
       return;
     }
-    this.#socket.on("data", this.#onData);
-    this.#socket.on("drain", this.#onDrain);
-    this.#socket.resume();
+    this.#socket.on("data", onData).on("drain", onDrain).resume();
   }
 
   write(bytes: Uint8Array): boolean {
@@ -84,11 +118,9 @@ class SocketStream<Tls extends TlsInfo | null> implements Stream {
   release(): Socket {
     const socket = this.#socket;
     socket.pause();
-    socket.off("data", this.#onData);
-    socket.off("drain", this.#onDrain);
-    socket.off("end", this.#onEnd);
-    socket.off("close", this.#onClose);
-    // The listener for errors stays: a socket without one throws, and a reset may come at any time.
+    // The listener for errors stays: a socket without one throws, and a reset may come at any time. It tells nobody.
+    socket.off("data", onData).off("drain", onDrain).off("end", onEnd).off("close", onClose);
+    socket[owner] = undefined;
     while (socket.writableCorked > 0) socket.uncork();
     this.#released = true;
     this.#handler = null;
@@ -97,32 +129,32 @@ class SocketStream<Tls extends TlsInfo | null> implements Stream {
 
   /** What happened before anyone was told: on a TLS socket, which reads by itself, even the end of an empty input. */
   #tellMissed(): void {
-    this.#socket.on("drain", this.#onDrain);
+    this.#socket.on("drain", onDrain);
     if (this.#ended) this.#handler?.ended();
     if (this.#closed) this.#handler?.closed(this.#problem);
   }
 
-  readonly #onData = (bytes: Uint8Array): void => {
+  onData(bytes: Uint8Array): void {
     this.#handler?.data(bytes);
-  };
+  }
 
-  readonly #onDrain = (): void => {
+  onDrain(): void {
     this.#handler?.drained();
-  };
+  }
 
-  readonly #onEnd = (): void => {
+  onEnd(): void {
     this.#ended = true;
     this.#handler?.ended();
-  };
+  }
 
-  readonly #onError = (error: Error): void => {
+  onError(error: Error): void {
     this.#problem ??= netProblem(error);
-  };
+  }
 
-  readonly #onClose = (): void => {
+  onClose(): void {
     this.#closed = true;
     this.#handler?.closed(this.#problem);
-  };
+  }
 }
 
 /** A clear-text stream over a connected socket, or null where the connection is already gone. */
