@@ -21,7 +21,7 @@ export function makeLog(settings: LogSettings, destination: DestinationStream = 
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  if (!forPeople) return wrap(pino(options, destination));
+  if (!forPeople) return new PinoLog(pino(options, destination), {});
   const stream = pretty({
     colorize: process.stdout.isTTY,
     messageKey: "event",
@@ -29,22 +29,42 @@ export function makeLog(settings: LogSettings, destination: DestinationStream = 
     singleLine: true,
     destination,
   });
-  return wrap(pino(options, stream));
+  return new PinoLog(pino(options, stream), {});
 }
 
-function wrap(logger: Logger): Log {
-  return {
-    debug: (event, fields) => logger.debug(toPino(fields), event),
-    info: (event, fields) => logger.info(toPino(fields), event),
-    warn: (event, fields) => logger.warn(toPino(fields), event),
-    error: (event, fields) => logger.error(toPino(fields), event),
-    child: (fields) => wrap(logger.child(toPino(fields))),
-  };
+/** A child holds its fields and no more: there is one for each connection, and one of pino's own weighs ten times as much. */
+class PinoLog implements Log {
+  readonly #logger: Logger;
+  readonly #fields: LogFields;
+
+  constructor(logger: Logger, fields: LogFields) {
+    this.#logger = logger;
+    this.#fields = fields;
+  }
+
+  debug(event: string, fields?: LogFields): void {
+    if (this.#logger.isLevelEnabled("debug")) this.#logger.debug(toPino({ ...this.#fields, ...fields }), event);
+  }
+
+  info(event: string, fields?: LogFields): void {
+    if (this.#logger.isLevelEnabled("info")) this.#logger.info(toPino({ ...this.#fields, ...fields }), event);
+  }
+
+  warn(event: string, fields?: LogFields): void {
+    if (this.#logger.isLevelEnabled("warn")) this.#logger.warn(toPino({ ...this.#fields, ...fields }), event);
+  }
+
+  error(event: string, fields?: LogFields): void {
+    this.#logger.error(toPino({ ...this.#fields, ...fields }), event);
+  }
+
+  child(fields: LogFields): Log {
+    return new PinoLog(this.#logger, { ...this.#fields, ...fields });
+  }
 }
 
 /** pino writes an `Error` in full only under the key `err`. */
-function toPino(fields: LogFields | undefined): object {
-  if (fields === undefined) return {};
+function toPino(fields: LogFields): object {
   const error = fields.error;
   if (!(error instanceof Error)) return fields;
   const { error: _, ...rest } = fields;
