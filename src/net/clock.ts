@@ -10,8 +10,19 @@ export const systemClock: Clock = {
 };
 
 function shortTimer(delay: number, action: () => void): Timer {
-  const timer = setTimeout(action, Math.max(0, delay)).unref();
-  return { cancel: () => clearTimeout(timer) };
+  return new ShortTimer(setTimeout(action, Math.max(0, delay)).unref());
+}
+
+class ShortTimer implements Timer {
+  readonly #timeout: NodeJS.Timeout;
+
+  constructor(timeout: NodeJS.Timeout) {
+    this.#timeout = timeout;
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timeout);
+  }
 }
 
 /** A delay beyond 24.8 days, waited for in stretches. */

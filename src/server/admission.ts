@@ -24,26 +24,24 @@ export class Admission {
    */
   enter(address: string | null): Place | null {
     if (this.#total >= this.#inAll) return null;
-    let key: string | null = null;
-    const take = (wanted: string | null): boolean => {
-      if (wanted === key) return true;
-      if (wanted !== null && !this.#take(wanted)) return false;
-      if (key !== null) this.#give(key);
-      key = wanted;
-      return true;
-    };
-    if (!take(address === null ? null : addressGroup(address))) return null;
+    const key = address === null ? null : addressGroup(address);
+    if (key !== null && !this.#take(key)) return null;
     this.#total++;
-    let held = true;
-    return {
-      move: (to) => held && take(addressGroup(to)),
-      leave: () => {
-        if (!held) return;
-        held = false;
-        this.#total--;
-        if (key !== null) this.#give(key);
-      },
-    };
+    return new TakenPlace(this, key);
+  }
+
+  /** For `Place.move`: false, and nothing has changed, where `to` has all it may have. */
+  exchange(from: string | null, to: string): boolean {
+    if (to === from) return true;
+    if (!this.#take(to)) return false;
+    if (from !== null) this.#give(from);
+    return true;
+  }
+
+  /** For `Place.leave`. */
+  release(key: string | null): void {
+    this.#total--;
+    if (key !== null) this.#give(key);
   }
 
   #take(key: string): boolean {
@@ -57,6 +55,30 @@ export class Admission {
     const count = (this.#counts.get(key) ?? 1) - 1;
     if (count > 0) this.#counts.set(key, count);
     else this.#counts.delete(key);
+  }
+}
+
+class TakenPlace implements Place {
+  readonly #admission: Admission;
+  #key: string | null;
+  #held = true;
+
+  constructor(admission: Admission, key: string | null) {
+    this.#admission = admission;
+    this.#key = key;
+  }
+
+  move(address: string): boolean {
+    const to = addressGroup(address);
+    if (!this.#held || !this.#admission.exchange(this.#key, to)) return false;
+    this.#key = to;
+    return true;
+  }
+
+  leave(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#admission.release(this.#key);
   }
 }
 

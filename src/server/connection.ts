@@ -9,6 +9,7 @@ import {
   type TlsInfo,
 } from "../net/index.ts";
 import type { BareNewlines, Domain, XclientAttributes } from "../smtp/index.ts";
+import type { Place } from "./admission.ts";
 import { events } from "./events.ts";
 import { Exchange, type ExchangeEnd } from "./exchange.ts";
 import { type Introduced, introducedBy } from "./introduction.ts";
@@ -42,13 +43,13 @@ export interface ConnectionOptions {
   readonly requireCertificate: boolean;
   /** The peer may say by XCLIENT for whom it speaks. */
   readonly mayIntroduce: boolean;
-  /** Counts the connection under another address; false where that has all it may have. */
-  readonly move: (address: string) => boolean;
+  /** Given back when the connection is gone. */
+  readonly place: Place;
   readonly limits: ServerLimits;
   readonly clock: Clock;
   readonly log: Log;
   /** Called once, when the connection is gone. */
-  readonly closed: () => void;
+  readonly closed: (connection: Connection) => void;
 }
 
 const NOTHING_SAID: XclientAttributes = {};
@@ -146,11 +147,11 @@ export class Connection {
 
   /** A session of the client that was named, with its greeting, over the same stream; nothing of the one before lives on. */
   #introduce({ attributes, rest, peerEnded }: Introduced, stream: Stream): void {
-    const { clock, limits, log, move } = this.#options;
+    const { clock, limits, log, place } = this.#options;
     this.#introduction = attributes;
     log.info(events.introduced, { by: stream.peer.address, ...attributes });
     const { address } = attributes;
-    if (typeof address === "string" && !move(address)) {
+    if (typeof address === "string" && !place.move(address)) {
       log.warn(events.turnedAway, { peer: address });
       turnAway(stream, replies.tooManyConnections, clock, limits.linger, () => this.#closed(null));
       return;
@@ -189,7 +190,8 @@ export class Connection {
 
   #closed(problem: NetProblem | null): void {
     this.#options.log.info(events.closed, problem === null ? {} : { problem: problem.kind });
-    this.#options.closed();
+    this.#options.place.leave();
+    this.#options.closed(this);
   }
 }
 

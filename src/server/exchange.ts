@@ -2,6 +2,7 @@ import type { Clock, Instant, Log, Timer } from "../base/index.ts";
 import type { NetProblem, Stream, StreamHandler } from "../net/index.ts";
 import type { BareNewlines, Reply, XclientAttributes } from "../smtp/index.ts";
 import { Bodies } from "./bodies.ts";
+import type { BodyReceiver } from "./body-receiver.ts";
 import { Deadline } from "./deadline.ts";
 import { Decisions } from "./decisions.ts";
 import { endsGroup, Input } from "./input.ts";
@@ -52,7 +53,8 @@ export class Exchange implements StreamHandler {
   readonly #deadline: Deadline;
   readonly #timing: Timing;
   readonly #decisions: Decisions;
-  readonly #bodies: Bodies;
+  /** Made with the first body: who is idle, or comes to try an address, has none. */
+  #bodies: Bodies | null = null;
   readonly #journal: Journal;
   #state: State;
   #delay: Timer | null = null;
@@ -74,18 +76,6 @@ export class Exchange implements StreamHandler {
     this.#timing = new Timing(clock, limits);
     this.#decisions = new Decisions(options.policy, options.client, options.log);
     this.#journal = new Journal(options.log);
-    this.#bodies = new Bodies({
-      bareNewlines: options.bareNewlines,
-      limits,
-      takeSink: () => this.#decisions.takeSink(),
-      failed: this.#decisions.failed,
-      resumed: () =>
-        this.#guard(() => {
-          this.#timing.blockCame();
-          this.#run();
-        }),
-      ended: (event, rest) => this.#guard(() => this.#onBodyEnd(event, rest)),
-    });
   }
 
   /** Greets, or inside STARTTLS waits for EHLO. */
@@ -118,7 +108,7 @@ export class Exchange implements StreamHandler {
       if (this.#state.phase.name === "connecting" && this.#options.refuseEarlyTalk) {
         return this.#apply({ kind: "earlyTalk" });
       }
-      const body = this.#bodies.active;
+      const body = this.#body;
       if (body === null) {
         this.#input.push(bytes);
       } else {
@@ -152,14 +142,32 @@ export class Exchange implements StreamHandler {
     return this.#over || this.#state.phase.name === "closed";
   }
 
+  get #body(): BodyReceiver | null {
+    return this.#bodies === null ? null : this.#bodies.active;
+  }
+
+  #makeBodies(): Bodies {
+    this.#bodies ??= new Bodies({
+      ...this.#options,
+      takeSink: () => this.#decisions.takeSink(),
+      failed: this.#decisions.failed,
+      resumed: () => {
+        this.#timing.blockCame();
+        this.#guard(() => this.#run());
+      },
+      ended: (event, rest) => this.#guard(() => this.#onBodyEnd(event, rest)),
+    });
+    return this.#bodies;
+  }
+
   /** True while more input is of use. */
   get #reading(): boolean {
-    return !this.#busy && !this.#writer.blocked && this.#bodies.active?.waiting !== true;
+    return !this.#busy && !this.#writer.blocked && this.#body?.waiting !== true;
   }
 
   /** True while the policy or the sink is to answer. */
   get #serving(): boolean {
-    const body = this.#bodies.active;
+    const body = this.#body;
     return body === null ? this.#busy && this.#delay === null : body.waiting;
   }
 
@@ -168,7 +176,7 @@ export class Exchange implements StreamHandler {
     if (this.#running) return;
     this.#running = true;
     try {
-      while (this.#reading && this.#bodies.active === null && !this.#dead) {
+      while (this.#reading && this.#body === null && !this.#dead) {
         const event = this.#input.next(this.#state.phase.name === "authenticating");
         if (event === null) break;
         this.#timing.commandDone();
@@ -202,6 +210,7 @@ export class Exchange implements StreamHandler {
   }
 
   #nextDeadline(): Instant {
+    if (this.#bodies === null) return this.#timing.commandDeadline;
     const { active, parked } = this.#bodies;
     if (active !== null) return this.#timing.bodyDeadline(active.received);
     return parked === null ? this.#timing.commandDeadline : this.#timing.chunkDeadline(parked);
@@ -217,7 +226,7 @@ export class Exchange implements StreamHandler {
     const next: Step = step(this.#state, event);
     this.#state = next.state;
     // What came of a message is thrown away with the transaction: by RSET, EHLO, QUIT, a refusal, whatever else there may be.
-    if (this.#bodies.parked !== null && !keepsBody(next.state)) this.#bodies.drop();
+    if (this.#bodies !== null && !keepsBody(next.state)) this.#bodies.drop();
     this.#perform(next.actions, 0);
   }
 
@@ -243,15 +252,15 @@ export class Exchange implements StreamHandler {
         break;
       case "receiveBody":
         this.#input.leaveLines();
-        this.#bodies.receive(action.maxSize);
+        this.#makeBodies().receive(action.maxSize);
         break;
       case "receiveChunk":
-        this.#timing.chunkBegan(this.#bodies.parked === null);
-        this.#bodies.receiveChunk(action.chunk, action.binary, action.maxSize, this.#input.takeRest());
+        this.#timing.chunkBegan(this.#makeBodies().parked === null);
+        this.#makeBodies().receiveChunk(action.chunk, action.binary, action.maxSize, this.#input.takeRest());
         break;
       case "skipChunk":
         this.#timing.chunkBegan(true);
-        this.#bodies.skip(action.octets, this.#input.takeRest());
+        this.#makeBodies().skip(action.octets, this.#input.takeRest());
         break;
       case "startTls":
       case "introduce":
@@ -320,7 +329,7 @@ export class Exchange implements StreamHandler {
     this.#noteProgress(decision);
     this.#apply({ kind: "decision", decision, followed: this.#input.followed });
     // Not wanted after all: octets had come before the 354.
-    if (this.#bodies.active === null) this.#decisions.dropSink();
+    if (this.#body === null) this.#decisions.dropSink();
   }
 
   #noteProgress(decision: Decision): void {
@@ -368,7 +377,7 @@ export class Exchange implements StreamHandler {
   }
 
   #dropBody(): void {
-    this.#bodies.abort();
+    this.#bodies?.abort();
     this.#decisions.dropSink();
   }
 

@@ -47,3 +47,21 @@ export function extensionsFor(settings: SessionSettings, offer: Offer): Extensio
   }
   return extensions;
 }
+
+/** How many sets of keywords are kept: what one service offers in clear text and inside TLS differs, and services differ. */
+const KEPT = 16;
+const kept: ReadonlySet<string>[] = [];
+
+/** The keywords alone. Sessions that are offered the same share one set, so that many idle ones do not weigh as many sets. */
+export function sharedKeywords(extensions: Extensions): ReadonlySet<string> {
+  const known = kept.find((set) => set.size === extensions.size && hasAll(set, extensions));
+  if (known !== undefined) return known;
+  const keywords = new Set(extensions.keys());
+  if (kept.length < KEPT) kept.push(keywords);
+  return keywords;
+}
+
+function hasAll(keywords: ReadonlySet<string>, extensions: Extensions): boolean {
+  for (const keyword of extensions.keys()) if (!keywords.has(keyword)) return false;
+  return true;
+}

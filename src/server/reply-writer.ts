@@ -14,7 +14,9 @@ export class ReplyWriter {
   readonly #stream: Stream;
   readonly #clock: Clock;
   readonly #patience: number;
-  readonly #deadline: Deadline;
+  readonly #giveUp: () => void;
+  /** Made for a peer that does not read: few ever need it. */
+  #deadline: Deadline | null = null;
   #held: Uint8Array[] = [];
   #octets = 0;
   #blocked = false;
@@ -24,7 +26,7 @@ export class ReplyWriter {
     this.#stream = stream;
     this.#clock = clock;
     this.#patience = patience;
-    this.#deadline = new Deadline(clock, giveUp);
+    this.#giveUp = giveUp;
   }
 
   get blocked(): boolean {
@@ -52,16 +54,17 @@ export class ReplyWriter {
     this.#octets = 0;
     if (this.#stream.write(bytes) || this.#blocked) return;
     this.#blocked = true;
+    this.#deadline ??= new Deadline(this.#clock, this.#giveUp);
     this.#deadline.set(later(this.#clock.now(), this.#patience));
   }
 
   drained(): void {
     this.#blocked = false;
-    this.#deadline.clear();
+    this.#deadline?.clear();
   }
 
   cancel(): void {
     this.#soon?.cancel();
-    this.#deadline.cancel();
+    this.#deadline?.cancel();
   }
 }

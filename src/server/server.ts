@@ -233,19 +233,20 @@ class SmtpServer implements Server {
       refuseEarlyTalk: service.refuseEarlyTalk ?? true,
       requireCertificate: service.requireCertificate ?? false,
       mayIntroduce: speaksForOthers(service, stream),
-      move: (address) => place.move(address),
+      place,
       limits: this.#limits,
       clock: this.#clock,
       log: this.#log.child({ session: sessionId }),
-      closed: () => {
-        place.leave();
-        this.#connections.delete(connection);
-        if (this.#connections.size === 0) this.#emptied?.();
-      },
+      closed: this.#closed,
     });
     this.#connections.add(connection);
     connection.start();
   }
+
+  readonly #closed = (connection: Connection): void => {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#emptied?.();
+  };
 
   #upgradeOf({ serverTls }: Service): Upgrade | null {
     if (serverTls === undefined) return this.#upgrade;

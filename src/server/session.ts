@@ -2,7 +2,7 @@ import { assert, assertNever } from "../base/index.ts";
 import type { DataProblem, Reply } from "../smtp/index.ts";
 import { afterFailure, answersTo, beginChunks, onChunkCame, refuseChunks } from "./chunks.ts";
 import { barredReply, onCommand, onResponse } from "./commands.ts";
-import { extensionsFor } from "./offer.ts";
+import { extensionsFor, sharedKeywords } from "./offer.ts";
 import type { Offer, SaslVerdict, Verdict } from "./policy.ts";
 import * as replies from "./replies.ts";
 import type {
@@ -18,6 +18,9 @@ import type {
   Tally,
 } from "./state.ts";
 import { fault, proceed, refuse, refuseAll, say, shut } from "./steps.ts";
+
+/** What HELO offers (RFC 5321 §4.1.1.1). */
+const NOTHING: ReadonlySet<string> = new Set();
 
 const untouched: Tally = { errors: 0, refusals: 0, junk: 0 };
 
@@ -249,11 +252,11 @@ function onHello(
   if (verdict.kind === "refuse") return refuse(state, back, verdict);
   const identity = back.name === "greeted" ? (state.settings.xclient?.login ?? null) : back.talk.identity;
   if (spoken === "HELO") {
-    const talk = { hello, offer, offered: new Set<string>(), identity };
+    const talk = { hello, offer, offered: NOTHING, identity };
     return proceed(state, { name: "idle", talk }, say(replies.helo(state.settings.hostname)));
   }
   const extensions = extensionsFor(state.settings, offer);
-  const talk = { hello, offer, offered: new Set(extensions.keys()), identity };
+  const talk = { hello, offer, offered: sharedKeywords(extensions), identity };
   return proceed(state, { name: "idle", talk }, say(replies.ehlo(state.settings.hostname, extensions)));
 }
 

@@ -237,7 +237,7 @@ const serveSecure: Serve = (stream, policy, clock, log, { bareNewlines, protocol
     refuseEarlyTalk: true,
     requireCertificate: false,
     mayIntroduce: true,
-    move: () => true,
+    place: { move: () => true, leave() {} },
     limits: { ...defaultLimits, ...LIMITS },
     clock,
     log,
