@@ -2,8 +2,9 @@ import { Worker } from "node:worker_threads";
 import { type Log, printable } from "../../base/index.ts";
 import { events } from "../events.ts";
 import { StoreError } from "../store.ts";
+import { Departure, Waiting } from "./departure.ts";
 import { storeError } from "./failure.ts";
-import type { Answers, BatchMessage, DatabaseSettings, Request, Span, WorkerMessage } from "./protocol.ts";
+import type { Answers, BatchMessage, DatabaseSettings, Request, Result, Span, WorkerMessage } from "./protocol.ts";
 
 interface Pending {
   readonly request: Request;
@@ -16,6 +17,7 @@ interface Pending {
 /** Octets in one batch beyond which the rest waits for the next, so that no transaction grows without bound. */
 const MAX_BATCH_OCTETS = 16 * 1024 * 1024;
 const MAX_BATCH_REQUESTS = 2000;
+const ANSWERS_A_TURN = 50;
 /** The least memory shared with the thread; it doubles when a batch is larger, and stays. */
 const LEAST_SHARED_OCTETS = 1024 * 1024;
 const NOWHERE: Span = { from: 0, length: 0 };
@@ -35,6 +37,12 @@ export class Channel {
   #queue: Pending[] = [];
   #flying: Pending[] | null = null;
   #scheduled = false;
+  readonly #departure = new Departure();
+  #waiting = new Waiting();
+  /** Messages in the batch under way. */
+  #flyingMessages = 0;
+  /** Until the queue is looked at again, though nothing more was asked. */
+  #pause: { readonly until: number; readonly timer: NodeJS.Timeout } | null = null;
   #broken: StoreError | null = null;
   #closing = false;
 
@@ -84,14 +92,41 @@ export class Channel {
     if (request.op === "close") this.#closing = true;
     return new Promise((resolve, reject) => {
       this.#queue.push({ request, octets, resolve, reject });
-      if (this.#scheduled || this.#flying !== null) return;
-      this.#scheduled = true;
-      // Not at once: whoever else the same turn of the event loop has made ready joins this batch.
-      setImmediate(() => {
-        this.#scheduled = false;
-        if (this.#flying === null) this.#send();
-      });
+      this.#waiting.add(request.op, performance.now());
+      this.#schedule();
     });
+  }
+
+  /** Sends what is asked when its time has come; while a batch is under way that is not before it is answered. */
+  #schedule(): void {
+    if (this.#scheduled || this.#flying !== null || this.#queue.length === 0) return;
+    const now = performance.now();
+    const wait = this.#departure.wait(now, this.#waiting);
+    if (wait > 0) {
+      this.#lookAgain(now + wait, wait);
+      return;
+    }
+    this.#scheduled = true;
+    // Not at once: whoever else the same turn of the event loop has made ready joins this batch.
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#flying === null && this.#queue.length > 0) this.#send();
+    });
+  }
+
+  #lookAgain(until: number, wait: number): void {
+    if (this.#pause !== null && this.#pause.until <= until) return;
+    this.#endPause();
+    const timer = setTimeout(() => {
+      this.#pause = null;
+      this.#schedule();
+    }, wait);
+    this.#pause = { until, timer };
+  }
+
+  #endPause(): void {
+    if (this.#pause !== null) clearTimeout(this.#pause.timer);
+    this.#pause = null;
   }
 
   #send(): void {
@@ -106,6 +141,13 @@ export class Channel {
     }
     this.#flying = count === all.length ? all : all.slice(0, count);
     this.#queue = count === all.length ? [] : all.slice(count);
+    this.#endPause();
+    const now = performance.now();
+    this.#flyingMessages = this.#waiting.messages;
+    this.#waiting = new Waiting();
+    for (const { request } of this.#queue) this.#waiting.add(request.op, now);
+    this.#flyingMessages -= this.#waiting.messages;
+    this.#departure.left(this.#flyingMessages);
     const grown = this.#share(total);
     const message: BatchMessage = { requests: pack(this.#flying, this.#shared), shared: grown };
     this.#worker.postMessage(message);
@@ -129,19 +171,14 @@ export class Channel {
     }
     const answered = this.#flying ?? [];
     this.#flying = null;
-    for (const [at, pending] of answered.entries()) {
-      const result = message.results[at];
-      if (result === undefined) pending.reject(new StoreError("broken", "the queue's thread left out an answer"));
-      else if (result.ok)
-        pending.resolve(result.answer as never); // the worker answers each request by its op (`Answers`)
-      else pending.reject(storeError(result.failure));
-    }
-    if (this.#queue.length === 0 || this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      if (this.#flying === null && this.#queue.length > 0) this.#send();
-    });
+    const now = performance.now();
+    const { messages } = this.#waiting;
+    this.#departure.answered(now, { sync: message.sync, messages: this.#flyingMessages, waiting: messages });
+    // Before the answers: what they lead to takes its time, and a slow disk is not to stand idle meanwhile.
+    const leaves = this.#departure.isSlow && this.#queue.length > 0 && this.#departure.wait(now, this.#waiting) === 0;
+    if (leaves) this.#send();
+    else this.#schedule();
+    answerFrom(answered, message.results, 0);
   }
 
   #break(error: StoreError): void {
@@ -149,8 +186,23 @@ export class Channel {
     const all = [...(this.#flying ?? []), ...this.#queue];
     this.#flying = null;
     this.#queue = [];
+    this.#endPause();
     for (const { reject } of all) reject(this.#broken);
   }
+}
+
+/** Answers in slices, so that what else happens in the event loop comes between them: each answer sets off much. */
+function answerFrom(asked: readonly Pending[], results: readonly Result[], from: number): void {
+  const until = Math.min(from + ANSWERS_A_TURN, asked.length);
+  for (let at = from; at < until; at++) {
+    const result = results[at];
+    const pending = asked[at];
+    if (result === undefined) pending?.reject(new StoreError("broken", "the queue's thread left out an answer"));
+    else if (result.ok)
+      pending?.resolve(result.answer as never); // the worker answers each request by its op (`Answers`)
+    else pending?.reject(storeError(result.failure));
+  }
+  if (until < asked.length) setImmediate(() => answerFrom(asked, results, until));
 }
 
 /** Copies the octets of all requests into memory that the thread sees, and points the requests into it. */

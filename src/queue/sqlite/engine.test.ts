@@ -15,6 +15,8 @@ class Disk {
   readonly handles: DatabaseSync[] = [];
   failing: "commit" | "begin" | null = null;
   syncs: string[] = [];
+  /** How long a commit waits, ms. */
+  slowness = 0;
 
   open(path: string): DatabaseSync {
     const disk = this;
@@ -23,6 +25,7 @@ class Disk {
         disk.syncs.push(sql);
         const failed =
           (disk.failing === "commit" && sql === "COMMIT") || (disk.failing === "begin" && sql.startsWith("BEGIN"));
+        if (sql === "COMMIT") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, disk.slowness);
         if (!failed) {
           super.exec(sql);
           return;
@@ -41,6 +44,7 @@ interface Bench {
   readonly disk: Disk;
   readonly reopened: Failure[];
   run(...requests: Request[]): Result[];
+  takeSync(): number | null;
 }
 
 async function withEngine(body: (bench: Bench) => void): Promise<void> {
@@ -53,7 +57,12 @@ async function withEngine(body: (bench: Bench) => void): Promise<void> {
     openDatabase: (path) => disk.open(path),
   });
   try {
-    body({ disk, reopened, run: (...requests) => engine.run({ requests, octets: new Uint8Array(100) }) });
+    body({
+      disk,
+      reopened,
+      run: (...requests) => engine.run({ requests, octets: new Uint8Array(100) }),
+      takeSync: () => engine.takeSync(),
+    });
   } finally {
     engine.close();
     await rm(folder, { recursive: true });
@@ -159,4 +168,17 @@ test("a transaction that cannot begin leaves everything as it was", () =>
     assert.deepEqual(oks(bench.run(keep(1), keep(2))), [false, false]);
     bench.disk.failing = null;
     assert.deepEqual(counts(bench), { messages: 0, recipients: 0, held: 0, claimed: 0, octets: 0 });
+  }));
+
+test("what a commit waits for the disk is told once, and only of commits that sync", () =>
+  withEngine(({ disk, run, takeSync }) => {
+    disk.slowness = 30;
+    run(keep(1));
+    const sync = takeSync();
+    assert.ok(sync !== null && sync >= 25, `${sync}`);
+    assert.equal(takeSync(), null);
+    run({ op: "append", draft: 2, chunk: 2, octets: { from: 0, length: 100 } });
+    assert.equal(takeSync(), null, "chunks are synced with the message they belong to");
+    run({ op: "counts" });
+    assert.equal(takeSync(), null);
   }));

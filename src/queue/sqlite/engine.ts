@@ -65,6 +65,7 @@ export class Engine {
   #busy = false;
   /** A handle was dropped, and nothing was written since: on a disk that stays read-only that is told once. */
   #inTrouble = false;
+  #sync: number | null = null;
 
   /** Throws what SQLite throws, or an error that says what is wrong with the file. */
   constructor({ settings, lock, onReopen, openDatabase = openFile }: EngineOptions) {
@@ -103,6 +104,13 @@ export class Engine {
     if (writes.length > 0) this.#write(writes, batch.octets, results);
     for (const [at, request] of asks) results[at] = this.#attempt(() => this.#open().reads.answer(request));
     return results;
+  }
+
+  /** How long the last batch's commit waited for the disk, ms; null where nothing was synced. Told once. */
+  takeSync(): number | null {
+    const sync = this.#sync;
+    this.#sync = null;
+    return sync;
   }
 
   #unclaim(id: number, recipients: readonly number[]): Result {
@@ -171,7 +179,8 @@ export class Engine {
         results[at] = { ok: true, answer: handle.writes.apply(request, octets, after) };
       }
       committing = true;
-      handle.database.exec("COMMIT");
+      if (mustSync) this.#commitSynced(handle.database);
+      else handle.database.exec("COMMIT");
       if (!mustSync) handle.database.exec("PRAGMA synchronous = FULL");
     } catch (error) {
       this.#recover(error);
@@ -183,6 +192,14 @@ export class Engine {
     this.#inTrouble = false;
     for (const action of after) action();
     return null;
+  }
+
+  #commitSynced(database: DatabaseSync): void {
+    const begun = performance.now();
+    const computed = process.threadCpuUsage();
+    database.exec("COMMIT");
+    const { user, system } = process.threadCpuUsage(computed);
+    this.#sync = Math.max(0, performance.now() - begun - (user + system) / 1000);
   }
 
   #beBusy(busy: boolean): void {

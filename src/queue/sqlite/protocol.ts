@@ -156,7 +156,8 @@ export type WorkerMessage =
   | { readonly kind: "ready"; readonly lastId: number }
   | { readonly kind: "refused"; readonly failure: Failure }
   | { readonly kind: "reopened"; readonly failure: Failure }
-  | { readonly kind: "results"; readonly results: readonly Result[] };
+  /** `sync`: how long its commit waited for the disk, ms; null where nothing was synced. */
+  | { readonly kind: "results"; readonly results: readonly Result[]; readonly sync: number | null };
 
 export interface DatabaseSettings {
   readonly path: string;

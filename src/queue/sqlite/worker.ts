@@ -34,7 +34,7 @@ if (engine instanceof Engine) {
       clearInterval(tidying);
       engine.close();
     }
-    say({ kind: "results", results }, transfer);
+    say({ kind: "results", results, sync: engine.takeSync() }, transfer);
     if (closing) port.close();
   });
   say({ kind: "ready", lastId: engine.lastId() });
