@@ -1,7 +1,4 @@
-// Preloaded into Postern: each commit that syncs takes BENCH_SYNC_MS longer, as on a slow disk, and on SIGUSR2 the main thread writes the
-// event loop's delay since the last time to BENCH_DELAY_FILE.
-import { writeFileSync } from "node:fs";
-import { monitorEventLoopDelay } from "node:perf_hooks";
+// Preloaded into Postern: each commit that syncs takes BENCH_SYNC_MS longer, as on a slow disk.
 import { DatabaseSync } from "node:sqlite";
 import { isMainThread } from "node:worker_threads";
 
@@ -17,14 +14,4 @@ if (wait > 0 && !isMainThread) {
     if (sql === "COMMIT" && !unsynced.has(this)) Atomics.wait(cell, 0, 0, wait);
     return exec.call(this, sql);
   };
-}
-
-const file = process.env.BENCH_DELAY_FILE;
-if (isMainThread && file !== undefined) {
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  delay.enable();
-  process.on("SIGUSR2", () => {
-    writeFileSync(file, JSON.stringify({ p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 }));
-    delay.reset();
-  });
 }

@@ -19,16 +19,20 @@ export interface SubjectOptions {
   readonly privateKey: string;
   /** The largest message taken; default 50. */
   readonly messageMiB?: number;
+  /** For servers that run in Node. */
+  readonly node?: NodeOptions;
   /** What only Postern understands. */
   readonly postern?: PosternOptions;
+}
+
+export interface NodeOptions {
+  readonly flags: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
 }
 
 export interface PosternOptions {
   /** Sections of the configuration that come before the route to the sink. */
   readonly config?: string;
-  /** Flags of Node. */
-  readonly flags?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
   /** Puts files into its data folder before it starts. */
   readonly prepare?: (dataFolder: string) => Promise<void>;
 }

@@ -1,75 +1,97 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { head, load, type Measure, median, quiet, row, startSubjects, stopAll } from "../harness.ts";
+import { type BenchOptions, head, load, type Measure, median, quiet, row, startSubjects, stopAll } from "../harness.ts";
+import { type LoopDelay, readLoopDelay, watched } from "../loop-delay.ts";
 
 const SYNC_MS = 20;
 const CONNECTIONS = 200;
+const MESSAGES = 20_000;
 
-/** Commits are held up in the thread that owns the file, right where a slow disk does it. */
+interface Round extends LoopDelay {
+  readonly rate: number;
+}
+
+/**
+ * Commits are held up in the thread that owns the file, right where a slow disk does it. The ceiling is beside it as the floor of the
+ * delays: what a server that does nothing shows while the load generator has a processor of the same machine.
+ */
 export const slowDisk: Measure = {
   name: "slow-disk",
   what: `a disk whose sync takes ${SYNC_MS} ms, at ${CONNECTIONS} connections`,
   async run(options) {
     const folder = await mkdtemp(join(tmpdir(), "postern-slow-disk-"));
-    const preload = fileURLToPath(new URL("../slow-sync.mjs", import.meta.url));
-    const messages = options.messages ?? 10_000;
-    head("sync takes", "messages/s", "÷ normal", "event loop p99 ms", "highest ms");
+    head(
+      "server",
+      "sync takes",
+      "messages/s",
+      "÷ normal",
+      "event loop late, p99 ms",
+      "most",
+      "without waiting for a processor, p99 ms",
+      "most",
+    );
     try {
-      let normal = 0;
-      for (const sync of [0, SYNC_MS]) {
-        const file = join(folder, `delay-${sync}.json`);
-        const env = { BENCH_SYNC_MS: String(sync), BENCH_DELAY_FILE: file };
-        const subjects = await startSubjects(["postern"], options, { postern: { flags: ["--import", preload], env } });
-        try {
-          for (const subject of subjects) {
-            const task = {
-              size: options.size,
-              mode: "reuse",
-              starttls: false,
-              recipient: "sink@discard.test",
-              firstNumber: 1,
-            } as const;
-            await load(subject, { ...task, connections: 20, messages: 300 });
-            const taken: { readonly rate: number; readonly p99: number; readonly max: number }[] = [];
-            for (let n = 0; n < options.rounds; n++) {
-              await quiet(subject);
-              await readDelay(subject.pid, file);
-              const { seconds } = await load(subject, { ...task, connections: CONNECTIONS, messages });
-              taken.push({ rate: messages / seconds, ...(await readDelay(subject.pid, file)) });
-            }
-            const rate = median(taken.map((one) => one.rate));
-            if (sync === 0) normal = rate;
-            const p99 = median(taken.map((one) => one.p99));
-            const max = Math.max(...taken.map((one) => one.max));
-            row(
-              `${sync === 0 ? "as it is" : `${sync} ms more`}`,
-              rate.toFixed(0),
-              (rate / normal).toFixed(2),
-              p99.toFixed(1),
-              max.toFixed(1),
-            );
-          }
-        } finally {
-          await stopAll(subjects);
-        }
-      }
+      const normal = await measured("postern", 0, { options, folder });
+      tell("Postern", "as it is", normal, normal);
+      tell("Postern", `${SYNC_MS} ms more`, await measured("postern", SYNC_MS, { options, folder }), normal);
+      if (options.available.has("ceiling"))
+        tell("ceiling", "none", await measured("ceiling", 0, { options, folder }), normal);
     } finally {
       await rm(folder, { recursive: true });
     }
   },
 };
 
-/** The event loop's delay since the last time it was read, ms. */
-async function readDelay(pid: number, file: string): Promise<{ readonly p99: number; readonly max: number }> {
-  await rm(file, { force: true });
-  process.kill(pid, "SIGUSR2");
-  for (let attempt = 0; attempt < 100; attempt++) {
-    await sleep(20);
-    const text = await readFile(file, "utf8").catch(() => "");
-    if (text.endsWith("}")) return JSON.parse(text);
+async function measured(
+  name: "postern" | "ceiling",
+  sync: number,
+  { options, folder }: { readonly options: BenchOptions; readonly folder: string },
+): Promise<readonly Round[]> {
+  const file = join(folder, `${name}-${sync}.json`);
+  const { flags, env } = watched(file);
+  const slow = ["--import", fileURLToPath(new URL("../slow-sync.mjs", import.meta.url))];
+  const node = { flags: [...flags, ...slow], env: { ...env, BENCH_SYNC_MS: String(sync) } };
+  const subjects = await startSubjects([name], options, { node });
+  try {
+    const rounds: Round[] = [];
+    for (const subject of subjects) {
+      const messages = options.messages ?? MESSAGES;
+      const task = {
+        size: options.size,
+        mode: "reuse",
+        starttls: false,
+        recipient: "sink@discard.test",
+        firstNumber: 1,
+      } as const;
+      await load(subject, { ...task, connections: CONNECTIONS, messages: messages / 4 });
+      for (let n = 0; n < options.rounds; n++) {
+        await quiet(subject);
+        await readLoopDelay(subject.pid, file);
+        const { seconds, startedAt } = await load(subject, { ...task, connections: CONNECTIONS, messages });
+        const delay = await readLoopDelay(subject.pid, file, startedAt, startedAt + seconds * 1000);
+        rounds.push({ rate: messages / seconds, ...delay });
+      }
+    }
+    return rounds;
+  } finally {
+    await stopAll(subjects);
   }
-  throw new Error("the event loop's delay was not written");
+}
+
+function tell(server: string, sync: string, rounds: readonly Round[], normal: readonly Round[]): void {
+  const of = (key: keyof Round): number => median(rounds.map((round) => round[key]));
+  const most = (key: keyof Round): number => Math.max(...rounds.map((round) => round[key]));
+  const ratio = of("rate") / median(normal.map(({ rate }) => rate));
+  row(
+    server,
+    sync,
+    of("rate").toFixed(0),
+    ratio.toFixed(2),
+    of("p99").toFixed(1),
+    most("most").toFixed(1),
+    of("ownP99").toFixed(1),
+    most("ownMost").toFixed(1),
+  );
 }

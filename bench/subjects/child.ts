@@ -5,15 +5,18 @@ import type { Subject, SubjectOptions } from "../subject.ts";
 
 /** A server of the file `name` beside this one, in a process of its own that says "ready" and ends with its channel. */
 export async function child(name: string, file: string, options: SubjectOptions): Promise<Subject> {
-  const process = fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(options)]);
-  await once(process, "message", { signal: AbortSignal.timeout(10_000) });
+  const server = fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(options)], {
+    execArgv: [...process.execArgv, ...(options.node?.flags ?? [])],
+    env: { ...process.env, ...options.node?.env },
+  });
+  await once(server, "message", { signal: AbortSignal.timeout(10_000) });
   return {
     name,
     port: options.port,
-    pid: process.pid ?? 0,
+    pid: server.pid ?? 0,
     async stop() {
-      const ended = once(process, "exit");
-      process.disconnect();
+      const ended = once(server, "exit");
+      server.disconnect();
       await ended;
     },
   };

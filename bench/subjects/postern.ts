@@ -53,15 +53,15 @@ level = "${process.env.BENCH_LOG_LEVEL ?? "info"}"
 format = "json"
 `,
   );
-  const { prepare, env = {} } = options.postern ?? {};
+  const { prepare } = options.postern ?? {};
   if (prepare !== undefined) {
     await mkdir(join(folder, "data"), { mode: 0o700 });
     await prepare(join(folder, "data"));
   }
-  const flags = [...(process.env.BENCH_NODE_FLAGS?.split(" ") ?? []), ...(options.postern?.flags ?? [])];
+  const flags = [...(process.env.BENCH_NODE_FLAGS?.split(" ") ?? []), ...(options.node?.flags ?? [])];
   const child = spawn(process.execPath, [...flags, main, "serve", "--config", config], {
     stdio: ["ignore", "ignore", "inherit"],
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...options.node?.env },
   });
   await greeting("postern", options.port, child);
   return {
