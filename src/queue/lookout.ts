@@ -178,7 +178,8 @@ export class Lookout {
       }
       if (ids.length < limit || fresh.length === 0) break;
     }
-    await this.#claimAll();
+    // The reports are due.
+    if (seen.size > 0) await this.#claimAll();
   }
 
   async #expire(id: QueueId): Promise<boolean> {

@@ -41,6 +41,12 @@ interface Entry {
   readonly story: StoryEntry[];
 }
 
+interface Due {
+  readonly message: QueuedMessage;
+  readonly place: number;
+  readonly nextAttempt: Instant;
+}
+
 /**
  * A queue in memory: for tests, for the simulator, and for library users who need no durability. It keeps the rules of the
  * port (`store-conformance.ts`) but loses everything with the process.
@@ -101,9 +107,8 @@ class MemoryStore implements OperableStore {
   async claimDue(query: DueQuery): Promise<readonly ClaimedMessage[]> {
     this.#mustBeOpen();
     const except = new Set(query.except);
-    const due = [...this.#unclaimedWaiting()]
-      .filter(({ nextAttempt, domain }) => nextAttempt <= query.now && !except.has(domain))
-      .sort((a, b) => b.priority - a.priority || a.nextAttempt - b.nextAttempt)
+    const due = this.#unclaimedDue(query.now, except)
+      .sort((a, b) => priorityOf(b.message) - priorityOf(a.message) || a.nextAttempt - b.nextAttempt)
       .slice(0, query.limit);
     const byMessage = new Map<QueuedMessage, number[]>();
     for (const { message, place } of due) {
@@ -123,8 +128,12 @@ class MemoryStore implements OperableStore {
   async nextDue(): Promise<Instant | null> {
     this.#mustBeOpen();
     let earliest: Instant | null = null;
-    for (const { nextAttempt } of this.#unclaimedWaiting()) {
-      if (earliest === null || nextAttempt < earliest) earliest = nextAttempt;
+    for (const { message } of this.#entries.values()) {
+      if (message.held) continue;
+      for (const { index, state, nextAttempt } of message.recipients) {
+        if (state !== "waiting" || (earliest !== null && earliest <= nextAttempt)) continue;
+        if (!this.#claims.has(message.id, index)) earliest = nextAttempt;
+      }
     }
     return earliest;
   }
@@ -290,26 +299,27 @@ class MemoryStore implements OperableStore {
     return true;
   }
 
-  *#unclaimedWaiting(): Iterable<{
-    message: QueuedMessage;
-    place: number;
-    nextAttempt: Instant;
-    domain: string;
-    priority: number;
-  }> {
+  /** Recipients that wait, are due by `now`, and are in nobody's hands. */
+  #unclaimedDue(now: Instant, except: ReadonlySet<string>): Due[] {
+    const due: Due[] = [];
     for (const { message } of this.#entries.values()) {
       if (message.held) continue;
       for (const { index, state, nextAttempt, mailbox } of message.recipients) {
-        if (state !== "waiting" || this.#claims.has(message.id, index)) continue;
-        const priority = message.parameters.priority ?? 0;
-        yield { message, place: index, nextAttempt, domain: mailbox.domain, priority };
+        // Claims are asked last: most of what waits is not due.
+        if (state !== "waiting" || nextAttempt > now || except.has(mailbox.domain)) continue;
+        if (!this.#claims.has(message.id, index)) due.push({ message, place: index, nextAttempt });
       }
     }
+    return due;
   }
 
   #mustBeOpen(): void {
     if (this.#closed) throw new StoreError("broken", "the queue is closed");
   }
+}
+
+function priorityOf({ parameters }: QueuedMessage): number {
+  return parameters.priority ?? 0;
 }
 
 function altered(recipient: Recipient, change: Alteration["change"]): Recipient {

@@ -1,61 +1,90 @@
 /*
- * `npm run simulate -- [--seeds N] [--from SEED] [--seed SEED] [--events N] [--twice]`: runs N worlds (default 1000), or the one named,
- * and tells of those that break a promise. The exit code is 1 when one did.
+ * `npm run simulate -- [--seeds N] [--minutes N] [--from SEED] [--workers N] [--seed SEED] [--events N] [--twice] [--findings N]`:
+ * runs N worlds (default 1000), or worlds for N minutes, or the one named, in so many processes (default 1), and tells of those that
+ * break a promise. It goes on after one, up to 100 findings. The exit code is 1 when there was one.
  */
 import { parseArgs } from "node:util";
 import { simulate } from "../../src/testing/index.ts";
-import { describeBroken, runWorlds } from "./worlds.ts";
+import { type Finding, Hunt } from "./hunt.ts";
+import { describeSums } from "./sums.ts";
+import { describeBroken } from "./worlds.ts";
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: "string", default: "1000" },
+    seeds: { type: "string" },
+    minutes: { type: "string" },
     from: { type: "string", default: "0" },
+    workers: { type: "string", default: "1" },
     seed: { type: "string" },
     events: { type: "string", default: "60" },
+    findings: { type: "string", default: "100" },
     twice: { type: "boolean", default: false },
   },
 });
-const [count, from, events] = [values.seeds, values.from, values.events].map(Number);
-const single = values.seed === undefined ? null : Number(values.seed);
-const numbers = [count, from, events, single ?? 0];
-if (count === undefined || from === undefined || numbers.some((number) => !Number.isSafeInteger(number))) {
-  process.stderr.write("simulate: --seeds, --from, --seed and --events take whole numbers\n");
+
+/** Findings that are told with their events; of the others the promise and the seed. */
+const TOLD_IN_FULL = 5;
+
+const seed = whole("seed", values.seed);
+if (seed === null) await hunt();
+else await one(seed);
+
+function whole(name: string, text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number >= 0 && text.trim() !== "") return number;
+  process.stderr.write(`simulate: --${name} takes a whole number, not '${text}'\n`);
   process.exit(2);
 }
 
-const begun = performance.now();
-process.on("unhandledRejection", (reason) => {
-  process.stdout.write(`FOUND a rejection that nobody took: ${reason instanceof Error ? reason.stack : reason}\n`);
-  process.exitCode = 1;
-});
-if (single === null) await many(from, count, values.twice);
-else await one(single);
-
-async function one(seed: number): Promise<void> {
-  const run = await simulate({ seed, events: events ?? 60 });
-  process.stdout.write(run.violations.length > 0 ? `${describeBroken(run)}\n` : `seed ${seed}: all promises kept\n`);
-  process.stdout.write(`${JSON.stringify({ hash: run.hash, ...run.counts })}\n`);
+async function one(world: number): Promise<void> {
+  const run = await simulate({ seed: world, events: whole("events", values.events) ?? 0 });
+  process.stdout.write(run.violations.length > 0 ? `${describeBroken(run)}\n` : `seed ${world}: all promises kept\n`);
+  process.stdout.write(`${JSON.stringify({ hash: run.hash, ...run.counts, faults: run.faults })}\n`);
   if (run.violations.length > 0) process.exitCode = 1;
 }
 
-async function many(first: number, worlds: number, twice: boolean): Promise<void> {
-  let told = performance.now();
-  const result = await runWorlds({
-    seeds: (function* () {
-      for (let seed = first; seed < first + worlds; seed++) yield seed;
-    })(),
-    twice,
-    found: (run) => void process.stdout.write(`FOUND ${describeBroken(run)}\n`),
-    progress(done, broken) {
-      if (performance.now() - told < 10_000) return;
-      told = performance.now();
-      process.stdout.write(`${done} worlds, ${broken} broke a promise\n`);
-    },
+async function hunt(): Promise<void> {
+  const minutes = whole("minutes", values.minutes);
+  const stop = new AbortController();
+  let told = 0;
+  const begun = performance.now();
+  const hunted = new Hunt({
+    from: whole("from", values.from) ?? 0,
+    seeds: whole("seeds", values.seeds) ?? (minutes === null ? 1000 : null),
+    time: minutes === null ? null : minutes * 60_000,
+    workers: Math.max(1, whole("workers", values.workers) ?? 1),
+    events: whole("events", values.events) ?? 0,
+    twice: values.twice,
+    mostFindings: whole("findings", values.findings) ?? 1,
+    found: (finding) => void process.stdout.write(`FOUND ${describe(finding, told++ < TOLD_IN_FULL)}\n`),
+    signal: stop.signal,
   });
-  const { broken, unsteady, ...sums } = result;
-  for (const seed of unsteady) process.stdout.write(`FOUND seed ${seed}: two runs of it differ\n`);
-  const seconds = (performance.now() - begun) / 1000;
-  const rate = Math.round(result.worlds / seconds);
-  process.stdout.write(`simulate: ${JSON.stringify(sums)}, ${broken.length} broke a promise, ${rate} worlds/s\n`);
-  if (broken.length + unsteady.length > 0) process.exitCode = 1;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+  const rate = (): string => (hunted.result.worlds / ((performance.now() - begun) / 1000)).toFixed(1);
+  const progress = setInterval(() => {
+    const { worlds, findings } = hunted.result;
+    const time = Math.round((performance.now() - begun) / 60_000);
+    process.stdout.write(`${time} min: ${worlds} worlds, ${rate()} worlds/s, ${findings} findings\n`);
+  }, 60_000);
+  const result = await hunted.run();
+  clearInterval(progress);
+  const next = `next seed ${result.next}`;
+  process.stdout.write(`${describeSums(result)}\n`);
+  process.stdout.write(`simulate: ${result.worlds} worlds, ${result.findings} findings, ${rate()} worlds/s, ${next}\n`);
+  if (result.findings > 0) process.exitCode = 1;
+}
+
+function describe(finding: Finding, fully: boolean): string {
+  switch (finding.kind) {
+    case "broken":
+      return describeBroken(fully ? finding.run : { ...finding.run, events: [] });
+    case "unsteady":
+      return `seed ${finding.seed}: two runs of it differ`;
+    case "rejection":
+      return `seed ${finding.seed ?? "unknown"}: a rejection that nobody took: ${finding.text}`;
+    case "died":
+    case "hung":
+      return `seed ${finding.seed ?? "unknown"}: ${finding.text}`;
+  }
 }

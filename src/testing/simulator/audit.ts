@@ -1,6 +1,6 @@
 import { type Instant, MINUTE } from "../../base/index.ts";
 import type { Copy, Ledger, Submission, Take } from "./ledger.ts";
-import { latin1, readMessage, readReport } from "./read-message.ts";
+import { latin1, readReport } from "./read-message.ts";
 import type { World } from "./world.ts";
 
 /** A promise that a run broke. */
@@ -115,6 +115,13 @@ function* repeated(ledger: Ledger): Iterable<string> {
   }
 }
 
+/** Recipients of a copy that were reached more than once. */
+export function countRepeats({ takes }: Ledger): number {
+  let repeats = 0;
+  for (const those of byHop(takes).values()) repeats += those.length - 1;
+  return repeats;
+}
+
 function wasHeard({ end, reply }: Take): boolean {
   return end !== null && reply !== null && end.other.handed >= reply;
 }
@@ -147,8 +154,8 @@ function* refusedAndDelivered({ submissions, copies }: Ledger): Iterable<string>
 }
 
 function* altered({ arrivals, submissions }: Ledger): Iterable<string> {
-  for (const { host, token, recipient, reversePath, octets } of arrivals) {
-    const { messageId, untraced } = readMessage(octets);
+  for (const { host, token, recipient, reversePath, read } of arrivals) {
+    const { messageId, untraced } = read;
     if (messageId?.host !== "sim") continue;
     const submission = token === null ? undefined : submissions.get(token);
     if (submission === undefined) yield `${host} has a message that nobody sent (${token})`;
@@ -179,8 +186,8 @@ function* reports({ arrivals, submissions, copies }: Ledger): Iterable<string> {
 /** Different reports of a failure that came, by message and recipient. */
 function toldFailures(arrivals: Ledger["arrivals"]): ReadonlyMap<string, number> {
   const ids = new Map<string, Set<string>>();
-  for (const { token, octets } of arrivals) {
-    const { messageId } = readMessage(octets);
+  for (const { token, octets, read } of arrivals) {
+    const { messageId } = read;
     if (messageId === null || messageId.host === "sim") continue;
     for (const { recipient, action } of readReport(octets)) {
       if (action !== "failed") continue;
@@ -193,10 +200,10 @@ function toldFailures(arrivals: Ledger["arrivals"]): ReadonlyMap<string, number>
 }
 
 function* misdirected(
-  { token, recipient, octets }: Ledger["arrivals"][number],
+  { token, recipient, octets, read }: Ledger["arrivals"][number],
   submissions: ReadonlyMap<string, Submission>,
 ): Iterable<string> {
-  const { messageId } = readMessage(octets);
+  const { messageId } = read;
   if (messageId === null || messageId.host === "sim") return;
   const told = readReport(octets);
   if (told.length === 0) yield `a report for ${recipient} tells of nobody`;
@@ -209,8 +216,8 @@ function* misdirected(
 }
 
 function* bouncedBounces({ arrivals }: Ledger): Iterable<string> {
-  for (const { host, reversePath, octets } of arrivals) {
-    const { messageId } = readMessage(octets);
+  for (const { host, reversePath, read } of arrivals) {
+    const { messageId } = read;
     if (messageId !== null && messageId.host !== "sim" && reversePath !== null)
       yield `${host} has a report from ${reversePath}`;
   }

@@ -77,6 +77,7 @@ export class Faults implements Weather {
   readonly #outages = new Map<string, number>();
   /** When greylisting hosts first saw a mailbox. */
   readonly #greylist = new Map<string, number>();
+  readonly #tally = new Map<string, number>();
 
   constructor(parts: {
     readonly rates: FaultRates;
@@ -94,12 +95,30 @@ export class Faults implements Weather {
     return this.#now() >= this.#calmAt;
   }
 
-  /** It happens, at this rate, while anything does. */
-  strikes(rate: number): boolean {
+  /** It happens, at the rate of its kind, while anything does; and is counted. */
+  strikes(kind: keyof FaultRates): boolean {
+    const strikes = this.#isDrawn(kind);
+    if (strikes) this.count(kind);
+    return strikes;
+  }
+
+  #isDrawn(kind: keyof FaultRates): boolean {
+    const rate = this.rates[kind];
     return !this.calm && rate > 0 && this.#chance.is(rate);
   }
 
+  /** Something went wrong. */
+  count(kind: string): void {
+    this.#tally.set(kind, (this.#tally.get(kind) ?? 0) + 1);
+  }
+
+  /** How often what went wrong. */
+  get tally(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#tally);
+  }
+
   takeOut(address: string, until: number): void {
+    this.count("outages");
     this.#outages.set(address, until);
   }
 
@@ -107,8 +126,8 @@ export class Faults implements Weather {
     if (this.calm) return "connected";
     const now = this.#now();
     if ((this.#outages.get(address) ?? 0) > now || (this.#outages.get(from) ?? 0) > now) return "silence";
-    if (this.strikes(this.rates.silent)) return "silence";
-    if (this.strikes(this.rates.refused)) return this.#chance.pick(["refused", "unreachable"]);
+    if (this.strikes("silent")) return "silence";
+    if (this.strikes("refused")) return this.#chance.pick(["refused", "unreachable"]);
     return "connected";
   }
 
@@ -116,43 +135,42 @@ export class Faults implements Weather {
     const chance = this.#chance;
     const delay = chance.whole(1, 40);
     if (this.calm) return { delay, jitter: 0, pieces: 0.1, rate: 10_000, cut: null };
-    const slow = this.strikes(this.rates.slowLinks);
+    const slow = this.strikes("slowLinks");
     return {
       delay: slow ? chance.whole(200, 3000) : delay,
       jitter: chance.is(0.5) ? chance.whole(0, 20) : 0,
       pieces: chance.is(0.3) ? chance.between(0, 1) : 0,
       rate: slow ? chance.between(0.5, 5) : 10_000,
-      cut: this.strikes(this.rates.cuts) ? this.#cut() : null,
+      cut: this.#isDrawn("cuts") ? this.#cut() : null,
     };
   }
 
   lookup(): LookupFate {
-    const failure = this.strikes(this.rates.lookups) ? this.#chance.pick(["servfail", "timeout"] as const) : null;
+    const failure = this.strikes("lookups") ? this.#chance.pick(["servfail", "timeout"] as const) : null;
     return { delay: failure === "timeout" ? 5 * SECOND : this.#chance.whole(0, 30), failure };
   }
 
   disk(writes: boolean): DiskFate {
-    const { failedSyncs, fullDisks, slowSyncs } = this.rates;
-    const slow = this.strikes(slowSyncs);
+    const slow = this.strikes("slowSyncs");
     return {
       delay: slow ? this.#chance.between(50, 20_000) : writes ? this.#chance.between(1, 8) : 0.2,
-      failed: this.strikes(failedSyncs),
-      full: this.strikes(fullDisks),
+      failed: this.strikes("failedSyncs"),
+      full: this.strikes("fullDisks"),
     };
   }
 
   /** What a host does at a stage. `greylisting`: it turns each mailbox away until it comes back. */
   host(stage: HostStage, argument: string, greylisting: boolean): HostMove {
     if (this.calm) return { kind: "proceed", delay: 0 };
-    const { hangs, closes, temporaryReplies, permanentReplies, slowReplies } = this.rates;
-    const delay = this.strikes(slowReplies) ? this.#chance.whole(10, this.#chance.is(0.1) ? 15 * MINUTE : 20_000) : 0;
-    if (this.strikes(hangs)) return { kind: "hang" };
-    if (this.strikes(closes)) return { kind: "close" };
-    if (this.strikes(temporaryReplies)) return { kind: "reply", delay, text: this.#temporary(stage) };
-    if (stage !== "connect" && stage !== "hello" && this.strikes(permanentReplies)) {
+    const delay = this.strikes("slowReplies") ? this.#chance.whole(10, this.#chance.is(0.1) ? 15 * MINUTE : 20_000) : 0;
+    if (this.strikes("hangs")) return { kind: "hang" };
+    if (this.strikes("closes")) return { kind: "close" };
+    if (this.strikes("temporaryReplies")) return { kind: "reply", delay, text: this.#temporary(stage) };
+    if (stage !== "connect" && stage !== "hello" && this.strikes("permanentReplies")) {
       return { kind: "reply", delay, text: stage === "quit" ? "250 2.0.0 Hm" : "554 5.7.1 Not that" };
     }
     if (greylisting && stage === "rcpt" && this.#isGrey(argument)) {
+      this.count("greylisted");
       return { kind: "reply", delay, text: "450 4.2.0 Come back later" };
     }
     return { kind: "proceed", delay };
@@ -160,7 +178,7 @@ export class Faults implements Weather {
 
   /** How a handshake goes. */
   handshake(): "proper" | "mute" | "hangUp" | "classical" {
-    if (!this.strikes(this.rates.brokenHandshakes)) return "proper";
+    if (!this.strikes("brokenHandshakes")) return "proper";
     return this.#chance.pick(["mute", "hangUp", "classical"] as const);
   }
 

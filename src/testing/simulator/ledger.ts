@@ -2,7 +2,7 @@ import { concatBytes, type Instant } from "../../base/index.ts";
 import type { NewMessage, QueuedMessage, Settlement } from "../../queue/index.ts";
 import { formatMailbox } from "../../smtp/index.ts";
 import type { LinkEnd } from "./link-end.ts";
-import { readMessage } from "./read-message.ts";
+import { type ReadMessage, readMessage } from "./read-message.ts";
 
 /** What a sender was told of one recipient. "unknown": the connection broke behind the end of data. */
 export type Answer = "accepted" | "refused" | "unknown";
@@ -68,6 +68,7 @@ export interface Arrival {
   readonly recipient: string;
   readonly reversePath: string | null;
   readonly octets: Uint8Array;
+  readonly read: ReadMessage;
   readonly at: Instant;
 }
 
@@ -149,21 +150,26 @@ export class Ledger {
     { reversePath, recipient, octets, end }: Pick<Arrival, "reversePath" | "recipient" | "octets"> & Pick<Take, "end">,
   ): Take {
     const at = this.#now();
-    const { token, hops } = this.#read(octets);
+    const { token, hops, read } = this.#read(octets);
     const hop = hops[0] ?? token ?? "?";
-    this.arrivals.push({ host, hop, token, recipient, reversePath, octets, at });
+    this.arrivals.push({ host, hop, token, recipient, reversePath, octets, read, at });
     const take: Take = { hop, recipient, by: host, at, copy: null, end, reply: null };
     this.takes.push(take);
     return take;
   }
 
   /** The token of a message, and the copies it went through, the last one first. */
-  #read(octets: Uint8Array): { readonly token: string | null; readonly hops: readonly string[] } {
-    const { token, received, messageId } = readMessage(octets);
+  #read(octets: Uint8Array): {
+    readonly token: string | null;
+    readonly hops: readonly string[];
+    readonly read: ReadMessage;
+  } {
+    const read = readMessage(octets);
+    const { token, received, messageId } = read;
     const hops = received.map(({ host, id }) => this.#key(host, id));
     // A report has no trace field of the node that wrote it.
     if (messageId !== null && this.#nodes.has(messageId.host)) hops.push(this.#key(messageId.host, messageId.id));
-    return { token, hops };
+    return { token, hops, read };
   }
 
   #key(host: string, id: string): string {

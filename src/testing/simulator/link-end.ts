@@ -153,8 +153,7 @@ export class LinkEnd {
       return;
     }
     this.#inbox.push(piece);
-    if (this.#pumping) return;
-    if (this.#pump()) this.#pumpSoon();
+    if (!this.#pumping) this.#pumpNow();
   }
 
   /** The other handed over octets of ours. */
@@ -192,32 +191,45 @@ export class LinkEnd {
     this.#pumping = true;
     this.link.loop.after(0, () => {
       this.#pumping = false;
-      if (!this.life.alive) return;
-      if (this.#pump()) this.#pumpSoon();
+      if (this.life.alive) this.#pumpNow();
     });
   }
 
-  /** Tells one thing; true when there may be another. */
-  #pump(): boolean {
-    if (this.#records !== null) return this.#pumpRecords(this.#records);
+  #pumpNow(): void {
+    this.#pump();
+    if (this.#hasMore()) this.#pumpSoon();
+  }
+
+  #hasMore(): boolean {
+    if (this.#records !== null) return this.#gone || this.#inbox.length > 0;
+    if (this.#handler === null || this.#toldClose) return false;
+    if (this.#gone || (this.#wantsDrain && this.unsent === 0)) return true;
+    return !this.#paused && (this.#inbox.length > 0 || (this.#peerEnded && this.#ended));
+  }
+
+  /** Tells one thing. */
+  #pump(): void {
+    if (this.#records !== null) {
+      this.#pumpRecords(this.#records);
+      return;
+    }
     const handler = this.#handler;
-    if (handler === null || this.#toldClose) return false;
+    if (handler === null || this.#toldClose) return;
     if (this.#gone) {
       this.#toldClose = true;
       handler.closed(this.#problem);
-      return false;
-    }
-    if (this.#wantsDrain && this.unsent === 0) {
+    } else if (this.#wantsDrain && this.unsent === 0) {
       this.#wantsDrain = false;
       handler.drained();
-      return true;
-    }
-    return this.#paused ? false : this.#pumpInbox(handler);
+    } else if (!this.#paused) this.#pumpInbox(handler);
   }
 
-  #pumpInbox(handler: StreamHandler): boolean {
+  #pumpInbox(handler: StreamHandler): void {
     const piece = this.#inbox.shift();
-    if (piece === undefined) return this.#closeWhenOver(handler);
+    if (piece === undefined) {
+      this.#closeWhenOver(handler);
+      return;
+    }
     switch (piece.kind) {
       case "octets":
         this.handed += piece.octets.length;
@@ -235,26 +247,24 @@ export class LinkEnd {
       case "reset":
         break;
     }
-    return true;
   }
 
-  #closeWhenOver(handler: StreamHandler): boolean {
-    if (!this.#peerEnded || !this.#ended || this.#gone) return false;
+  #closeWhenOver(handler: StreamHandler): void {
+    if (!this.#peerEnded || !this.#ended || this.#gone) return;
     this.#gone = true;
     this.#toldClose = true;
     this.link.settle();
     handler.closed(null);
-    return false;
   }
 
-  #pumpRecords(records: (record: HandshakeRecord | "octets" | "closed") => void): boolean {
+  #pumpRecords(records: (record: HandshakeRecord | "octets" | "closed") => void): void {
     if (this.#gone) {
+      this.#records = null;
       records("closed");
-      return false;
+      return;
     }
     const piece = this.#inbox.shift();
-    if (piece === undefined) return false;
+    if (piece === undefined) return;
     records(piece.kind === "record" ? piece.record : piece.kind === "octets" ? "octets" : "closed");
-    return true;
   }
 }

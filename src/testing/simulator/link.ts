@@ -43,6 +43,7 @@ export class Link {
   readonly #out: Way = { last: 0, octets: 0 };
   readonly #back: Way = { last: 0, octets: 0 };
   readonly #over: () => void;
+  readonly #broke: (heard: Cut["heard"]) => void;
   #broken = false;
   /** Since when the near end can send nothing more: it is gone, or the link is cut. Null while it can. */
   mutedAt: number | null = null;
@@ -52,6 +53,8 @@ export class Link {
       readonly loop: VirtualLoop;
       readonly chance: Chance;
       readonly conditions: LinkConditions;
+      /** Told of a cut, and who hears of it. */
+      readonly broke?: (heard: Cut["heard"]) => void;
       /** Called once, when both ends are gone. */
       readonly over: () => void;
     },
@@ -62,6 +65,7 @@ export class Link {
     this.#chance = parts.chance;
     this.#conditions = parts.conditions;
     this.#over = parts.over;
+    this.#broke = parts.broke ?? (() => {});
     this.near = new LinkEnd(this, near.end, far.end, near.life);
     this.far = new LinkEnd(this, far.end, near.end, far.life);
   }
@@ -91,6 +95,7 @@ export class Link {
   cut(heard: Cut["heard"]): void {
     if (this.#broken) return;
     this.#broken = true;
+    this.#broke(heard);
     this.mutedAt ??= this.loop.now;
     const { delay } = this.#conditions;
     const ends = heard === "both" ? [this.near, this.far] : heard === "none" ? [] : [this[heard]];

@@ -13,6 +13,8 @@ export type ConnectFate = "connected" | "refused" | "unreachable" | "silence";
 export interface Weather {
   fate(from: string, to: Endpoint): ConnectFate;
   conditions(from: string, to: Endpoint): LinkConditions;
+  /** Told of what happened to a connection. */
+  count(kind: string): void;
 }
 
 /** Who listens. */
@@ -120,7 +122,13 @@ export class SimulatedNetwork {
     const near = { address: from, port: this.#ports };
     const far = { address: listener.address, port: listener.port };
     const link: Link = new Link(
-      { loop: this.#loop, chance: this.#chance, conditions, over: () => this.#links.delete(link) },
+      {
+        loop: this.#loop,
+        chance: this.#chance,
+        conditions,
+        broke: (heard) => this.#weather.count(`cuts, heard by ${heard}`),
+        over: () => this.#links.delete(link),
+      },
       { end: near, life },
       { end: far, life: listener.life },
     );

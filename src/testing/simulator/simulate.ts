@@ -1,5 +1,5 @@
 import { HOUR, later, MINUTE } from "../../base/index.ts";
-import { atRest, audit, inspect, type Violation } from "./audit.ts";
+import { atRest, audit, countRepeats, inspect, type Violation } from "./audit.ts";
 import { World } from "./world.ts";
 
 export interface SimulateOptions {
@@ -19,9 +19,17 @@ export interface Simulation {
   /** The last things that happened, in words, when a promise was broken; else none. */
   readonly events: readonly string[];
   readonly counts: {
+    /** Messages that programs tried to hand in. */
     readonly submitted: number;
+    /** Of them those that were answered 250 for at least one recipient. */
     readonly acknowledged: number;
+    /** Copies that reached a mailbox, reports among them. */
     readonly delivered: number;
+    /** Recipients that were given up, and their senders told. */
+    readonly bounced: number;
+    /** Recipients reached once more than once, each for a reason that is allowed. */
+    readonly repeated: number;
+    /** Reports that were written. */
     readonly reports: number;
     readonly crashes: number;
     /** Milliseconds of virtual time. */
@@ -29,6 +37,8 @@ export interface Simulation {
     /** Steps of the event loop. */
     readonly steps: number;
   };
+  /** What went wrong, and how often, by kind. */
+  readonly faults: Readonly<Record<string, number>>;
 }
 
 const INSPECT_EVERY = 10 * MINUTE;
@@ -65,6 +75,7 @@ export async function simulate({ seed, events = 60 }: SimulateOptions): Promise<
     hash: world.trace.hash,
     events: violations.length === 0 ? [] : world.trace.last(events),
     counts: countsOf(world, world.loop.now - start),
+    faults: world.faults.tally,
   };
 }
 
@@ -101,12 +112,19 @@ function countsOf({ ledger, loop }: World, time: number): Simulation["counts"] {
   for (const { answers } of submissions.values()) {
     if ([...answers.values()].includes("accepted")) acknowledged++;
   }
-  const reports = [...copies.values()].filter(({ reversePath, parent }) => reversePath === null && parent !== null);
+  let reports = 0;
+  let bounced = 0;
+  for (const { reversePath, parent, recipients } of copies.values()) {
+    if (reversePath === null && parent !== null) reports++;
+    for (const { state, reports: told } of recipients) if (state === "failed" && told.length > 0) bounced++;
+  }
   return {
     submitted: submissions.size,
     acknowledged,
     delivered: arrivals.length,
-    reports: reports.length,
+    bounced,
+    repeated: countRepeats(ledger),
+    reports,
     crashes: crashes.length,
     time,
     steps: loop.events,

@@ -194,6 +194,13 @@ function shownCertificate(
   };
 }
 
+/** Keys are few, and shown often. */
+const shownKeys = new WeakMap<Uint8Array, string>();
+
 function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (octet) => octet.toString(16).padStart(2, "0")).join("");
+  const known = shownKeys.get(bytes);
+  if (known !== undefined) return known;
+  const shown = Array.from(bytes, (octet) => octet.toString(16).padStart(2, "0")).join("");
+  shownKeys.set(bytes, shown);
+  return shown;
 }

@@ -6,6 +6,8 @@ const KEPT = 4000;
 /** All that happened in a run, as a number to compare runs by, and the last of it in words. */
 export class Trace {
   readonly #lines: string[] = [];
+  /** Of the lines, milliseconds since the start. */
+  readonly #times: number[] = [];
   readonly #now: () => Instant;
   readonly #start: Instant;
   #count = 0;
@@ -19,10 +21,12 @@ export class Trace {
 
   /** `text` on one line. */
   note(who: string, what: string, text: string = ""): void {
-    const line = `${((this.#now() - this.#start) / 1000).toFixed(3)} ${who} ${what} ${text}`;
+    const at = this.#now() - this.#start;
+    const line = `${who} ${what} ${text}`;
+    this.#times[this.#count % KEPT] = at;
     this.#lines[this.#count % KEPT] = line;
     this.#count++;
-    let high = this.#high;
+    let high = this.#high ^ Math.floor(at * 1000);
     let low = this.#low;
     for (let at = 0; at < line.length; at++) {
       const code = line.charCodeAt(at);
@@ -42,7 +46,10 @@ export class Trace {
   last(count: number): string[] {
     const from = Math.max(0, this.#count - Math.min(count, KEPT));
     const lines: string[] = [];
-    for (let at = from; at < this.#count; at++) lines.push(this.#lines[at % KEPT] ?? "");
+    for (let at = from; at < this.#count; at++) {
+      const seconds = (this.#times[at % KEPT] ?? 0) / 1000;
+      lines.push(`${seconds.toFixed(3)} ${this.#lines[at % KEPT] ?? ""}`);
+    }
     return lines;
   }
 
@@ -91,7 +98,8 @@ class TraceLog implements Log {
   #note(event: string, fields: LogFields): void {
     this.#heard(event, fields);
     let text = "";
-    for (const [key, value] of Object.entries({ ...this.#with, ...fields })) text += `${key}=${shown(value)} `;
+    for (const key in this.#with) text += `${key}=${shown(this.#with[key])} `;
+    for (const key in fields) text += `${key}=${shown(fields[key])} `;
     this.#trace.note(this.#who, event, text);
   }
 }

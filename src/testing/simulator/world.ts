@@ -81,7 +81,7 @@ export class World {
       clock: clockOf(loop, new Life(), skew),
       fate: (writes) => faults.disk(writes),
       moment: () => {
-        if (faults.strikes(this.plan.rates.crashesAtCommit)) this.#crash(node);
+        if (faults.strikes("crashesAtCommit")) this.#crash(node);
       },
       witness: {
         kept: (message, body) => {
@@ -103,7 +103,7 @@ export class World {
       skew,
       resolver: (life) => simulatedResolver({ zone: this.#zone, loop, life, fate: () => faults.lookup() }),
       sts: this.#policies(),
-      freeSpace: () => (faults.strikes(this.plan.rates.fullDisks) ? 0 : Number.POSITIVE_INFINITY),
+      freeSpace: () => (faults.strikes("fullDisks") ? 0 : Number.POSITIVE_INFINITY),
       random: () => chance.fork(),
     };
     const tls: SimulatedServerTls | null = this.plan.secure.has(name)
@@ -124,8 +124,7 @@ export class World {
   }
 
   #addHost({ tls, greylists, key, ...planned }: PlannedHost): void {
-    const { faults, loop, ledger, plan } = this;
-    const { strippedTls, wrongCertificates } = plan.rates;
+    const { faults, loop, ledger } = this;
     const life = new Life();
     const good = goodCertificate(planned.name, key);
     const bad = { names: ["wrong.test"], trusted: false, expired: false, key: new Uint8Array(32).fill(255) };
@@ -133,9 +132,9 @@ export class World {
       options: {
         ...planned,
         tls: tls
-          ? { certificate: () => (faults.strikes(wrongCertificates) ? bad : good), manner: () => faults.handshake() }
+          ? { certificate: () => (faults.strikes("wrongCertificates") ? bad : good), manner: () => faults.handshake() }
           : null,
-        showsTls: () => !faults.strikes(strippedTls),
+        showsTls: () => !faults.strikes("strippedTls"),
         proves: (certificate) => certificate === good,
         demand: (domain) => this.#demands.get(domain) ?? "nothing",
         requiresTls: (token) => ledger.submissions.get(token)?.requireTls === true,
@@ -163,20 +162,26 @@ export class World {
   #planTroubles(node: SimulatedNode): void {
     const { rates } = this.plan;
     const { loop, faults } = this;
-    const plan = (count: number, action: () => void): void => {
-      for (let n = 0; n < count; n++) loop.after(this.#sometime(), () => (faults.calm ? undefined : action()));
+    const plan = (kind: "crashes" | "stops" | "clockJumps" | "operations", action: () => void): void => {
+      for (let n = 0; n < rates[kind]; n++) {
+        loop.after(this.#sometime(), () => {
+          if (faults.calm) return;
+          faults.count(kind);
+          action();
+        });
+      }
     };
-    plan(rates.crashes, () => this.#crash(node));
-    plan(rates.stops, () => {
+    plan("crashes", () => this.#crash(node));
+    plan("stops", () => {
       void node.stop().then(() => loop.after(30 * SECOND, () => void node.start()));
     });
-    plan(rates.clockJumps, () => {
+    plan("clockJumps", () => {
       const { name } = node.settings;
       const by = this.chance.whole(-HOUR / 2, HOUR / 2);
       this.trace.note(name, "clock", String(by));
       this.#skews.set(name, (this.#skews.get(name) ?? 0) + by);
     });
-    plan(rates.operations, () => void this.#operate(node));
+    plan("operations", () => void this.#operate(node));
   }
 
   #planOutages(address: string): void {
