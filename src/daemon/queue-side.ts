@@ -39,7 +39,8 @@ export function createQueueSide(
     ? findStsPolicies({ config, refresh: share.worker === 1, file: trust.file, resolver, ca, log })
     : null;
   resources.defer(() => sts?.close());
-  const pool = createPool({ clock: systemClock });
+  // As many as may be in use at once: after a common commit they all come back together, and the next deliveries want them all again.
+  const pool = createPool({ clock: systemClock, maxIdlePerKey: config.queue.destinationConcurrency });
   resources.defer(() => pool.close());
   const deliverer = createDeliverer({
     hostname: config.hostname,
