@@ -12,25 +12,62 @@ export interface LogSettings {
  * The daemon's log, on standard output. One line an event: `event` is its stable name, the rest are its fields. An exception
  * is written with its stack; it goes no further than this.
  */
-export function makeLog(settings: LogSettings, destination: DestinationStream = process.stdout): Log {
+export function makeLog(settings: LogSettings, destination?: DestinationStream): Log {
   const forPeople = settings.format === "pretty" || (settings.format === "auto" && process.stdout.isTTY);
   const options = {
     level: settings.level,
     base: null,
     messageKey: "event",
-    timestamp: pino.stdTimeFunctions.isoTime,
+    timestamp: timeField,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  if (!forPeople) return new PinoLog(pino(options, destination), {});
+  if (!forPeople) return new PinoLog(pino(options, destination ?? standardOutput()), {});
   const stream = pretty({
     colorize: process.stdout.isTTY,
     messageKey: "event",
     translateTime: "SYS:HH:MM:ss.l",
     singleLine: true,
-    destination,
+    destination: destination ?? process.stdout,
   });
   return new PinoLog(pino(options, stream), {});
 }
+
+/**
+ * Standard output, with the lines of one turn of the event loop written at once: a busy turn logs dozens, and each write is a call of the
+ * system. What is still here when the process ends is written then, however it ends but for SIGKILL.
+ */
+function standardOutput(): DestinationStream {
+  let lines = "";
+  const flush = (): void => {
+    const text = lines;
+    lines = "";
+    if (text !== "") process.stdout.write(text);
+  };
+  process.once("exit", flush);
+  return {
+    write(line) {
+      if (lines === "") setImmediate(flush);
+      lines += line;
+      if (lines.length >= MAX_GATHERED) flush();
+    },
+  };
+}
+
+/** Characters of log that are gathered at most. */
+const MAX_GATHERED = 65_536;
+
+/** When, in the form of RFC 3339 with milliseconds, as pino wants it: a piece of JSON. */
+function timeField(): string {
+  const now = Date.now();
+  const second = Math.floor(now / 1000);
+  if (second !== lastTime.second) {
+    lastTime = { second, text: `,"time":"${new Date(now).toISOString().slice(0, "YYYY-MM-DDTHH:MM:SS.".length)}` };
+  }
+  return `${lastTime.text}${String(now % 1000).padStart(3, "0")}Z"`;
+}
+
+/** All up to the milliseconds, which the lines of one second have in common. */
+let lastTime: { readonly second: number; readonly text: string } = { second: Number.NaN, text: "" };
 
 /** A child holds its fields and no more: there is one for each connection, and one of pino's own weighs ten times as much. */
 class PinoLog implements Log {

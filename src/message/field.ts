@@ -43,5 +43,12 @@ export function formatField(name: string, clauses: readonly (readonly string[])[
  * (ECMA-262, Date.prototype.toUTCString), which RFC 5322 §4.3 calls obsolete.
  */
 export function formatDate(at: Instant): string {
-  return new Date(at).toUTCString().replace("GMT", "+0000");
+  const second = Math.floor(at / 1000);
+  if (second !== lastDate.second) {
+    lastDate = { second, text: new Date(at).toUTCString().replace("GMT", "+0000") };
+  }
+  return lastDate.text;
 }
+
+/** Kept because every message that comes within a second wants the same words. */
+let lastDate: { readonly second: number; readonly text: string } = { second: Number.NaN, text: "" };
