@@ -6,20 +6,33 @@ import { connect as connectTls } from "node:tls";
 const AT_A_TIME = 50;
 const held: Socket[] = [];
 
-async function open(port: number, number: number): Promise<void> {
+export interface IdleTask {
+  readonly port: number;
+  /** TLS from the first octet on; else by STARTTLS. */
+  readonly implicit: boolean;
+  readonly count: number;
+}
+
+async function open({ port, implicit }: IdleTask, number: number): Promise<void> {
   // One source address has too few ports for all of them.
   const socket = createConnection({ host: "127.0.0.1", port, localAddress: `127.0.1.${1 + (number % 200)}` });
+  if (implicit) await once(socket, "connect", { signal: AbortSignal.timeout(60_000) });
+  else await startTls(socket);
+  const secured = connectTls({ socket, rejectUnauthorized: false });
+  await once(secured, "secureConnect", { signal: AbortSignal.timeout(60_000) });
+  if (implicit) await reply(secured);
+  secured.write("EHLO idle.test\r\n");
+  await reply(secured);
+  secured.on("error", () => {});
+  held.push(secured);
+}
+
+async function startTls(socket: Socket): Promise<void> {
   await reply(socket);
   for (const line of ["EHLO idle.test", "STARTTLS"]) {
     socket.write(`${line}\r\n`);
     await reply(socket);
   }
-  const secured = connectTls({ socket, rejectUnauthorized: false });
-  await once(secured, "secureConnect", { signal: AbortSignal.timeout(60_000) });
-  secured.write("EHLO idle.test\r\n");
-  await reply(secured);
-  secured.on("error", () => {});
-  held.push(secured);
 }
 
 async function reply(socket: Socket): Promise<void> {
@@ -29,12 +42,12 @@ async function reply(socket: Socket): Promise<void> {
   }
 }
 
-process.on("message", async ({ port, count }: { readonly port: number; readonly count: number }) => {
+process.on("message", async (task: IdleTask) => {
   let next = 0;
   try {
     await Promise.all(
       Array.from({ length: AT_A_TIME }, async () => {
-        while (next < count) await open(port, next++);
+        while (next < task.count) await open(task, next++);
       }),
     );
     process.send?.(null);

@@ -83,6 +83,12 @@ export function residentMemory(pid: number): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024;
 }
 
+/** Resident memory now of what one process got from malloc in its main arena (`brk`), MiB: what is native, for the most part. */
+export function mallocHeap(pid: number): number {
+  const maps = readFileSync(`/proc/${pid}/smaps`, "latin1");
+  return Number(/\[heap\]\n(?:.+\n)*?Rss:\s+(\d+) kB/.exec(maps)?.[1] ?? 0) / 1024;
+}
+
 /** Makes the present memory of one process the peak that is known of it. */
 export function forgetPeak(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, "5");
