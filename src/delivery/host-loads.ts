@@ -131,7 +131,9 @@ class KnownHostLoads implements HostLoads {
   /** Null unless it is to be left alone. After its time one attempt probes it, and the others pass by until that has ended. */
   #dead(host: Host, now: Instant): HostTurn | null {
     if (host.deaths === 0 || (host.deadUntil <= now && host.running === 0)) return null;
-    return { kind: "dead", until: instant(Math.max(host.deadUntil, now)), text: host.cause };
+    // Nobody knows how long the probe takes that is under way.
+    const until = instant(host.deadUntil > now ? host.deadUntil : now + PAUSE);
+    return { kind: "dead", until, text: host.cause };
   }
 
   #grant(host: Host, now: Instant): HostTurn | null {

@@ -1,4 +1,4 @@
-import { type Instant, printable } from "../base/index.ts";
+import { type Instant, instant, printable } from "../base/index.ts";
 import type { ClientProblem, RecipientResult, Stage } from "../client/index.ts";
 import type { CertificateReason, NetProblem } from "../net/index.ts";
 import type { DeliveryProblem, Hop, Onward, Outcome, Scope } from "../queue/index.ts";
@@ -137,10 +137,16 @@ export function outOfTime(host: string): Outcome {
   return { kind: "deferred", scope: "connection", problem, hop: null };
 }
 
-/** The host was found dead before, maybe by mail for another domain: it is left alone for a while. */
+/** The host was found dead before, maybe by mail for another domain: it is left alone for a while, and that is no attempt. */
 export function leftAlone(host: string, until: Instant, text: string): Outcome {
   const told = `${host} is not tried before ${new Date(until).toISOString()}, since: ${text}`;
-  return { kind: "deferred", scope: "host", problem: { text: told, reply: null, status: "4.4.1" }, hop: null };
+  return {
+    kind: "deferred",
+    scope: "host",
+    problem: { text: told, reply: null, status: "4.4.1" },
+    hop: null,
+    turnAt: until,
+  };
 }
 
 /** There is no turn at the host just now; nothing is wrong with it, nor with the message. */
@@ -165,10 +171,20 @@ export function aborted(): Outcome {
  */
 export function combine(outcomes: readonly Outcome[], unresolved: readonly string[]): Outcome | null {
   const temporary = outcomes.filter((outcome) => outcome.kind === "deferred");
-  const chosen = firstTelling(temporary) ?? firstTelling(outcomes);
+  const chosen = withTurn(firstTelling(temporary) ?? firstTelling(outcomes), outcomes);
   if (chosen === null || chosen.kind !== "failed" || unresolved.length === 0) return chosen;
   const text = `${chosen.problem.text}; no address is known just now for ${unresolved.join(", ")}`;
   return deferred(chosen.scope, { ...chosen.problem, text, status: "4.4.3" }, chosen.hop);
+}
+
+/** It was no attempt only if no host was asked; the next turn is that of the first of them. */
+function withTurn(chosen: Outcome | null, outcomes: readonly Outcome[]): Outcome | null {
+  if (chosen?.kind !== "deferred") return chosen;
+  const { turnAt: _, ...counted } = chosen;
+  const turns = outcomes.flatMap((outcome) =>
+    outcome.kind !== "deferred" || outcome.turnAt === undefined ? [] : [outcome.turnAt],
+  );
+  return turns.length < outcomes.length ? counted : { ...counted, turnAt: instant(Math.min(...turns)) };
 }
 
 function firstTelling(outcomes: readonly Outcome[]): Outcome | null {

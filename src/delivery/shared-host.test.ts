@@ -95,7 +95,13 @@ test("a dead host costs one connection for all domains it serves; those with ano
   const second = await host(t, "127.0.0.2", first.port, () => true);
   const by = deliverer(t, first.port);
   assert.equal(brief(await send(by, "ann@a.test")), "deferred host");
-  assert.equal(brief(await send(by, "bob@b.test")), "deferred host");
+  const leftAlone = await send(by, "bob@b.test");
+  assert.equal(brief(leftAlone), "deferred host");
+  assert.ok(
+    leftAlone.kind === "deferred" && leftAlone.turnAt !== undefined,
+    "it was left alone, and that is no attempt",
+  );
+  assert.ok(leftAlone.turnAt > systemClock.now());
   assert.equal(brief(await send(by, "cyd@c.test")), "mx2.test");
   assert.deepEqual([first.seen.connections, second.seen.messages], [1, 1]);
   alive = true;

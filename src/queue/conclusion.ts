@@ -26,8 +26,6 @@ export interface Circumstances {
   readonly rule: RetryRule;
   /** Where other waits count. Default: nowhere. */
   readonly exceptions?: readonly RetryException[];
-  /** The destination is not tried before then. */
-  readonly notBefore: Instant | null;
 }
 
 /**
@@ -40,7 +38,7 @@ export function conclude(
   outcome: Outcome,
   circumstances: Circumstances,
 ): Concluded {
-  const { now, jitter, rule: general, exceptions = [], notBefore } = circumstances;
+  const { now, jitter, rule: general, exceptions = [] } = circumstances;
   const moment = { now, warnAfter: general.warnAfter };
   if (outcome.kind !== "deferred") return over(message, recipient, outcome, moment);
   const rule = retryRuleFor(general, exceptions, recipient.mailbox.domain, outcome.problem);
@@ -49,7 +47,7 @@ export function conclude(
   const step = nextAttempt({ before: recipient.attempts, expiresAt }, now, jitter, rule);
   if (step.kind === "giveUp") return over(message, recipient, expiredOutcome(message, outcome, now), moment);
   const counted = outcome.turnAt === undefined;
-  const wanted = outcome.turnAt ?? Math.max(step.at, notBefore ?? step.at);
+  const wanted = outcome.turnAt ?? step.at;
   const warning = warningTime(message, recipient, general.warnAfter);
   const latest = warning === null || warning <= now ? expiresAt : Math.min(expiresAt, warning);
   // What was really tried before tells more than that there was no turn.
@@ -106,10 +104,10 @@ export function experienceOf(outcomes: readonly Outcome[]): Experience {
       // A host spoke about the message; without a reply the trouble may be ours.
       if (outcome.problem.reply !== null) return "answered";
     } else if (outcome.kind === "deferred") {
-      if (outcome.turnAt !== undefined) {
+      if (outcome.scope === "host") worst = "hostTrouble";
+      else if (outcome.turnAt !== undefined) {
         if (worst === "nothing") worst = "busy";
-      } else if (outcome.scope === "host") worst = "hostTrouble";
-      else if (worst !== "hostTrouble") worst = "connectionTrouble";
+      } else if (worst !== "hostTrouble") worst = "connectionTrouble";
     }
   }
   return worst;
@@ -117,8 +115,8 @@ export function experienceOf(outcomes: readonly Outcome[]): Experience {
 
 const PUT_OFF = "not tried, the destination is suspended: ";
 
-/** For mail put off because its destination is suspended. */
-export function putOffOutcome(cause: Outcome | null): Outcome {
+/** For mail put off until `turnAt` because its destination is suspended. */
+export function putOffOutcome(cause: Outcome | null, turnAt: Instant): Outcome {
   const known = cause === null || cause.kind === "delivered" ? null : cause;
   const told = known === null ? "an earlier attempt failed" : known.problem.text;
   const text = told.startsWith(PUT_OFF) ? told : `${PUT_OFF}${told}`;
@@ -131,6 +129,7 @@ export function putOffOutcome(cause: Outcome | null): Outcome {
       status: known?.problem.status ?? "4.4.1",
     },
     hop: known?.hop ?? null,
+    turnAt,
   };
 }
 

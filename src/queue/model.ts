@@ -124,7 +124,8 @@ export type Outcome =
       readonly problem: DeliveryProblem;
       readonly hop: Hop | null;
       /**
-       * Nothing was tried, for want of a turn at the host, and nothing is wrong: the next turn is then. No attempt is counted.
+       * Nothing was tried, for want of a turn at the host or because it is left alone for a while: the next turn is then. No attempt
+       * is counted.
        * Only with "deferred".
        */
       readonly turnAt?: Instant;

@@ -275,6 +275,42 @@ test("mail accepted while its destination is suspended is put off untried", asyn
   await runner.stop(0);
 });
 
+test("what waits for a suspended destination has no attempts counted, keeps its reason, and comes back when it is tried again", async () => {
+  const bench = new Bench();
+  bench.answer = () => [deferred("host")];
+  const tried = await bench.keep(["tried@x.test"]);
+  const runner = bench.runner();
+  runner.start();
+  await bench.time.run(SECOND);
+  const ids = [];
+  for (let n = 0; n < 5; n++) {
+    const accepted = await bench.keep([`w${n}@x.test`], true);
+    ids.push(accepted.message.id);
+    runner.offer(accepted);
+  }
+  await bench.time.run(2 * HOUR);
+  const attempts = bench.jobs.length;
+  assert.ok(attempts > 10 && attempts < 40, `${attempts} probes of a dead destination in two hours`);
+  let counted = 0;
+  for (const id of [tried.message.id, ...ids]) {
+    const recipient = (await bench.plain.get(id))?.recipients[0];
+    counted += recipient?.attempts ?? 0;
+    assert.ok(recipient?.lastOutcome?.kind === "deferred");
+    assert.ok(recipient.nextAttempt <= bench.time.clock.now() + 72 * MINUTE);
+  }
+  assert.equal(counted, attempts, "each attempt is counted once, and nothing else is");
+  const untried = await bench.keep(["late@x.test"], true);
+  runner.offer(untried);
+  await bench.time.run(0);
+  const [late] = (await bench.plain.get(untried.message.id))?.recipients ?? [];
+  assert.equal(late?.attempts, 0);
+  assert.ok((late?.nextAttempt ?? 0) <= bench.time.clock.now() + 6 * MINUTE, "no wait is longer than the suspension");
+  bench.answer = () => [DELIVERED];
+  await bench.time.run(6 * MINUTE);
+  assert.equal(await bench.plain.get(untried.message.id), null);
+  await runner.stop(0);
+});
+
 test("concurrency for one destination starts low, grows, and stays within its bounds", async () => {
   const bench = new Bench();
   bench.answer = bench.slow;

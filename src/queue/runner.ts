@@ -227,9 +227,8 @@ class QueueRunner implements Runner {
       taken += recipients.length;
     }
     for (const job of jobs) {
-      const suspended = this.#schedule.suspendedUntil(job.destination, this.#clock.now());
-      if (suspended === null) this.#schedule.add(job.destination, job, message.parameters.priority ?? 0, sender);
-      else this.#putOff(job, null, suspended);
+      if (this.#schedule.suspendedUntil(job.destination, this.#clock.now()) !== null) this.#putOff(job, null);
+      else this.#schedule.add(job.destination, job, message.parameters.priority ?? 0, sender);
     }
     return taken;
   }
@@ -284,7 +283,7 @@ class QueueRunner implements Runner {
     this.#aborts.add(abort);
     const outcomes = await this.#deliver(job, abort.signal);
     this.#aborts.delete(abort);
-    const concluded = this.#conclude(job, outcomes, null);
+    const concluded = this.#conclude(job, outcomes);
     const experience = abort.signal.aborted ? "nothing" : experienceOf(outcomes);
     const resumeAt = this.#resumeAt(concluded);
     const took = this.#clock.now() - begun;
@@ -292,7 +291,7 @@ class QueueRunner implements Runner {
     if (putOff.length > 0) {
       const { destination } = job;
       this.#log.warn(events.destinationSuspended, { destination, until: new Date(resumeAt).toISOString() });
-      for (const other of putOff) this.#putOff(other, outcomes[0] ?? null, resumeAt);
+      for (const other of putOff) this.#putOff(other, outcomes[0] ?? null);
     }
     // The slot is free from here on; the claims last until the outcome is written.
     this.#pump();
@@ -324,10 +323,10 @@ class QueueRunner implements Runner {
     }
   }
 
-  #conclude(job: Job, outcomes: readonly Outcome[], notBefore: Instant | null): Concluded[] {
+  #conclude(job: Job, outcomes: readonly Outcome[]): Concluded[] {
     const jitter = this.#random.next() * 2 - 1;
     const rules = { rule: this.#rule, exceptions: this.#exceptions };
-    const circumstances = { now: this.#clock.now(), jitter, ...rules, notBefore };
+    const circumstances = { now: this.#clock.now(), jitter, ...rules };
     return job.recipients.map((recipient, at) =>
       conclude(job.message, recipient, outcomes[at] ?? brokenOutcome(), circumstances),
     );
@@ -345,9 +344,12 @@ class QueueRunner implements Runner {
     return concluded.filter(isOver);
   }
 
-  #putOff(job: Job, cause: Outcome | null, until: Instant): void {
-    const outcomes = job.recipients.map(({ lastOutcome }) => putOffOutcome(cause ?? lastOutcome));
-    this.#track(this.#settle(job, this.#conclude(job, outcomes, until)));
+  /** It has its turn when the destination is tried again; what was not tried is no attempt, and lengthens no wait. */
+  #putOff(job: Job, cause: Outcome | null): void {
+    const now = this.#clock.now();
+    const turnAt = this.#schedule.putOffUntil(job.destination, now) ?? now;
+    const outcomes = job.recipients.map(({ lastOutcome }) => putOffOutcome(cause ?? lastOutcome, turnAt));
+    this.#track(this.#settle(job, this.#conclude(job, outcomes)));
   }
 
   async #settle(job: Job, concluded: readonly Concluded[]): Promise<void> {

@@ -245,3 +245,20 @@ test("no destination waits for more than a turn of each other", () => {
     }),
   );
 });
+
+test("jobs put off come back one behind the other, and never sooner than the suspension ends", () => {
+  const schedule = new Schedule<string>(limits);
+  schedule.add("a", "probe");
+  schedule.next(instant(0));
+  assert.equal(schedule.putOffUntil("a", instant(1)), null);
+  schedule.finished("a", "hostTrouble", instant(100));
+  assert.deepEqual(
+    [1, 2, 3].map((now) => schedule.putOffUntil("a", instant(now))),
+    [100, 110, 120],
+  );
+  schedule.add("a", "second probe");
+  schedule.next(instant(105));
+  schedule.finished("a", "hostTrouble", instant(110));
+  // What was put off before is still to come: there is no second row of the same moment.
+  assert.equal(schedule.putOffUntil("a", instant(106)), 130);
+});

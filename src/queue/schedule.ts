@@ -35,6 +35,8 @@ interface Destination<Job> extends Learned {
   readonly interval: Duration;
   /** Tries nothing before then; from then on one at a time until one succeeds. */
   suspendedUntil: Instant | null;
+  /** When the last job that was put off comes back. */
+  lastPutOff: Instant;
 }
 
 /** What is kept of a destination while nothing is in hand for it. */
@@ -52,6 +54,9 @@ const MOST_REMEMBERED = 10_000;
 
 /** A job that took longer says that its destination holds up what it shares with others. */
 const QUICK = 5 * SECOND;
+
+/** Between the returns of jobs that were put off: a destination that stays dead has 100 rows a second written at most. */
+const PUT_OFF_INTERVAL: Duration = 10;
 
 /** Ready destinations looked at for one start, so that its cost has a bound. */
 const MOST_TRIES = 8;
@@ -168,6 +173,18 @@ export class Schedule<Job> {
     return until !== null && until > now ? until : null;
   }
 
+  /**
+   * When a job that finds its destination suspended is to come back; null where it is not. They come back soon after its end, one behind
+   * the other, so that a probe that fails has few of them written anew, and a million of them do not return each time.
+   */
+  putOffUntil(name: string, now: Instant): Instant | null {
+    const until = this.suspendedUntil(name, now);
+    const destination = this.#destinations.get(name);
+    if (until === null || destination === undefined) return null;
+    destination.lastPutOff = instant(Math.max(until, destination.lastPutOff + PUT_OFF_INTERVAL));
+    return destination.lastPutOff;
+  }
+
   /** Gives every suspended destination another chance now. */
   resume(): void {
     for (const destination of this.#destinations.values()) destination.suspendedUntil = null;
@@ -223,6 +240,7 @@ export class Schedule<Job> {
     switch (experience) {
       case "answered":
         destination.suspendedUntil = null;
+        destination.lastPutOff = instant(0);
         destination.window = Math.min(destination.window + 1, destination.most);
         return false;
       case "nothing":
@@ -264,6 +282,7 @@ export class Schedule<Job> {
         quick: learned?.quick ?? false,
         notBefore: learned?.notBefore ?? instant(0),
         suspendedUntil: null,
+        lastPutOff: instant(0),
       };
       this.#destinations.set(name, destination);
     }

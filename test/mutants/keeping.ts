@@ -190,6 +190,14 @@ export const keepingMutants: readonly Mutant[] = [
     tests: ["src/queue/schedule.test.ts"],
   },
   {
+    name: "waiting for a suspended destination counted as an attempt",
+    promise: "what was not tried lengthens no wait",
+    file: "src/queue/conclusion.ts",
+    search: "    hop: known?.hop ?? null,\n    turnAt,\n",
+    replacement: "    hop: known?.hop ?? null,\n",
+    tests: ["src/queue/runner.test.ts"],
+  },
+  {
     name: "operator's poke without effect",
     promise: "an operator can have all tried now",
     file: "src/queue/schedule.ts",
