@@ -1,47 +1,34 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { it } from "node:test";
+import { test } from "node:test";
+import { makeLog } from "./logging.ts";
 
-const LOGGING = new URL("./logging.ts", import.meta.url).href;
-
-/** What a process that runs `body` with a `log` writes. */
-function written(body: string): readonly { readonly event: string; readonly time: string }[] {
-  const script = `import { makeLog } from ${JSON.stringify(LOGGING)};
-    const log = makeLog({ level: "info", format: "json" }); ${body}`;
-  const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
-  return stdout
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line));
+function collect(level: "debug" | "info"): {
+  log: ReturnType<typeof makeLog>;
+  lines: Readonly<Record<string, unknown>>[];
+} {
+  const lines: Readonly<Record<string, unknown>>[] = [];
+  const log = makeLog({ level, format: "json" }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  return { log, lines };
 }
 
-it("writes the last lines of a process that ends in the same turn", () => {
-  const lines = written(`log.info("one.first"); log.error("one.last"); process.exit(3);`);
-  assert.deepEqual(
-    lines.map(({ event }) => event),
-    ["one.first", "one.last"],
-  );
+test("a line carries the fields of every log that it went through, and its own win", () => {
+  const { log, lines } = collect("info");
+  const child = log.child({ worker: 2 }).child({ session: "a", port: 1 });
+  child.info("x.y", { port: 25 });
+  log.warn("x.z");
+  const [first, second] = lines;
+  assert.partialDeepStrictEqual(first, { event: "x.y", level: "info", worker: 2, session: "a", port: 25 });
+  assert.partialDeepStrictEqual(second, { event: "x.z", level: "warn" });
+  assert.ok(second !== undefined && !("session" in second));
 });
 
-it("writes the last lines of a process that ends by an exception", () => {
-  const lines = written(`log.info("one.first"); throw new Error("unexpected");`);
-  assert.deepEqual(
-    lines.map(({ event }) => event),
-    ["one.first"],
-  );
-});
-
-it("writes more than it gathers, in order", () => {
-  const lines = written(`for (let at = 0; at < 3000; at++) log.info("line." + at, { filler: "x".repeat(50) });`);
-  assert.equal(lines.length, 3000);
-  assert.ok(lines.every(({ event }, at) => event === `line.${at}`));
-});
-
-it("tells the time of each line in milliseconds", () => {
-  const before = Date.now();
-  const lines = written(`log.info("a.b"); setTimeout(() => log.info("a.c"), 1100);`);
-  const times = lines.map(({ time }) => Date.parse(time));
-  assert.ok(lines.every(({ time }) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(time)));
-  const [first = 0, second = 0] = times;
-  assert.ok(before <= first && first + 1000 <= second && second <= Date.now());
+test("an exception is written in full, and what is below the level not at all", () => {
+  const { log, lines } = collect("info");
+  log.child({ session: "a" }).debug("x.quiet");
+  log.child({ session: "a" }).error("x.broken", { error: new Error("why") });
+  assert.equal(lines.length, 1);
+  assert.partialDeepStrictEqual(lines[0], { session: "a", err: { type: "Error", message: "why" } });
+  const all = collect("debug");
+  all.log.debug("x.quiet", { a: 1 });
+  assert.partialDeepStrictEqual(all.lines[0], { event: "x.quiet", level: "debug", a: 1 });
 });
