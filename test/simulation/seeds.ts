@@ -1,9 +1,12 @@
-/** Worlds that once broke a promise, with what it was; they are run before all others. */
+/**
+ * Worlds that once broke a promise, with what it was; they are run before all others. Which world a seed names changes with the simulator
+ * and with the code in it: when that changed much, put the bug back into a copy and see that its seeds still find it, or choose others.
+ */
 export const foundSeeds: readonly { readonly seed: number; readonly found: string }[] = [
   {
     seed: 28,
     found: "a claim whose end the store refused once was never ended: its mail was neither tried nor expired",
   },
   { seed: 63, found: "the same, in a world that is calm after 10 minutes" },
-  { seed: 92, found: "the same, with mail whose time was over before anybody looked" },
+  { seed: 0, found: "the same, with mail whose time was over before anybody looked" },
 ];

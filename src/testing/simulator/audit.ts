@@ -16,6 +16,7 @@ export function audit(ledger: Ledger): Violation[] {
     "nothing is lost": lost,
     "nothing is repeated without a cut": repeated,
     "what was refused is not delivered": refusedAndDelivered,
+    "nobody hands in mail as a user without a password": strangers,
     "no message is altered or goes astray": altered,
     "reports are true, and come once": reports,
     "no bounce for a bounce": bouncedBounces,
@@ -153,13 +154,26 @@ function* refusedAndDelivered({ submissions, copies }: Ledger): Iterable<string>
   }
 }
 
+function* strangers({ submissions, copies }: Ledger): Iterable<string> {
+  for (const { token, parent, key } of copies.values()) {
+    const submission = token === null || parent !== null ? undefined : submissions.get(token);
+    if (submission?.from === "stranger") yield `${key} is from nobody who logged in (${token})`;
+  }
+}
+
+/** What users hand in gets the Date that it lacks, and nothing else; see `drawText`. */
+function withoutMending(text: string, { from }: Submission): string {
+  return from === "user" ? text.replace(/(^|\r\n)Date: [^\r\n]*\r\n/, "$1") : text;
+}
+
 function* altered({ arrivals, submissions }: Ledger): Iterable<string> {
   for (const { host, token, recipient, reversePath, read } of arrivals) {
     const { messageId, untraced } = read;
     if (messageId?.host !== "sim") continue;
     const submission = token === null ? undefined : submissions.get(token);
     if (submission === undefined) yield `${host} has a message that nobody sent (${token})`;
-    else if (latin1(submission.octets) !== untraced) yield `${token} at ${host} is not what was sent`;
+    else if (latin1(submission.octets) !== withoutMending(untraced, submission))
+      yield `${token} at ${host} is not what was sent`;
     else if (!submission.recipients.includes(recipient))
       yield `${token} at ${host} for ${recipient}, to whom it was not sent`;
     else if (submission.reversePath !== reversePath) yield `${token} at ${host} comes from ${reversePath}`;

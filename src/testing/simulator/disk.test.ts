@@ -23,6 +23,7 @@ function newDisk(parts: { readonly clock?: Clock; readonly fate?: () => DiskFate
     clock: parts.clock ?? clockOf(loop, new Life()),
     fate: parts.fate ?? (() => GOOD),
     moment: () => {},
+    count: () => {},
     witness: { ...NOBODY, kept: ({ id }) => void kept.push(id) },
   });
   return { loop, disk, kept };

@@ -41,6 +41,8 @@ export interface DiskParts {
   /** Told before a batch is synced and before those who wait hear of it: the moments to lose power at. */
   readonly moment: (when: "committing" | "committed") => void;
   readonly witness: DiskWitness;
+  /** Told of a power cut in a commit, by what is left of it: all or nothing. */
+  readonly count: (kind: "commits cut off, kept" | "commits cut off, lost") => void;
 }
 
 interface Operation {
@@ -321,7 +323,11 @@ class SimulatedStore implements OperableStore {
     const running = this.#running.filter(({ kind }) => kind === "write");
     this.#running = [];
     this.#waiting = [];
-    if (running.length === 0 || !this.#disk.parts.chance.is(0.5)) return;
+    if (running.length === 0) return;
+    const { chance, count } = this.#disk.parts;
+    const isKept = chance.is(0.5);
+    count(isKept ? "commits cut off, kept" : "commits cut off, lost");
+    if (!isKept) return;
     for (const operation of running) operation.apply().catch(() => {});
   }
 }

@@ -15,6 +15,8 @@ export interface Submission {
   readonly reversePath: string | null;
   readonly recipients: readonly string[];
   readonly requireTls: boolean;
+  /** A server of this network ("relay"), a user who logged in, or somebody at the door for users who did not. */
+  readonly from: "relay" | "user" | "stranger";
   readonly octets: Uint8Array;
   /** By recipient; none while nothing is known. */
   readonly answers: Map<string, Answer>;

@@ -1,15 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
-import { type Clock, type Duration, type Instant, type Log, later, type Random, unwrap } from "../../base/index.ts";
+import { type Clock, type Duration, type Instant, type Log, later, type Random } from "../../base/index.ts";
 import { createPool, type Pool } from "../../client/index.ts";
-import {
-  createDeliverer,
-  createReporter,
-  type LocalDomain,
-  type RouteRule,
-  recipientTest,
-} from "../../delivery/index.ts";
-import { createHome, createReceiver, createRelayPolicy } from "../../intake/index.ts";
-import { inNetworks, type Resolver } from "../../net/index.ts";
+import { createDeliverer, createReporter, type LocalDomain, type RouteRule } from "../../delivery/index.ts";
+import type { Resolver } from "../../net/index.ts";
 import {
   createRunner,
   type Deliverer,
@@ -19,7 +12,6 @@ import {
   type RunnerLimits,
 } from "../../queue/index.ts";
 import { createServer, type Server, type ServerLimits, type Service } from "../../server/index.ts";
-import { parseDomain } from "../../smtp/index.ts";
 import { createHostMemory, type HostMemoryStore, type StsPolicies } from "../../trust/index.ts";
 import type { SimulatedDisk } from "./disk.ts";
 import type { Ledger } from "./ledger.ts";
@@ -27,6 +19,7 @@ import type { Cut } from "./link.ts";
 import type { ClearLinkStream } from "./link-stream.ts";
 import { clockOf, Life, type VirtualLoop } from "./loop.ts";
 import type { SimulatedNetwork } from "./network.ts";
+import { createPolicies, type Policies, SUBMISSION_PORT } from "./policies.ts";
 import { watchReplies } from "./reply-watch.ts";
 import { type SimulatedServerTls, simulatedClientUpgrade, simulatedServerUpgrade } from "./tls.ts";
 import type { Trace } from "./trace.ts";
@@ -66,8 +59,6 @@ export interface NodeWorld {
 }
 
 const STOP_GRACE = 30_000;
-const HEADER_LIMIT = 256 * 1024;
-const FREE_SPACE_FLOOR = 1024;
 /** Bounds of a delivery, milliseconds; the defaults of a configuration. */
 const CONNECT_TIMEOUT = 30_000;
 
@@ -122,7 +113,9 @@ export class SimulatedNode {
     const store = await this.disk.open(life);
     const pool = createPool({ clock });
     const runner = this.#createRunner({ store, pool, life, clock, log });
-    const server = this.#createServer({ store, runner, clock, log });
+    const { settings } = this;
+    const policies = createPolicies({ settings, store, runner, freeSpace: this.#world.freeSpace, clock, log });
+    const server = this.#createServer({ policies, clock, log });
     this.#program = { life, server, runner, pool, store };
     this.startedAt = loop.now;
     trace.note(name, "started");
@@ -132,7 +125,19 @@ export class SimulatedNode {
       server.serve(stream, service);
     };
     network.listen({ address, port: 25, life, onStream });
+    if (service.tls !== "none") this.#listenToUsers({ server, policies, life });
     runner.start();
+  }
+
+  #listenToUsers(parts: { readonly server: Server; readonly policies: Policies; readonly life: Life }): void {
+    const { server, policies, life } = parts;
+    const { name, address } = this.settings;
+    const service: Service = { tls: "starttls", policy: policies.submission, bareNewlines: "repair" };
+    const onStream = (stream: ClearLinkStream) => {
+      watchReplies(stream, (id, end, offset) => this.#world.ledger.replied(name, id, end, offset));
+      server.serve(stream, service);
+    };
+    this.#world.network.listen({ address, port: SUBMISSION_PORT, life, onStream });
   }
 
   /** Pulls the plug. Those it is connected to may hear of it ("both") or not. */
@@ -245,39 +250,14 @@ export class SimulatedNode {
     };
   }
 
-  #createServer(parts: {
-    readonly store: QueueStore;
-    readonly runner: Runner;
-    readonly clock: Clock;
-    readonly log: Log;
-  }): Server {
-    const { store, runner, clock, log } = parts;
-    const { hostname, domains, rules, serverLimits, tls, greetingDelay } = this.settings;
-    const { freeSpace, random } = this.#world;
-    const ours = domains.map(({ name }) => unwrap(parseDomain(name)));
-    const home = createHome({ hostname: unwrap(parseDomain(hostname)), domains: ours });
-    const receive = createReceiver({
-      hostname,
-      store,
-      offer: (accepted) => void runner.offer(accepted),
-      freeSpace,
-      canonical: (mailbox) => home.canonical(mailbox),
-      clock,
-      log,
-      limits: { hops: 30, header: HEADER_LIMIT, giveUpAfter: rules.giveUpAfter, freeSpaceFloor: FREE_SPACE_FLOOR },
-    });
-    const policy = createRelayPolicy({
-      home,
-      mayRelay: inNetworks(["10.0.0.0/8"]),
-      receive,
-      knows: recipientTest(domains),
-      limits: { messageSize: 10_000_000, recipients: 1000 },
-      log,
-    });
+  #createServer(parts: { readonly policies: Policies; readonly clock: Clock; readonly log: Log }): Server {
+    const { policies, clock, log } = parts;
+    const { hostname, serverLimits, tls, greetingDelay } = this.settings;
+    const { random } = this.#world;
     return createServer({
       hostname,
       listeners: [],
-      policy,
+      policy: policies.mx,
       ...(tls === null ? {} : { tls: simulatedServerUpgrade(tls, CONNECT_TIMEOUT) }),
       limits: { ...serverLimits, greetingDelay },
       clock,

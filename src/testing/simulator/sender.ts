@@ -5,6 +5,7 @@ import type { Chance } from "./chance.ts";
 import type { Ledger, Submission } from "./ledger.ts";
 import type { Life } from "./loop.ts";
 import type { SimulatedNetwork } from "./network.ts";
+import { SUBMISSION_PORT, USER } from "./policies.ts";
 import { latin1 } from "./read-message.ts";
 import { simulatedClientUpgrade } from "./tls.ts";
 
@@ -37,13 +38,16 @@ const TIMEOUT = 30_000;
 export async function handIn(target: Target, messages: readonly DrawnMessage[], world: SenderWorld): Promise<void> {
   const { chance, network, life, clock, log } = world;
   const from = `10.9.0.${chance.whole(1, 200)}`;
-  const connected = await network.connector(from, life)({ addresses: [target.address], port: 25, timeout: TIMEOUT });
+  const who = messages[0]?.submission.from ?? "relay";
+  const port = who === "relay" ? 25 : SUBMISSION_PORT;
+  const connected = await network.connector(from, life)({ addresses: [target.address], port, timeout: TIMEOUT });
   if (!connected.ok) return;
   const requireTls = messages.some(({ submission }) => submission.requireTls);
   const session = await openSession({
     stream: connected.value,
     hello: "client.sim",
-    tls: clientTls(requireTls || chance.is(0.5)),
+    tls: clientTls(requireTls || who !== "relay" || chance.is(0.5)),
+    ...(who === "user" ? { auth: USER } : {}),
     upgrade: simulatedClientUpgrade,
     clock,
     log,
@@ -87,7 +91,11 @@ function outgoing({ submission, notify, wishes }: DrawnMessage): OutgoingMessage
 }
 
 /** A message to a few mailboxes, some of which nobody has. */
-export function drawSubmission(token: string, node: string, world: SenderWorld): DrawnMessage {
+export function drawSubmission(
+  token: string,
+  { node, from }: Pick<Submission, "node" | "from">,
+  world: SenderWorld,
+): DrawnMessage {
   const { chance, domains, ledger } = world;
   const recipients = new Set<string>();
   const count = chance.is(0.7) ? 1 : chance.whole(2, 12);
@@ -102,6 +110,7 @@ export function drawSubmission(token: string, node: string, world: SenderWorld):
     reversePath,
     recipients: [...recipients],
     // A report, or what looks like one, is not lost for want of TLS (RFC 8689 §5).
+    from,
     requireTls: reversePath !== null && chance.is(0.03),
     octets: drawText(token, chance),
     answers: new Map(),
@@ -125,7 +134,7 @@ function drawWishes(chance: Chance): DrawnMessage["wishes"] {
 
 /** Lines of all kinds: with dots in front, empty, long, with octets beyond ASCII. */
 function drawText(token: string, chance: Chance): Uint8Array {
-  const lines = [`X-Sim-Token: ${token}`, `Message-ID: <${token}@sim>`, "From: u1@sim", "Subject: a world", ""];
+  const lines = [`X-Sim-Token: ${token}`, `Message-ID: <${token}@sim>`, "From: u1@sim.test", "Subject: a world", ""];
   const count = chance.is(0.03) ? chance.whole(500, 2000) : chance.whole(0, 12);
   for (let n = 0; n < count; n++) {
     lines.push(

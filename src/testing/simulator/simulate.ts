@@ -23,6 +23,8 @@ export interface Simulation {
     readonly submitted: number;
     /** Of them those that were answered 250 for at least one recipient. */
     readonly acknowledged: number;
+    /** Of those the ones of users who had logged in. */
+    readonly fromUsers: number;
     /** Copies that reached a mailbox, reports among them. */
     readonly delivered: number;
     /** Recipients that were given up, and their senders told. */
@@ -109,8 +111,11 @@ async function stuck(world: World): Promise<string> {
 function countsOf({ ledger, loop }: World, time: number): Simulation["counts"] {
   const { submissions, arrivals, copies, crashes } = ledger;
   let acknowledged = 0;
-  for (const { answers } of submissions.values()) {
-    if ([...answers.values()].includes("accepted")) acknowledged++;
+  let fromUsers = 0;
+  for (const { answers, from } of submissions.values()) {
+    if (![...answers.values()].includes("accepted")) continue;
+    acknowledged++;
+    if (from === "user") fromUsers++;
   }
   let reports = 0;
   let bounced = 0;
@@ -121,6 +126,7 @@ function countsOf({ ledger, loop }: World, time: number): Simulation["counts"] {
   return {
     submitted: submissions.size,
     acknowledged,
+    fromUsers,
     delivered: arrivals.length,
     bounced,
     repeated: countRepeats(ledger),

@@ -83,6 +83,7 @@ export class World {
       moment: () => {
         if (faults.strikes("crashesAtCommit")) this.#crash(node);
       },
+      count: (kind) => faults.count(kind),
       witness: {
         kept: (message, body) => {
           trace.note(name, "kept", message.id);
@@ -227,7 +228,10 @@ export class World {
       const first = n;
       n += together;
       loop.after(this.#sometime(), () => {
-        const messages = Array.from({ length: together }, (_, i) => drawSubmission(`m${first + i}`, name, world));
+        const from = !plan.secure.has(name) || chance.is(0.6) ? "relay" : chance.is(0.9) ? "user" : "stranger";
+        const messages = Array.from({ length: together }, (_, i) =>
+          drawSubmission(`m${first + i}`, { node: name, from }, world),
+        );
         void handIn({ node: name, address }, messages, world);
       });
     }
