@@ -1,5 +1,5 @@
 // Worlds by the thousand, in several processes, for a number of seeds or for a time. What breaks a promise is told, and the hunt goes on.
-import { type ChildProcess, fork } from "node:child_process";
+import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Simulation } from "../../src/testing/index.ts";
 import { addWorld, noSums, type Sums } from "./sums.ts";
@@ -43,14 +43,17 @@ export interface HuntResult extends Sums {
   readonly next: number;
 }
 
-/** The slowest worlds take a few seconds. */
+/** The slowest worlds take a few seconds of the hunt's time. */
 const LONGEST_WORLD = 120_000;
+/** The hunt's time goes on by ticks: while it is stopped, or starved by others, it has none. */
+const TICK = 1000;
+const LONGEST_TICK = 2 * TICK;
 /** A world leaves 40 MB of garbage: a large nursery that is swept by the thread itself costs a fifth less. */
 const ENGINE_FLAGS = ["--max-semi-space-size=64", "--min-semi-space-size=64", "--single-threaded-gc", "--no-warnings"];
 
 export class Hunt {
   readonly #options: HuntOptions;
-  readonly #begun = performance.now();
+  #time = 0;
   #next: number;
   #sums = noSums;
   #findings = 0;
@@ -60,13 +63,25 @@ export class Hunt {
     this.#next = options.from;
   }
 
+  /** For how long it has been at work, milliseconds. */
+  get time(): number {
+    return this.#time;
+  }
+
   get result(): HuntResult {
     return { ...this.#sums, findings: this.#findings, next: this.#next };
   }
 
   async run(): Promise<HuntResult> {
     const { workers } = this.#options;
+    let last = performance.now();
+    const ticker = setInterval(() => {
+      const now = performance.now();
+      this.#time += Math.min(now - last, LONGEST_TICK);
+      last = now;
+    }, TICK);
     await Promise.all(Array.from({ length: workers }, () => this.#employ()));
+    clearInterval(ticker);
     return this.result;
   }
 
@@ -79,22 +94,27 @@ export class Hunt {
     const { seeds, time, mostFindings, from, signal } = this.#options;
     if (signal.aborted || this.#findings >= mostFindings) return false;
     if (seeds !== null && this.#next >= from + seeds) return false;
-    return time === null || performance.now() - this.#begun < time;
+    return time === null || this.#time < time;
   }
 
   #oneWorker(): Promise<void> {
     const child = fork(fileURLToPath(new URL("worker.ts", import.meta.url)), { execArgv: ENGINE_FLAGS });
     return new Promise((resolve) => {
       let seed: number | null = null;
-      let watch: NodeJS.Timeout | undefined;
+      let begun = this.#time;
+      const watch = setInterval(() => {
+        if (seed === null || this.#time - begun < LONGEST_WORLD) return;
+        this.#find({ kind: "hung", seed, text: `no end after ${LONGEST_WORLD / 1000} seconds` });
+        seed = null;
+        child.kill("SIGKILL");
+      }, TICK);
       const feed = (): void => {
-        clearTimeout(watch);
         seed = this.#hasMore() ? this.#next++ : null;
+        begun = this.#time;
         if (seed === null) {
           child.disconnect();
           return;
         }
-        watch = setTimeout(() => this.#giveUp(child, seed), LONGEST_WORLD);
         const { events, twice } = this.#options;
         child.send({ seed, events, twice } satisfies WorkerTask);
       };
@@ -108,17 +128,12 @@ export class Hunt {
       });
       child.on("error", (error) => this.#find({ kind: "died", seed, text: error.message }));
       child.on("exit", (code, signal) => {
-        clearTimeout(watch);
+        clearInterval(watch);
         if (seed !== null) this.#find({ kind: "died", seed, text: `the process ended with ${code ?? signal}` });
         resolve();
       });
       feed();
     });
-  }
-
-  #giveUp(child: ChildProcess, seed: number | null): void {
-    this.#find({ kind: "hung", seed, text: `no end after ${LONGEST_WORLD / 1000} seconds` });
-    child.kill("SIGKILL");
   }
 
   #add({ kind: _, unsteady, ...run }: WorkerMessage & { readonly kind: "ran" }): void {

@@ -48,7 +48,6 @@ async function hunt(): Promise<void> {
   const minutes = whole("minutes", values.minutes);
   const stop = new AbortController();
   let told = 0;
-  const begun = performance.now();
   const hunted = new Hunt({
     from: whole("from", values.from) ?? 0,
     seeds: whole("seeds", values.seeds) ?? (minutes === null ? 1000 : null),
@@ -61,11 +60,12 @@ async function hunt(): Promise<void> {
     signal: stop.signal,
   });
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
-  const rate = (): string => (hunted.result.worlds / ((performance.now() - begun) / 1000)).toFixed(1);
+  const rate = (): string => (hunted.result.worlds / Math.max(1, hunted.time / 1000)).toFixed(1);
   const progress = setInterval(() => {
     const { worlds, findings } = hunted.result;
-    const time = Math.round((performance.now() - begun) / 60_000);
-    process.stdout.write(`${time} min: ${worlds} worlds, ${rate()} worlds/s, ${findings} findings\n`);
+    process.stdout.write(
+      `${Math.round(hunted.time / 60_000)} min: ${worlds} worlds, ${rate()} worlds/s, ${findings} findings\n`,
+    );
   }, 60_000);
   const result = await hunted.run();
   clearInterval(progress);
