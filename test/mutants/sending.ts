@@ -161,9 +161,8 @@ export const sendingMutants: readonly Mutant[] = [
     name: "permanent failure hides a temporary one",
     promise: "mail that a host may still take is not sent back",
     file: "src/delivery/outcome.ts",
-    search: "const chosen = firstTelling(temporary) ?? firstTelling(outcomes);",
-    replacement:
-      'const chosen = firstTelling(outcomes.filter(({ kind }) => kind === "failed")) ?? firstTelling(outcomes);',
+    search: "withTurn(firstTelling(temporary) ?? firstTelling(outcomes), outcomes);",
+    replacement: 'firstTelling(outcomes.filter(({ kind }) => kind === "failed")) ?? firstTelling(outcomes);',
     tests: ["src/delivery/outcome.test.ts"],
   },
   {
