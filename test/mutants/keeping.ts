@@ -64,9 +64,9 @@ export const keepingMutants: readonly Mutant[] = [
     name: "other recipients forgotten with the first",
     promise: "each recipient is delivered to, or its sender told",
     file: "src/queue/sqlite/writes.ts",
-    search: "if (waiting.size === 0) this.#dropAll(id);\n    else for (const recipient of news)",
+    search: "if (waiting.size === 0) this.#dropAll(id, message);\n    else for (const recipient of news)",
     replacement:
-      'if (news.every(({ kind }) => kind !== "deferred")) this.#dropAll(id);\n    else for (const recipient of news)',
+      'if (news.every(({ kind }) => kind !== "deferred")) this.#dropAll(id, message);\n    else for (const recipient of news)',
     tests: STORE,
   },
   {

@@ -10,7 +10,7 @@ export type AfterCommit = (() => void)[];
 
 /** A recipient that waits. */
 interface Waiting {
-  /** Its columns in `states`. */
+  /** Its columns, and those of its message, in `states`. */
   readonly row: Row;
   /** The sender knows of the delay. */
   readonly warned: boolean;
@@ -44,7 +44,6 @@ export class Writes {
       dropFurtherChunks: prepare("dropFurtherChunks"),
       dropStory: prepare("dropStory"),
       drafts: prepare("drafts"),
-      sender: prepare("sender"),
       finish: prepare("finish"),
       states: prepare("states"),
       message: prepare("message"),
@@ -157,9 +156,10 @@ export class Writes {
     if (news.length === 0) return null;
     const reportIsNews = news.some((each) => isToldFirst(each, { warned: waiting.get(each.index)?.warned === true }));
     const history = this.#finished(id, at, news, waiting);
+    const message = waiting.values().next().value?.row;
     for (const { index, kind } of news) if (kind !== "deferred") waiting.delete(index);
     // First what makes room, then what takes it: in a full file the report takes the place of its message.
-    if (waiting.size === 0) this.#dropAll(id);
+    if (waiting.size === 0) this.#dropAll(id, message);
     else for (const recipient of news) this.#record(id, at, recipient);
     if (report !== null && reportIsNews) this.#add(report.message, report.octets, octets);
     for (const columns of history) this.#statements.finish.run(...columns);
@@ -180,27 +180,13 @@ export class Writes {
   /** The rows of the history for those whose mail is over by this settlement. */
   #finished(id: number, at: number, news: readonly OutcomeColumns[], waiting: ReadonlyMap<number, Waiting>) {
     if (!this.#keepsHistory) return [];
-    const finished = news.filter(({ kind }) => kind !== "deferred");
-    const message = finished.length === 0 ? undefined : this.#statements.sender.get(id);
-    if (message === undefined) return [];
-    const { received_at: receivedAt, sender_local: local, sender_domain: domain } = message;
-    return finished.flatMap(({ index, outcome }) => {
+    return news.flatMap(({ index, kind, outcome }) => {
       const row = waiting.get(index)?.row;
-      if (row === undefined) return [];
+      if (row === undefined || kind === "deferred") return [];
+      const { received_at: receivedAt, sender_local: senderLocal, sender_domain: senderDomain } = row;
+      const sender = [value(senderLocal), value(senderDomain)] as const;
       const attempts = integer(row, "attempts") + 1;
-      return [
-        [
-          id,
-          value(receivedAt),
-          at,
-          value(local),
-          value(domain),
-          value(row.local_part),
-          value(row.domain),
-          attempts,
-          outcome,
-        ],
-      ];
+      return [[id, value(receivedAt), at, ...sender, value(row.local_part), value(row.domain), attempts, outcome]];
     });
   }
 
@@ -247,13 +233,14 @@ export class Writes {
     return this.#statements.message.get(id) !== undefined;
   }
 
-  #dropAll(id: number): void {
+  /** `known`: its row of `states`, which tells what most messages have nothing of. */
+  #dropAll(id: number, known?: Row): void {
     const statements = this.#statements;
     statements.dropMessage.run(id);
     statements.dropRecipients.run(id);
     statements.dropFirstChunk.run(id);
-    statements.dropFurtherChunks.run(id);
-    statements.dropStory.run(id);
+    if (known?.has_further_chunks !== 0) statements.dropFurtherChunks.run(id);
+    if (known?.has_story !== 0) statements.dropStory.run(id);
   }
 }
 
@@ -271,10 +258,12 @@ const SQL = {
   dropFurtherChunks: "DELETE FROM chunk WHERE message = ? AND id <> message",
   dropStory: "DELETE FROM story WHERE message = ?",
   drafts: "SELECT id FROM draft",
-  sender: "SELECT received_at, sender_local, sender_domain FROM message WHERE id = ?",
   finish: `INSERT INTO history (message, received_at, finished_at, sender_local, sender_domain, local_part, domain, attempts, outcome)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  states: "SELECT place, state, warned, local_part, domain, attempts FROM recipient WHERE message = ?",
+  states: `SELECT place, state, warned, local_part, domain, attempts, received_at, sender_local, sender_domain,
+      EXISTS (SELECT 1 FROM story WHERE message = ?1) AS has_story,
+      EXISTS (SELECT 1 FROM chunk WHERE message = ?1 AND id <> message) AS has_further_chunks
+    FROM recipient JOIN message ON message.id = recipient.message WHERE recipient.message = ?1`,
   message: "SELECT held FROM message WHERE id = ?",
   record: `UPDATE recipient SET state = coalesce(?, state), next_attempt = coalesce(?, next_attempt),
     attempts = attempts + ?, outcome = ?, warned = max(warned, ?) WHERE message = ? AND place = ?`,
