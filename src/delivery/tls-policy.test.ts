@@ -16,6 +16,7 @@ const ROUTE: RouteDemand = {
 };
 const NO_DANE: DaneFinding = { kind: "none", reason: "no TLSA records" };
 const NO_STS: StsFinding = { kind: "none", reason: "no TXT record", failure: null };
+const UNKNOWN_STS: StsFinding = { kind: "none", reason: "the TXT lookup failed", failure: null, unknown: true };
 const HOST = "a.test";
 
 const record = (usage: number): TlsaRecord => ({
@@ -161,6 +162,12 @@ const TABLE: readonly (readonly [string, Change, string])[] = [
   ["had TLS, now tested", { remembered: remembered(), sts: sts("testing") }, "required nothing ?name(a.test)"],
   // REQUIRETLS (RFC 8689 §4.2.1).
   ["REQUIRETLS, nothing proves the name", { requireTls: true }, "failed 5.7.30"],
+  ["REQUIRETLS, the lookup of a policy failed", { requireTls: true, sts: UNKNOWN_STS }, "deferred 4.7.5"],
+  [
+    "REQUIRETLS, secure name, the lookup of a policy failed",
+    { requireTls: true, secureName: true, sts: UNKNOWN_STS },
+    "required name(a.test)",
+  ],
   ["REQUIRETLS, secure name", { requireTls: true, secureName: true }, "required name(a.test)"],
   ["REQUIRETLS, enforce", { requireTls: true, sts: sts("enforce") }, "required name(a.test)"],
   ["REQUIRETLS, enforce, another host", { requireTls: true, sts: sts("enforce", ELSEWHERE) }, "failed 5.7.30"],

@@ -259,6 +259,13 @@ function withRequireTls(draft: Draft, question: TlsQuestion): Draft | TlsRefusal
   const { dane, sts, host, route } = question;
   const enforced = sts.kind === "policy" && sts.policy.mode === "enforce";
   if (dane.kind !== "records" && !enforced && !question.secureName) {
+    // A lookup that failed is no step that failed for good: a policy may be there.
+    if (sts.kind === "none" && sts.unknown === true) {
+      return refused(
+        `the message demands REQUIRETLS, and whether ${host} is the domain's is not known: ${sts.reason}`,
+        null,
+      );
+    }
     return requireTlsRefused(
       `nothing proves that ${host} is the domain's: no DNSSEC, and no MTA-STS policy in enforce mode`,
     );

@@ -23,8 +23,11 @@ export type DaneFinding =
 
 /** What a recipient's domain demands by MTA-STS (RFC 8461). */
 export type StsFinding =
-  /** No policy is known, or it says `none`. `failure` where one was announced and could not be had. */
-  | { readonly kind: "none"; readonly reason: string; readonly failure: StsFailure | null }
+  /**
+   * No policy is known, or it says `none`. `failure` where one was announced and could not be had; `unknown` where we could not look: the
+   * TXT lookup failed, or too many others are being asked just now.
+   */
+  | { readonly kind: "none"; readonly reason: string; readonly failure: StsFailure | null; readonly unknown?: true }
   | { readonly kind: "policy"; readonly policy: StsPolicy; readonly failure: StsFailure | null };
 
 /** Why a policy, or a newer one, was not had; RFC 8460 §4.3.2 names the types. */

@@ -63,10 +63,11 @@ function bench(options: { file?: DatabaseSync; clock?: ReturnType<typeof fakeClo
   return { policies, clock, dns, fetched, logged, serve };
 }
 
-/** `enforce one`, `none`, with the type of a failure behind it. */
+/** `enforce one`, `none`, `unknown`, with the type of a failure behind it. */
 function told(finding: StsFinding): string {
   const failure = finding.failure === null ? "" : ` ${finding.failure.type}`;
-  return finding.kind === "policy" ? `${finding.policy.mode} ${finding.policy.id}${failure}` : `none${failure}`;
+  if (finding.kind === "policy") return `${finding.policy.mode} ${finding.policy.id}${failure}`;
+  return `${finding.unknown === true ? "unknown" : "none"}${failure}`;
 }
 
 test("a policy is fetched once, and kept for its max_age", async () => {
@@ -92,9 +93,11 @@ test("a domain that announces nothing is not asked for a policy", async () => {
     assert.equal(told(await policies.find(name)), "none", name);
   }
   dns.set("_mta-sts.two.test", { txt: ["v=STSv1; id=a;", "v=STSv1; id=b;"] });
-  dns.set("_mta-sts.trouble.test", "servfail");
   assert.equal(told(await policies.find("two.test")), "none");
-  assert.equal(told(await policies.find("trouble.test")), "none");
+  for (const trouble of ["servfail", "timeout"] as const) {
+    dns.set("_mta-sts.trouble.test", trouble);
+    assert.equal(told(await policies.find("trouble.test")), "unknown", "a lookup that failed is no absence");
+  }
   assert.equal(told(await policies.find("sub.example.test")), "none", "RFC 8461 §3.4: never the parent's");
   assert.deepEqual(fetched, []);
   policies.close();
@@ -193,12 +196,38 @@ test("fetches have a bound, and beyond it mail does not wait", async () => {
   const names = Array.from({ length: 201 }, (_, at) => `d${at}.test`);
   for (const name of names) dns.set(`_mta-sts.${name}`, announces("one"));
   const asked = names.map((name) => policies.find(name));
-  assert.equal(told((await asked.at(-1)) ?? assert.fail()), "none sts-policy-fetch-error");
+  assert.equal(told((await asked.at(-1)) ?? assert.fail()), "unknown sts-policy-fetch-error");
   answer.resolve(policy("enforce"));
   const others = await Promise.all(asked.slice(0, -1));
   assert.ok(others.every((finding) => told(finding) === "enforce one"));
   assert.equal(told(await policies.find("d200.test")), "enforce one", "that was no failure of the domain's");
   policies.close();
+});
+
+test("a fetch that fails takes no newer policy away, which another mail or process had meanwhile", async () => {
+  const file = openTrustFile(join(folder, "two.sqlite"));
+  const clock = fakeClock();
+  const [one, other] = [bench({ file, clock }), bench({ file, clock })];
+  for (const { policies } of [one, other]) await policies.find("example.test");
+  for (const { dns } of [one, other]) dns.set("_mta-sts.example.test", announces("two"));
+  other.serve(policy("testing"));
+  assert.equal(told(await other.policies.find("example.test")), "testing two");
+  one.serve(unreachable);
+  assert.equal(told(await one.policies.find("example.test")), "testing two", "the file has it");
+  for (const { dns } of [one, other]) dns.set("_mta-sts.example.test", announces("three"));
+  const answer = Promise.withResolvers<Fetched>();
+  one.serve(answer.promise);
+  const asked = one.policies.find("example.test");
+  await new Promise((resolve) => setImmediate(resolve));
+  other.serve(policy("enforce"));
+  assert.equal(told(await other.policies.find("example.test")), "enforce three");
+  answer.resolve(unreachable);
+  await asked;
+  const third = bench({ file, clock });
+  third.dns.set("_mta-sts.example.test", null);
+  assert.equal(told(await third.policies.find("example.test")), "enforce three sts-policy-fetch-error");
+  for (const { policies } of [one, other, third]) policies.close();
+  file.close();
 });
 
 test("a max_age of nothing does not make each message fetch the policy", async () => {

@@ -61,6 +61,13 @@ const FAILURES = 10_000;
 /** Policy hosts asked at once for mail that waits; beyond it a domain is taken to have no policy that can be had now. */
 const FETCHES = 200;
 
+const BUSY: StsFailure = {
+  type: "sts-policy-fetch-error",
+  detail: "too many policies are being fetched at this moment",
+};
+/** We could not look, so that no absence is to be concluded. */
+const UNKNOWN = { unknown: true } as const;
+
 /**
  * Finds the policies of domains (RFC 8461 §3, §5.1) and keeps them. The TXT record is asked for each time, by way of the resolver's
  * cache, so that a policy which changed is known before mail is given up for the old one (RFC 8461 §5).
@@ -100,18 +107,23 @@ class Keeper implements KeptStsPolicies {
   async find(name: string): Promise<StsFinding> {
     const domain = policyDomain(name);
     if (domain === null) return { kind: "none", reason: "it is no domain name", failure: null };
-    const kept = this.#store.use(domain, this.#options.clock.now());
     const announced = await this.#announced(domain);
-    if (announced.kind === "none") {
-      const failure: StsFailure = { type: "sts-policy-fetch-error", detail: announced.reason };
-      return kept === null ? { kind: "none", reason: announced.reason, failure: null } : findingOf(kept, failure);
+    // Looked for behind the lookup, which may take long: by now another mail may have had the policy fetched.
+    const now = this.#options.clock.now();
+    if (announced.kind !== "id") {
+      const { kind, reason } = announced;
+      const kept = this.#store.use(domain, now);
+      if (kept !== null) return findingOf(kept, { type: "sts-policy-fetch-error", detail: reason });
+      return { kind: "none", reason, failure: null, ...(kind === "failed" && UNKNOWN) };
     }
+    const kept = this.#store.useNewest(domain, announced.id, now);
     if (kept?.id === announced.id) return findingOf(kept, null);
     const pause = this.#failed.get(domain);
-    if (pause !== undefined && pause.id === announced.id && pause.until > this.#options.clock.now()) {
+    if (pause !== undefined && pause.id === announced.id && pause.until > now) {
       return withoutNew(kept, pause.failure);
     }
     const fetched = await this.#fetch(domain, announced.id, kept);
+    if (fetched === "busy") return { ...withoutNew(kept, BUSY), ...(kept === null && UNKNOWN) };
     return fetched.ok ? findingOf(fetched.value, null) : withoutNew(kept, fetched.error);
   }
 
@@ -121,23 +133,23 @@ class Keeper implements KeptStsPolicies {
     this.#store.close();
   }
 
-  async #announced(domain: string): Promise<{ kind: "id"; id: string } | { kind: "none"; reason: string }> {
+  async #announced(domain: string): Promise<{ kind: "id"; id: string } | { kind: "none" | "failed"; reason: string }> {
     const answer = await this.#options.resolver.txt(`_mta-sts.${domain}`);
     if (answer.kind === "failed") {
-      return { kind: "none", reason: `the TXT record of MTA-STS could not be looked up: ${printable(answer.detail)}` };
+      return {
+        kind: "failed",
+        reason: `the TXT record of MTA-STS could not be looked up: ${printable(answer.detail)}`,
+      };
     }
     const record = parseStsRecords(answer.kind === "found" ? answer.records : []);
     return record.ok ? { kind: "id", id: record.value } : { kind: "none", reason: record.error };
   }
 
-  /** One fetch of a domain at a time; who asks meanwhile gets its outcome. */
-  #fetch(domain: string, id: string, kept: KeptPolicy | null): Promise<Result<KeptPolicy, StsFailure>> {
+  /** One fetch of a domain at a time; who asks meanwhile gets its outcome. "busy": too many of others are being asked. */
+  #fetch(domain: string, id: string, kept: KeptPolicy | null): Promise<Result<KeptPolicy, StsFailure>> | "busy" {
     const running = this.#running.get(domain);
     if (running !== undefined) return running;
-    if (this.#running.size >= FETCHES) {
-      const detail = "too many policies are being fetched at this moment";
-      return Promise.resolve({ ok: false, error: { type: "sts-policy-fetch-error", detail } });
-    }
+    if (this.#running.size >= FETCHES) return "busy";
     const fetching = this.#fetchNow(domain, id, kept).finally(() => this.#running.delete(domain));
     this.#running.set(domain, fetching);
     return fetching;
@@ -150,7 +162,7 @@ class Keeper implements KeptStsPolicies {
     if (!fetched.ok) {
       if (this.#stopped.signal.aborted) return fetched;
       this.#failed.set(domain, { id, failure: fetched.error, until: later(now, FAILURE_PAUSE) });
-      if (kept !== null) this.#store.put({ ...kept, refreshAt: later(now, REFRESH_AGAIN_AFTER) });
+      if (kept !== null) this.#store.postpone(kept, later(now, REFRESH_AGAIN_AFTER));
       // RFC 8461 §10.2: a policy that says `none` is on its way out, and nobody is to be alarmed.
       const level = kept?.policy.mode === "none" ? "debug" : "warn";
       const keeps = kept === null ? undefined : new Date(kept.expiresAt).toISOString();

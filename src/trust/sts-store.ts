@@ -51,6 +51,7 @@ export class StsStore {
   readonly #find: StatementSync;
   readonly #insert: StatementSync;
   readonly #due: StatementSync;
+  readonly #postpone: StatementSync;
   readonly #delete: StatementSync;
 
   /** Throws where its table cannot be made. */
@@ -64,6 +65,7 @@ export class StsStore {
     this.#due = this.#file.prepare(
       "SELECT * FROM sts_policy WHERE refresh_at <= ? AND used_at >= ? AND expires_at > ? ORDER BY refresh_at LIMIT ?",
     );
+    this.#postpone = this.#file.prepare("UPDATE sts_policy SET refresh_at = ? WHERE domain = ? AND fetched_at = ?");
     this.#delete = this.#file.prepare("DELETE FROM sts_policy WHERE expires_at <= ?");
   }
 
@@ -77,6 +79,25 @@ export class StsStore {
     if (now - kept.usedAt >= USE_NOTED_FOR) this.put({ ...kept, usedAt: now });
     else this.#memory.set(domain, kept);
     return kept;
+  }
+
+  /** As `use`, where another than the policy `id` is expected: what another process fetched meanwhile is in the file. */
+  useNewest(domain: string, id: string, now: Instant): KeptPolicy | null {
+    const kept = this.use(domain, now);
+    if (kept === null || kept.id === id) return kept;
+    this.#memory.delete(domain);
+    const newest = this.use(domain, now);
+    // Where the file fails, memory is all there is.
+    if (newest === null) this.#memory.set(domain, kept);
+    return newest ?? kept;
+  }
+
+  /** Has the policy fetched again only then, if it is still the one that is kept: nothing else of it is written. */
+  postpone(kept: KeptPolicy, refreshAt: Instant): void {
+    const { domain, fetchedAt } = kept;
+    const known = this.#memory.get(domain);
+    if (known?.fetchedAt === fetchedAt) this.#memory.set(domain, { ...known, refreshAt });
+    this.#guarded(() => this.#postpone.run(refreshAt, domain, fetchedAt));
   }
 
   put(kept: KeptPolicy): void {
