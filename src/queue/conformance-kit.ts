@@ -124,7 +124,7 @@ export async function claimed(
   const messages = await store.claimDue({ now, limit, except });
   return messages.flatMap(({ message, recipients }) =>
     recipients.map((index) => {
-      const recipient = message.recipients[index];
+      const recipient = message.recipients.find((each) => each.index === index);
       return recipient === undefined ? "?" : `${recipient.mailbox.localPart}@${recipient.mailbox.domain}`;
     }),
   );

@@ -117,8 +117,8 @@ export interface QueueStore {
   /** Writes what an attempt led to; ends the claims of the recipients named. A message with no one waiting leaves the queue. */
   settle(settlement: Settlement): Promise<void>;
   /**
-   * Claims recipients that are due, highest priority first, then oldest due time, and returns them grouped by message. Held messages
-   * are left out.
+   * Claims recipients that are due, highest priority first, then oldest due time, and returns them grouped by message; a message may
+   * be named more than once. Held messages are left out.
    */
   claimDue(query: DueQuery): Promise<readonly ClaimedMessage[]>;
   /** Ends claims without an outcome. */
@@ -156,6 +156,7 @@ export interface OperableStore extends QueueStore {
 }
 
 export interface ClaimedMessage {
+  /** It may lack recipients that are not claimed: they are found by their `index`. */
   readonly message: QueuedMessage;
   /** Indexes claimed. */
   readonly recipients: readonly number[];

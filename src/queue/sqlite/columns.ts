@@ -28,7 +28,7 @@ export function integer(row: Row, column: string): number {
   return value;
 }
 
-function text(row: Row, column: string): string {
+export function text(row: Row, column: string): string {
   const value = row[column];
   if (typeof value !== "string") throw damaged(column);
   return value;

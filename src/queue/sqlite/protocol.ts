@@ -3,7 +3,7 @@ import type { AddressFilter } from "../address-filter.ts";
 import type { HistoryBounds } from "../history.ts";
 import type { FinishedRecipient, QueuedMessage, QueueId, StoryEntry } from "../model.ts";
 import type { Alteration, QueueFilter, Selection } from "../selection.ts";
-import type { QueueCounts, StoreError } from "../store.ts";
+import type { ClaimedMessage, QueueCounts, StoreError } from "../store.ts";
 
 /*
  * What the store says to its worker thread. Requests go over in batches; the octets of a batch lie in memory that both threads
@@ -71,8 +71,28 @@ export type WriteRequest =
       readonly text: string;
     };
 
+/** A place in the order in which mail is due. */
+export interface DuePlace {
+  readonly priority: number;
+  readonly nextAttempt: number;
+  readonly domain: string;
+  readonly message: number;
+  readonly place: number;
+}
+
+/*
+ * A question that goes through much of the queue is asked part by part, so that no commit waits for the whole of it: its answer says
+ * where the next part begins.
+ */
 export type ReadRequest =
-  | { readonly op: "claimDue"; readonly now: number; readonly limit: number; readonly except: readonly string[] }
+  | {
+      readonly op: "claimDue";
+      readonly now: number;
+      readonly limit: number;
+      readonly except: readonly string[];
+      /** Only what comes behind it. */
+      readonly from: DuePlace | null;
+    }
   | { readonly op: "nextDue" }
   | { readonly op: "chunk"; readonly message: number; readonly after: number | null }
   | {
@@ -117,7 +137,8 @@ export interface Answers {
   readonly remove: boolean | "claimed";
   readonly alter: boolean | "claimed";
   readonly select: Selection;
-  readonly claimDue: readonly { readonly message: QueuedMessage; readonly recipients: readonly number[] }[];
+  /** `next`: where to go on when there is still room; null where nothing more is due. */
+  readonly claimDue: { readonly claimed: readonly ClaimedMessage[]; readonly next: DuePlace | null };
   readonly nextDue: Instant | null;
   /** Null behind the last one. */
   readonly chunk: { readonly id: number; readonly octets: Uint8Array } | null;

@@ -7,20 +7,20 @@ import { isSelected } from "../selection.ts";
 import { acceptedEntry } from "../story.ts";
 import { releaseTime } from "../terms.ts";
 import { finishedOf, integer, messageOf, octets, type Row, senderOf, sightOf, storyOf } from "./columns.ts";
+import { Due } from "./due.ts";
 import type { Answer, Answers, ReadRequest } from "./protocol.ts";
 
 /** The questions. Each sees what was committed before it. */
 export class Reads {
   readonly #claims: Claims<number>;
+  readonly #due: Due;
   readonly #statements: Record<keyof typeof SQL, StatementSync>;
 
   constructor(database: DatabaseSync, claims: Claims<number>) {
     this.#claims = claims;
+    this.#due = new Due(database, claims);
     const prepare = (name: keyof typeof SQL): StatementSync => database.prepare(SQL[name]);
     this.#statements = {
-      due: prepare("due"),
-      dueTimes: prepare("dueTimes"),
-      priorities: prepare("priorities"),
       message: prepare("message"),
       recipients: prepare("recipients"),
       firstChunk: prepare("firstChunk"),
@@ -39,9 +39,9 @@ export class Reads {
   answer(request: Exclude<ReadRequest, { op: "close" }>): Answer {
     switch (request.op) {
       case "claimDue":
-        return this.#claimDue(request);
+        return this.#due.claim(request);
       case "nextDue":
-        return this.#nextDue();
+        return this.#due.next();
       case "chunk":
         return this.#chunk(request.message, request.after);
       case "list":
@@ -59,56 +59,6 @@ export class Reads {
       case "counts":
         return this.#counts();
     }
-  }
-
-  #claimDue(query: Extract<ReadRequest, { op: "claimDue" }>): Answers["claimDue"] {
-    const places = new Map<number, number[]>();
-    let found = 0;
-    for (const priority of this.#priorities()) {
-      if (found >= query.limit) break;
-      found += this.#find(places, priority, { ...query, limit: query.limit - found });
-    }
-    const claimed: { message: QueuedMessage; recipients: number[] }[] = [];
-    for (const [id, recipients] of places) {
-      const message = this.#get(id);
-      if (message !== null) claimed.push({ message, recipients });
-    }
-    // Only now, when nothing can fail any more: a claim that the caller never hears of would hide the recipient.
-    for (const [id, recipients] of places) for (const place of recipients) this.#claims.add(id, place);
-    return claimed;
-  }
-
-  /** The priorities of those who wait, highest first. */
-  #priorities(): number[] {
-    return this.#statements.priorities.all().map((row) => integer(row, "priority"));
-  }
-
-  #find(places: Map<number, number[]>, priority: number, query: Extract<ReadRequest, { op: "claimDue" }>): number {
-    let found = 0;
-    for (const row of this.#statements.due.iterate(priority, query.now, JSON.stringify(query.except))) {
-      if (found >= query.limit) break;
-      const message = integer(row, "message");
-      const place = integer(row, "place");
-      if (this.#claims.has(message, place)) continue;
-      const others = places.get(message);
-      if (others === undefined) places.set(message, [place]);
-      else others.push(place);
-      found++;
-    }
-    return found;
-  }
-
-  #nextDue(): Answers["nextDue"] {
-    let earliest: number | null = null;
-    for (const priority of this.#priorities()) {
-      for (const row of this.#statements.dueTimes.iterate(priority)) {
-        if (this.#claims.has(integer(row, "message"), integer(row, "place"))) continue;
-        const time = integer(row, "next_attempt");
-        if (earliest === null || time < earliest) earliest = time;
-        break;
-      }
-    }
-    return earliest === null ? null : instant(earliest);
   }
 
   #chunk(message: number, after: number | null): Answers["chunk"] {
@@ -197,18 +147,6 @@ export class Reads {
 }
 
 const SQL = {
-  due: `SELECT message, place FROM recipient
-    WHERE state = 0 AND priority = ? AND next_attempt <= ? AND domain NOT IN (SELECT value FROM json_each(?))
-    ORDER BY next_attempt`,
-  dueTimes: `SELECT message, place, next_attempt FROM recipient WHERE state = 0 AND priority = ?
-    ORDER BY next_attempt`,
-  // One look into the index for each priority that there is; DISTINCT would read all of it.
-  priorities: `WITH RECURSIVE level (priority) AS (
-      SELECT max(priority) FROM recipient WHERE state = 0
-      UNION ALL
-      SELECT (SELECT max(r.priority) FROM recipient r WHERE r.state = 0 AND r.priority < level.priority)
-        FROM level WHERE level.priority IS NOT NULL)
-    SELECT priority FROM level WHERE priority IS NOT NULL`,
   message: "SELECT * FROM message WHERE id = ?",
   recipients: "SELECT * FROM recipient WHERE message = ? ORDER BY place",
   firstChunk: "SELECT id, octets FROM chunk WHERE id = ?",
