@@ -19,6 +19,14 @@ const BUSY_TIMEOUT_MS = 5000;
 const STILL_BUSY_TIMEOUT_MS = 100;
 /** Pages of log before they go into the file. Fewer checkpoints mean fewer syncs; more pages mean a longer one. */
 const CHECKPOINT_PAGES = 4000;
+const CHECKPOINT_OCTETS = CHECKPOINT_PAGES * 4096;
+/** How a commit is made, and what SQLite does behind it. */
+const SYNCED = `PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`;
+/**
+ * SQLite tells nobody when its own checkpoint cannot sync the log. Behind a synced commit nothing is lost by that; behind this one chunks
+ * would be, of a draft that is then kept.
+ */
+const UNSYNCED = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0";
 /** Free pages worth giving back to the disk, and how many a round, so that no round is long. */
 const VACUUM_FLOOR_PAGES = 8192;
 const VACUUM_ROUND_PAGES = 1024;
@@ -66,6 +74,8 @@ export class Engine {
   /** A handle was dropped, and nothing was written since: on a disk that stays read-only that is told once. */
   #inTrouble = false;
   #sync: number | null = null;
+  /** Octets of chunks that were written to the log since it was last synced. */
+  #unsynced = 0;
 
   /** Throws what SQLite throws, or an error that says what is wrong with the file. */
   constructor({ settings, lock, onReopen, openDatabase = openFile }: EngineOptions) {
@@ -173,15 +183,14 @@ export class Engine {
       const handle = this.#open();
       // Chunks of a draft need no sync of their own: the commit that keeps the message syncs all of the log before it.
       const mustSync = writes.some(([, request]) => request.op !== "append");
-      if (!mustSync) handle.database.exec("PRAGMA synchronous = NORMAL");
+      if (!mustSync) handle.database.exec(UNSYNCED);
       handle.database.exec("BEGIN IMMEDIATE");
       for (const [at, request] of writes) {
         results[at] = { ok: true, answer: handle.writes.apply(request, octets, after) };
       }
       committing = true;
       if (mustSync) this.#commitSynced(handle.database);
-      else handle.database.exec("COMMIT");
-      if (!mustSync) handle.database.exec("PRAGMA synchronous = FULL");
+      else this.#commitUnsynced(handle.database, writes);
     } catch (error) {
       this.#recover(error);
       const failure = failureOf(error);
@@ -200,6 +209,21 @@ export class Engine {
     database.exec("COMMIT");
     const { user, system } = process.threadCpuUsage(computed);
     this.#sync = Math.max(0, performance.now() - begun - (user + system) / 1000);
+    this.#unsynced = 0;
+  }
+
+  #commitUnsynced(database: DatabaseSync, writes: readonly Write[]): void {
+    database.exec("COMMIT");
+    database.exec(SYNCED);
+    for (const [, request] of writes) if (request.op === "append") this.#unsynced += request.octets.length;
+    if (this.#unsynced < CHECKPOINT_OCTETS) return;
+    this.#unsynced = 0;
+    try {
+      database.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    } catch (error) {
+      // What finds no room in the file stays in the log, where it is safe.
+      if (spoilsHandle(error)) throw error;
+    }
   }
 
   #beBusy(busy: boolean): void {
@@ -224,13 +248,14 @@ export class Engine {
     let spoilt = spoilsHandle(error);
     try {
       if (handle.database.isTransaction) handle.database.exec("ROLLBACK");
-      if (!spoilt) handle.database.exec("PRAGMA synchronous = FULL");
+      if (!spoilt) handle.database.exec(SYNCED);
     } catch {
       spoilt = true; // a handle that cannot roll back is of no more use
     }
     if (!spoilt) return;
     this.#handle = null;
     this.#busy = false;
+    this.#unsynced = 0;
     try {
       handle.database.close();
     } catch {
@@ -246,7 +271,7 @@ export class Engine {
     const database = this.#openDatabase(this.#settings.path);
     try {
       prepareSchema(database);
-      database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
+      database.exec(`PRAGMA journal_mode = WAL; ${SYNCED};
         PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864`);
       const { maxFileSize } = this.#settings;
       if (maxFileSize !== null) {
