@@ -260,3 +260,13 @@ test("a file that is none is named, with what to do", () => {
   writeFileSync(path, "not a database, and long enough to be seen as none".repeat(40));
   assert.throws(() => openSendingFile(path), { message: new RegExp(`^cannot open ${path}: .*may be deleted`) });
 });
+
+test("a message that was taken is answered so, though it cannot be counted: a refusal now would have it sent again", async () => {
+  const by = await session(limiter({ messages_per_day: 5 }));
+  assert.equal(by.mail(undefined), null);
+  assert.equal(by.recipient(unwrap(parseMailbox("x@there.test"))), null);
+  const sink: MessageSink = { write() {}, finish: () => TAKEN, abort() {} };
+  const message = by.message(sink, transaction(["x@there.test"]));
+  for (const file of files) file.close();
+  assert.deepEqual(await message.finish(), TAKEN);
+});

@@ -51,33 +51,50 @@ export function createSendingLimiter(options: SendingLimiterOptions): SendingLim
   return { begin: (client) => new LimitedSession(options, ledger, client), close: () => ledger.close() };
 }
 
+interface Known {
+  readonly tally: SendingTally;
+  /** Of the file, when it was read. */
+  version: number;
+}
+
 /** The tallies of all, and what of them is not written down yet. */
 class Ledger {
   readonly #options: SendingLimiterOptions;
-  /** Each with the version of the file that it was read at. */
-  readonly #tallies = new Map<string, { readonly tally: SendingTally; version: number }>();
+  readonly #tallies = new Map<string, Known>();
   readonly #dirty = new Set<string>();
   /** By user and hash in hex. */
   readonly #written = new Map<string, readonly [user: string, recipient: Uint8Array]>();
   #timer: Timer | null = null;
+  /** The file could not be read, which is told once. */
+  #unreadable = false;
 
   constructor(options: SendingLimiterOptions) {
     this.#options = options;
   }
 
+  /** Throws where it has to be read and cannot be; never for a key that is in use, whose mail may have been taken by now. */
   tally(key: string): SendingTally {
     const { file } = this.#options;
-    const version = file.version();
     const known = this.#tallies.get(key);
-    if (known === undefined) {
-      if (this.#tallies.size >= MAX_TALLIES) this.#shrink();
-      const entry = { tally: new SendingTally(file.tally(key)), version };
-      this.#tallies.set(key, entry);
-      return entry.tally;
-    }
-    if (known.version !== version) {
-      known.tally.refresh(file.tally(key));
+    if (known !== undefined) return this.#refreshed(key, known);
+    if (this.#tallies.size >= MAX_TALLIES) this.#shrink();
+    const version = file.version();
+    const entry = { tally: new SendingTally(file.tally(key)), version };
+    this.#tallies.set(key, entry);
+    return entry.tally;
+  }
+
+  /** With what other processes wrote, if that can be read. */
+  #refreshed(key: string, known: Known): SendingTally {
+    const { file } = this.#options;
+    try {
+      const version = file.version();
+      if (known.version !== version) known.tally.refresh(file.tally(key));
       known.version = version;
+      this.#unreadable = false;
+    } catch (thrown) {
+      if (!this.#unreadable) this.#failed(thrown);
+      this.#unreadable = true;
     }
     return known.tally;
   }
@@ -111,9 +128,13 @@ class Ledger {
       this.#written.clear();
     } catch (thrown) {
       // It counts on in memory, and the next change tries again.
-      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-      this.#options.log.error(events.limitsFailed, { error });
+      this.#failed(thrown);
     }
+  }
+
+  #failed(thrown: unknown): void {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    this.#options.log.error(events.limitsFailed, { error });
   }
 
   close(): void {
