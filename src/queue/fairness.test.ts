@@ -8,6 +8,7 @@ import type { DeliveryJob } from "./deliverer.ts";
 import { createMemoryStore } from "./memory-store.ts";
 import type { Outcome, QueuedMessage } from "./model.ts";
 import { createRunner, type RunnerOptions } from "./runner.ts";
+import type { AcceptedMessage } from "./store.ts";
 
 type Answer = (job: DeliveryJob, signal: AbortSignal) => readonly Outcome[] | Promise<readonly Outcome[]>;
 
@@ -39,10 +40,10 @@ function bench(answer: Answer, options: Partial<RunnerOptions> = {}) {
     random: { next: () => 0.5 },
     ...options,
   });
-  const offer = async (domain: string, sender = "bulk", recipients = 1): Promise<boolean> => {
+  const keep = async (domains: readonly string[], sender: string, claim: boolean): Promise<AcceptedMessage> => {
+    const to = domains.map((domain, n) => `r${n}@${domain}`);
     await using draft = store.createDraft();
     draft.append(encodeUtf8("body"));
-    const to = Array.from({ length: recipients }, (_, n) => `r${n}@${domain}`);
     const receivedAt = time.clock.now();
     const changes = {
       receivedAt,
@@ -50,9 +51,11 @@ function bench(answer: Answer, options: Partial<RunnerOptions> = {}) {
       reversePath: mailbox(`${sender}@sender.test`),
       recipients: to.map((text) => ({ mailbox: mailbox(text), parameters: { notify: ["NEVER"] as const } })),
     };
-    return runner.offer(await draft.keep(newMessage(draft.id, 4, to, changes), { claim: true }));
+    return await draft.keep(newMessage(draft.id, 4, to, changes), { claim });
   };
-  return { time, store, runner, offer, jobs, most };
+  const offer = async (domain: string, sender = "bulk"): Promise<boolean> =>
+    runner.offer(await keep([domain], sender, true));
+  return { time, store, runner, keep, offer, jobs, most };
 }
 
 const stuck: Answer = (job, signal) =>
@@ -84,6 +87,70 @@ test("10,000 messages for a tar-pit and 10,000 for a fast host: the tar-pit hold
   assert.equal(delivering, most.get("tar.test"));
   assert.ok(claimed <= 2000, `${claimed} of the tar-pit in hand`);
   assert.equal((await store.counts()).recipients, 10_000);
+  await Promise.all([runner.stop(SECOND), time.run(10 * SECOND)]);
+});
+
+/** How mail for tar-pits and for the fast host stands in the queue. Each message is a list of recipient domains. */
+const PILES: Readonly<
+  Record<string, (tarpits: readonly string[], messages: number) => readonly (readonly string[])[]>
+> = {
+  "before the other": (tarpits, messages) => [
+    ...Array.from({ length: messages }, (_, n) => [tarpits[n % tarpits.length] ?? ""]),
+    ...Array.from({ length: messages }, () => ["fast.test"]),
+  ],
+  "in the same messages": (tarpits, messages) =>
+    Array.from({ length: messages }, (_, n) => [tarpits[n % tarpits.length] ?? "", "fast.test"]),
+  "before the other, many recipients each": (tarpits, messages) => [
+    ...Array.from({ length: messages / 8 }, (_, n) => Array(8).fill(tarpits[n % tarpits.length] ?? "")),
+    ...Array.from({ length: messages }, () => ["fast.test"]),
+  ],
+};
+
+for (const [pile, make] of Object.entries(PILES)) {
+  for (const state of ["just accepted", "found at a start"]) {
+    test(`twenty tar-pits, their mail ${pile}, ${state}: the fast host waits for none of them`, async () => {
+      const answer: Answer = async (job, signal) => {
+        if (job.destination !== "fast.test") return await stuck(job, signal);
+        await new Promise<void>((resolve) => void time.clock.after(10, resolve));
+        return job.recipients.map(() => DELIVERED);
+      };
+      const { time, runner, keep, jobs, most } = bench(answer, { limits: { window: 2000, domainWindow: 400 } });
+      const tarpits = Array.from({ length: 20 }, (_, n) => `tar${n}.test`);
+      const isLive = state === "just accepted";
+      if (isLive) runner.start();
+      for (const [n, domains] of make(tarpits, 4000).entries()) {
+        const accepted = await keep(domains, "bulk", isLive);
+        if (isLive) runner.offer(accepted);
+        if (isLive && n % 100 === 0) await time.run(10);
+      }
+      runner.start();
+      const begun = time.clock.now();
+      const went = (): number => jobs.filter((job) => job === "bulk>fast.test").length;
+      while (went() < 4000 && time.clock.now() - begun < MINUTE) await time.run(50);
+      // Twenty at a time, 10 ms each: two seconds where nothing stands in their way.
+      const took = time.clock.now() - begun;
+      assert.ok(took <= 2.5 * SECOND, `${went()} of 4,000 went in ${took / SECOND} s`);
+      for (const tarpit of tarpits) assert.ok((most.get(tarpit) ?? 0) >= 1, `${tarpit} has its turns, too`);
+      await Promise.all([runner.stop(SECOND), time.run(10 * SECOND)]);
+    });
+  }
+}
+
+test("thousands of tar-pits with one message each leave room for a host that is known to be fast", async () => {
+  const { time, runner, offer, jobs } = bench(
+    (job, signal) => (job.destination.startsWith("tar") ? stuck(job, signal) : job.recipients.map(() => DELIVERED)),
+    { limits: { total: 40, window: 1000, domainWindow: 200 } },
+  );
+  runner.start();
+  await time.run(0);
+  await offer("fast.test");
+  await time.run(0);
+  for (let n = 0; n < 3000; n++) await offer(`tar${n}.test`);
+  await time.run(MINUTE);
+  assert.ok(runner.stats().claimed >= 800, "the tar-pits fill what they may");
+  for (let n = 0; n < 100; n++) assert.equal(await offer("fast.test"), true);
+  await time.run(0);
+  assert.equal(jobs.filter((job) => job === "bulk>fast.test").length, 101);
   await Promise.all([runner.stop(SECOND), time.run(10 * SECOND)]);
 });
 

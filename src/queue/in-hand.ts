@@ -25,7 +25,7 @@ interface Holding {
   /** Recipient domains that were found to lead here. */
   readonly domains: Set<string>;
   readonly most: number;
-  /** It was found full, and its domains were left out of a claim. */
+  /** It was found full: its domains are left out of claims until a good part of what it holds is gone. */
   full: boolean;
 }
 
@@ -41,8 +41,14 @@ export interface RoomRequest {
   readonly sender: string;
   /** Recipients more. */
   readonly count: number;
-  /** The destination answers in good time. */
-  readonly isQuick: boolean;
+}
+
+/** What is known of destinations elsewhere. */
+export interface DestinationSight {
+  /** Recipients of it in hand at most, whatever the room; null: no such bound. */
+  mostOf(destination: string): number | null;
+  /** It answers in good time. */
+  isQuick(destination: string): boolean;
 }
 
 /** Of a sender who has fewer in hand, mail is taken also for a destination that the mail of others fills. */
@@ -50,6 +56,9 @@ const SENDER_SHARE = 10;
 
 /** The part of the window that is for quick destinations alone, save one message for each of the others. */
 const RESERVED = 1 / 4;
+
+/** The part that is for quick destinations without exception, should there be thousands of others with one message each. */
+const RESERVED_STRICTLY = 1 / 8;
 
 /** Domains noted of one destination; those beyond it are found out again by each claim. */
 const MOST_DOMAINS = 5000;
@@ -61,15 +70,14 @@ const MOST_DOMAINS = 5000;
  */
 export class InHand {
   readonly #limits: InHandLimits;
-  readonly #mostOf: (destination: string) => number | null;
+  readonly #sight: DestinationSight;
   #recipients = 0;
   #octets = 0;
   readonly #holdings = new Map<string, Holding>();
 
-  /** `mostOf`: recipients of one destination, whatever the room; null: no such bound. */
-  constructor(limits: InHandLimits, mostOf: (destination: string) => number | null = () => null) {
+  constructor(limits: InHandLimits, sight: DestinationSight) {
     this.#limits = limits;
-    this.#mostOf = mostOf;
+    this.#sight = sight;
   }
 
   /** Recipients. */
@@ -87,10 +95,16 @@ export class InHand {
     return this.#holdings.get(destination)?.recipients ?? 0;
   }
 
-  /** Whether they may be taken in hand. What would be alone at its destination always may. */
-  hasRoom({ destination, sender, count, isQuick }: RoomRequest): boolean {
+  /** Recipients that a claim may add, whatever their destinations. */
+  get claimable(): number {
+    return Math.ceil((1 - RESERVED_STRICTLY) * this.#limits.window) - this.#recipients;
+  }
+
+  /** Whether they may be taken in hand. What would be alone at its destination may, until only the quick ones have room. */
+  hasRoom({ destination, sender, count }: RoomRequest): boolean {
     const holding = this.#holdings.get(destination);
-    if (holding === undefined) return true;
+    const isQuick = this.#sight.isQuick(destination);
+    if (holding === undefined) return isQuick || this.#recipients === 0 || count <= this.claimable;
     const share = this.#share(holding, isQuick);
     if (holding.recipients + count <= share) return true;
     const ofSender = holding.senders.get(sender) ?? 0;
@@ -101,9 +115,10 @@ export class InHand {
   /** Domains to be left out of a claim, because their destinations are full; noted, see `release`. */
   crowded(): string[] {
     const domains: string[] = [];
-    for (const holding of this.#holdings.values()) {
-      if (holding.recipients < this.#share(holding, false)) continue;
-      holding.full = true;
+    for (const [destination, holding] of this.#holdings) {
+      // One that had no room for a message of many recipients is full, too, though there is room for a smaller one.
+      holding.full ||= holding.recipients >= this.#share(holding, this.#sight.isQuick(destination));
+      if (!holding.full) continue;
       for (const domain of holding.domains) domains.push(domain);
     }
     return domains;
@@ -121,7 +136,7 @@ export class InHand {
     if (job.share.jobs++ === 0) this.#octets += job.share.octets;
     let holding = this.#holdings.get(job.destination);
     if (holding === undefined) {
-      const most = this.#mostOf(job.destination) ?? Number.POSITIVE_INFINITY;
+      const most = this.#sight.mostOf(job.destination) ?? Number.POSITIVE_INFINITY;
       holding = { recipients: 0, senders: new Map(), domains: new Set(), most, full: false };
       this.#holdings.set(job.destination, holding);
     }
@@ -145,7 +160,8 @@ export class InHand {
     if (ofSender > 0) holding.senders.set(job.sender, ofSender);
     else holding.senders.delete(job.sender);
     if (holding.recipients === 0) this.#holdings.delete(job.destination);
-    if (!holding.full || holding.recipients > this.#share(holding, false) / 2) return false;
+    if (!holding.full) return false;
+    if (holding.recipients > this.#share(holding, this.#sight.isQuick(job.destination)) / 2) return false;
     holding.full = false;
     return true;
   }

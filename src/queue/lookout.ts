@@ -79,10 +79,10 @@ export class Lookout {
     this.wakeAt(instant(this.#options.clock.now() + LOOK_AGAIN));
   }
 
-  /** Looks when there may be more and there is room for a good part of it. */
+  /** Looks when there may be more and there is room for a good part of it, however much the sick destinations hold of the window. */
   roomWasMade(): void {
     const { inHand, window } = this.#options;
-    if (this.#more && inHand.recipients <= window / 2) this.look();
+    if (this.#more && inHand.claimable >= Math.min(CLAIM_LIMIT, window / 4)) this.look();
   }
 
   /** Looks at `at`, unless a look is planned before. */
@@ -114,10 +114,10 @@ export class Lookout {
 
   /** Claims what is due, as far as there is room, and finds out when to look again. */
   async #claimAll(): Promise<void> {
-    const { store, clock, inHand, window } = this.#options;
+    const { store, clock, inHand } = this.#options;
     while (this.#started) {
       this.#more = false;
-      const limit = Math.min(CLAIM_LIMIT, window - inHand.recipients);
+      const limit = Math.min(CLAIM_LIMIT, inHand.claimable);
       if (limit <= 0) {
         this.#more = true; // settling makes room, and looks again
         return;

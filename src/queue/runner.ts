@@ -135,7 +135,10 @@ class QueueRunner implements Runner {
     this.#undertakings = new Undertakings(clock, (error) => log.error(events.deliveryBroke, { error: asError(error) }));
     this.#settler = new Settler({ store, reporter, clock, log, reportRetry: this.#rule.longest });
     // A minute's mail of a destination with a rate is enough in hand; the rest can still be held or removed.
-    this.#inHand = new InHand(this.#limits, (destination) => limitOf(destination).messagesPerMinute);
+    this.#inHand = new InHand(this.#limits, {
+      mostOf: (destination) => limitOf(destination).messagesPerMinute,
+      isQuick: (destination) => this.#schedule.isQuick(destination),
+    });
     this.#lookout = new Lookout({
       store,
       clock,
@@ -216,8 +219,7 @@ class QueueRunner implements Runner {
     const jobs: Job[] = [];
     let taken = 0;
     for (const { destination, recipients } of groups) {
-      const isQuick = this.#schedule.isQuick(destination);
-      if (!this.#inHand.hasRoom({ destination, sender, count: recipients.length, isQuick })) {
+      if (!this.#inHand.hasRoom({ destination, sender, count: recipients.length })) {
         this.#leaveOut(message.id, destination, recipients);
         continue;
       }
