@@ -22,6 +22,12 @@ export interface BodySenderOptions {
   readonly onFailure: (reason: unknown) => void;
 }
 
+/** What is wrong with a body that is over after `octets`: one cut short must not pass for the message. Null for nothing. */
+export function shortfall({ size }: OutgoingBody, octets: number): Error | null {
+  if (size === null || octets >= size) return null;
+  return new Error(`the body has ${octets} octets where ${size} were promised`);
+}
+
 type Step = IteratorResult<Uint8Array>;
 
 /**
@@ -111,6 +117,11 @@ export class BodySender {
   #take(step: Step): void {
     const { body, connection, encoder, held, onEnd } = this.#options;
     if (step.done === true) {
+      const short = shortfall(body, this.#octets);
+      if (short !== null) {
+        this.#fail(short);
+        return;
+      }
       this.#state = "over";
       onEnd();
       for (const piece of encoder.end()) connection.write(piece);

@@ -155,6 +155,9 @@ test("a source that fails before its chunk is whole: nothing was said, and the s
   };
   await assert.rejects(session.send(mail({ size: 4, chunks })), /disk/);
   await assert.rejects(session.send(mail({ size: 4, chunks: slow })), /disk/);
+  const short = encodeUtf8("Hi\r\n");
+  for (const body of [octetsOf(short), later(short)])
+    await assert.rejects(session.send(mail({ ...body, size: 5 })), /4 octets/, "cut short");
   assert.equal((await session.send(mail(octetsOf(encodeUtf8("Hi\r\n")))))[0]?.kind, "accepted");
 });
 

@@ -1,6 +1,6 @@
 import { concatBytes } from "../base/index.ts";
 import { DataEncoder, formatCommand } from "../smtp/index.ts";
-import type { BodyEncoder } from "./body-sender.ts";
+import { type BodyEncoder, shortfall } from "./body-sender.ts";
 import type { OutgoingBody } from "./types.ts";
 
 /** Octets up to which a body goes as one chunk in one group with its envelope: what is sent in vain when all are refused. */
@@ -23,6 +23,8 @@ export function wholeChunk(body: OutgoingBody, lines: boolean): Uint8Array | nul
     return octets <= WHOLE_CHUNK;
   };
   const finish = (): Uint8Array => {
+    const short = shortfall(body, octets);
+    if (short !== null) throw short;
     if (!lines) return concatBytes(gathered);
     const encoder = new DataEncoder({ chunked: true });
     const pieces = gathered.flatMap((chunk) => encoder.push(chunk));

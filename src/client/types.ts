@@ -101,7 +101,7 @@ export type Stage =
 export interface OutgoingBody {
   /** Octets; null where that is not known beforehand, and then no SIZE is declared. */
   readonly size: number | null;
-  /** An exception of the source ends the connection before the end of data, and `send` rejects with it. */
+  /** An exception of the source, or less than `size`, ends the connection before the end of data, and `send` rejects with it. */
   chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   /** Told of a chunk that went to the kernel and is not looked at again, so that its memory can be used anew. */
   release?(chunk: Uint8Array): void;
