@@ -20,7 +20,7 @@ export interface SelectQuery {
   readonly filter: QueueFilter;
   /** Only messages after this id. */
   readonly after?: QueueId;
-  /** At most so many messages are looked at. */
+  /** At most so many messages are looked at; fewer where they have many recipients. */
   readonly limit: number;
 }
 

@@ -69,7 +69,7 @@ export interface DueQuery {
 }
 
 export interface ListQuery {
-  /** `waiting` is due or deferred; `held` and `claimed` (in flight) are shown too when asked for or by default. */
+  /** At most so many messages. */
   readonly limit: number;
   /** Only after this id, for paging. */
   readonly after?: QueueId;
@@ -127,6 +127,7 @@ export interface QueueStore {
   nextDue(): Promise<Instant | null>;
   /** Its octets, read from the store in bounded pieces. The message must be in the queue while it is read. */
   body(message: Pick<QueuedMessage, "id" | "size">): Body;
+  /** In order of id. Fewer than asked for where they have many recipients; none only behind the last. */
   list(query: ListQuery): Promise<readonly QueuedMessage[]>;
   get(id: QueueId): Promise<QueuedMessage | null>;
   story(id: QueueId): Promise<readonly StoryEntry[]>;
@@ -140,6 +141,7 @@ export interface QueueStore {
   remove(id: QueueId, at: Instant): Promise<boolean | "claimed">;
   /** Ids of messages past `expiresAt` with waiting recipients, held ones included, claimed ones not. */
   expired(now: Instant, limit: number): Promise<readonly QueueId[]>;
+  /** Goes through the whole queue: for people, not for every moment. */
   counts(): Promise<QueueCounts>;
   close(): Promise<void>;
 }

@@ -98,7 +98,7 @@ export type ReadRequest =
   | {
       readonly op: "list";
       readonly limit: number;
-      readonly after: number | null;
+      readonly after: number;
       readonly address: AddressFilter | null;
     }
   | {
@@ -116,7 +116,7 @@ export type ReadRequest =
   | { readonly op: "get"; readonly id: number }
   | { readonly op: "story"; readonly id: number }
   | { readonly op: "expired"; readonly now: number; readonly limit: number }
-  | { readonly op: "counts" }
+  | { readonly op: "counts"; readonly after: number }
   | { readonly op: "close" };
 
 /** Claims are in memory alone, so that ending them works whatever state the disk is in. */
@@ -142,12 +142,14 @@ export interface Answers {
   readonly nextDue: Instant | null;
   /** Null behind the last one. */
   readonly chunk: { readonly id: number; readonly octets: Uint8Array } | null;
-  readonly list: readonly QueuedMessage[];
+  /** `next`: the last id looked at; null where nothing is behind it. */
+  readonly list: { readonly messages: readonly QueuedMessage[]; readonly next: number | null };
   readonly history: readonly FinishedRecipient[];
   readonly get: QueuedMessage | null;
   readonly story: readonly StoryEntry[];
   readonly expired: readonly QueueId[];
-  readonly counts: QueueCounts;
+  /** Of a part alone, but for `claimed`. */
+  readonly counts: { readonly part: QueueCounts; readonly next: number | null };
   readonly close: null;
 }
 

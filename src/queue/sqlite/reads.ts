@@ -10,6 +10,9 @@ import { finishedOf, integer, messageOf, octets, type Row, senderOf, sightOf, st
 import { Due } from "./due.ts";
 import type { Answer, Answers, ReadRequest } from "./protocol.ts";
 
+/** What one turn of the thread goes through, some 10 ms: commits wait behind it. A message is never divided. */
+const PART = { messages: 2000, recipients: 4000 };
+
 /** The questions. Each sees what was committed before it. */
 export class Reads {
   readonly #claims: Claims<number>;
@@ -27,12 +30,13 @@ export class Reads {
       furtherChunk: prepare("furtherChunk"),
       page: prepare("page"),
       pageOfAddress: prepare("pageOfAddress"),
-      pageEnd: prepare("pageEnd"),
+      partEnd: prepare("partEnd"),
       waitingIn: prepare("waitingIn"),
       story: prepare("story"),
       history: prepare("history"),
       expired: prepare("expired"),
       counts: prepare("counts"),
+      waiting: prepare("waiting"),
     };
   }
 
@@ -57,7 +61,7 @@ export class Reads {
       case "expired":
         return this.#expired(request.now, request.limit);
       case "counts":
-        return this.#counts();
+        return this.#counts(request.after);
     }
   }
 
@@ -67,17 +71,27 @@ export class Reads {
     return row === undefined ? null : { id: integer(row, "id"), octets: octets(row, "octets") };
   }
 
-  #list(query: Extract<ReadRequest, { op: "list" }>): QueuedMessage[] {
-    const after = query.after ?? -1;
+  #list({ after, limit, address }: Extract<ReadRequest, { op: "list" }>): Answers["list"] {
     const { page, pageOfAddress } = this.#statements;
-    if (query.address === null) return page.all(after, query.limit).map((row) => this.#withRecipients(row));
-    const { domain, localPart } = query.address;
-    return pageOfAddress.all({ after, limit: query.limit, domain, localPart }).map((row) => this.#withRecipients(row));
+    const end = this.#partEnd(after, address === null ? { ...PART, messages: limit } : PART);
+    if (end === null) return { messages: [], next: null };
+    const part = { after, end, limit };
+    const rows = address === null ? page.all(part) : pageOfAddress.all({ ...part, ...address });
+    const last = rows.at(-1);
+    // A full page may have left out what else is in the part.
+    const next = rows.length === limit && last !== undefined ? integer(last, "id") : end;
+    return { messages: rows.map((row) => this.#withRecipients(row)), next };
+  }
+
+  /** The id that a part behind `after` ends with: at most so many messages, and few enough recipients; null behind the last. */
+  #partEnd(after: number, { messages, recipients }: typeof PART): number | null {
+    const last = this.#statements.partEnd.get({ after, messages, recipients })?.last;
+    return typeof last === "number" ? last : null;
   }
 
   #select({ filter, after, limit }: Extract<ReadRequest, { op: "select" }>): Answers["select"] {
-    const end = this.#statements.pageEnd.get(after, limit)?.last;
-    if (typeof end !== "number") return { matches: [], last: null };
+    const end = this.#partEnd(after, { ...PART, messages: limit });
+    if (end === null) return { matches: [], last: null };
     const places = new Map<number, number[]>();
     const { domain, receivedBefore } = filter;
     const named = domain === null || domain === "*" || domain.startsWith(".") ? null : domain;
@@ -134,15 +148,18 @@ export class Reads {
     return ids;
   }
 
-  #counts(): Answers["counts"] {
-    const row = this.#statements.counts.get() ?? {};
-    return {
+  #counts(after: number): Answers["counts"] {
+    const end = this.#partEnd(after, PART);
+    const span = { after, end: end ?? after };
+    const [row = {}, waiting = {}] = [this.#statements.counts.get(span), this.#statements.waiting.get(span)];
+    const part = {
       messages: integer(row, "messages"),
-      recipients: integer(row, "recipients"),
+      recipients: integer(waiting, "recipients"),
       held: integer(row, "held"),
       octets: integer(row, "octets"),
       claimed: this.#claims.count,
     };
+    return { part, next: end };
   }
 }
 
@@ -151,15 +168,17 @@ const SQL = {
   recipients: "SELECT * FROM recipient WHERE message = ? ORDER BY place",
   firstChunk: "SELECT id, octets FROM chunk WHERE id = ?",
   furtherChunk: "SELECT id, octets FROM chunk WHERE message = ? AND id <> message AND id > ? ORDER BY id LIMIT 1",
-  page: "SELECT * FROM message WHERE id > ? ORDER BY id LIMIT ?",
+  page: "SELECT * FROM message WHERE id > :after AND id <= :end ORDER BY id LIMIT :limit",
   pageOfAddress: `SELECT * FROM message WHERE id IN (
-      SELECT id FROM message
-        WHERE id > :after AND sender_domain = :domain AND (:localPart IS NULL OR sender_local = :localPart)
-      UNION SELECT message FROM recipient
-        WHERE message > :after AND domain = :domain AND (:localPart IS NULL OR local_part = :localPart)
+      SELECT id FROM message WHERE id > :after AND id <= :end
+        AND sender_domain = :domain AND (:localPart IS NULL OR sender_local = :localPart)
+      UNION SELECT message FROM recipient WHERE message > :after AND message <= :end
+        AND domain = :domain AND (:localPart IS NULL OR local_part = :localPart)
       ORDER BY 1 LIMIT :limit)
     ORDER BY id`,
-  pageEnd: "SELECT max(id) AS last FROM (SELECT id FROM message WHERE id > ? ORDER BY id LIMIT ?)",
+  partEnd: `SELECT max(id) AS last FROM (SELECT id FROM message WHERE id > :after AND id <= coalesce(
+      (SELECT message FROM recipient WHERE message > :after ORDER BY message LIMIT 1 OFFSET :recipients), 9223372036854775807)
+    ORDER BY id LIMIT :messages)`,
   // What narrows best here; the rest is for `isSelected`.
   waitingIn: `SELECT r.message, r.place, r.domain, r.local_part, r.outcome, m.received_at, m.sender_local, m.sender_domain
     FROM message m JOIN recipient r ON r.message = m.id
@@ -175,6 +194,8 @@ const SQL = {
         OR (sender_domain = :domain AND (:localPart IS NULL OR sender_local = :localPart)))
     ORDER BY id DESC LIMIT :limit`,
   expired: "SELECT id FROM message WHERE expires_at <= ? ORDER BY expires_at",
-  counts: `SELECT count(*) AS messages, total(held) AS held, total(size) AS octets,
-    (SELECT count(*) FROM recipient WHERE state IN (0, 3)) AS recipients FROM message`,
+  counts: `SELECT count(*) AS messages, total(held) AS held, total(size) AS octets FROM message
+    WHERE id > :after AND id <= :end`,
+  waiting: `SELECT count(*) AS recipients FROM recipient
+    WHERE message > :after AND message <= :end AND state IN (0, 3)`,
 } as const;

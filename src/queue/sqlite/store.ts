@@ -3,11 +3,11 @@ import { readAddressFilter } from "../address-filter.ts";
 import { DEFAULT_HISTORY, type HistoryBounds } from "../history.ts";
 import { formatQueueId, QueueIdSource, queueIdNumber } from "../queue-id.ts";
 import { alterationText } from "../selection.ts";
-import type { ClaimedMessage, DueQuery, OperableStore, StoreError } from "../store.ts";
+import type { OperableStore, StoreError } from "../store.ts";
 import { BlockPool } from "./block-pool.ts";
 import { type Channel, GIVEN, Channel as SqliteChannel } from "./channel.ts";
 import { SqliteDraft } from "./draft.ts";
-import type { Answers, DuePlace } from "./protocol.ts";
+import { claimDue, counts, list } from "./parts.ts";
 import { messageColumns, outcomeColumns } from "./requests.ts";
 import { storedBody } from "./stored-body.ts";
 
@@ -62,25 +62,6 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Oper
   return sqliteStore(channel, new QueueIdSource(clock, lastId, lane), draftMemory);
 }
 
-/** In turns, between which the thread serves others: a million rows of crowded domains may have to be passed over. */
-async function claimDue(channel: Channel, { now, limit, except = [] }: DueQuery): Promise<readonly ClaimedMessage[]> {
-  const claimed: ClaimedMessage[] = [];
-  let room = limit;
-  let from: DuePlace | null = null;
-  do {
-    try {
-      const part: Answers["claimDue"] = await channel.ask({ op: "claimDue", now, limit: room, except, from });
-      claimed.push(...part.claimed);
-      for (const { recipients } of part.claimed) room -= recipients.length;
-      from = part.next;
-    } catch (error) {
-      if (claimed.length === 0) throw error;
-      return claimed; // what is claimed already must not be lost sight of
-    }
-  } while (from !== null && room > 0);
-  return claimed;
-}
-
 function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number): OperableStore {
   let closing: Promise<void> | null = null;
   const blocks = new BlockPool();
@@ -107,13 +88,7 @@ function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number):
     },
     nextDue: () => channel.ask({ op: "nextDue" }),
     body: (message) => storedBody(channel, message),
-    list: ({ limit, after, address }) =>
-      channel.ask({
-        op: "list",
-        limit,
-        after: after === undefined ? null : queueIdNumber(after),
-        address: address === undefined ? null : readAddressFilter(address),
-      }),
+    list: (query) => list(channel, query),
     history: ({ limit, id, address }) =>
       channel.ask({
         op: "history",
@@ -135,7 +110,7 @@ function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number):
       return channel.ask({ op: "alter", id: queueIdNumber(id), at, recipients, change: wanted, text });
     },
     expired: (now, limit) => channel.ask({ op: "expired", now, limit }),
-    counts: () => channel.ask({ op: "counts" }),
+    counts: () => counts(channel),
     close() {
       closing ??= channel.ask({ op: "close" }).then(() => {});
       return closing;
