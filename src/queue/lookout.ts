@@ -27,6 +27,8 @@ const CLAIM_LIMIT = 500;
 /** Between searches for what expired in silence: held, or waiting for a time far away. */
 const SWEEP_INTERVAL = MINUTE;
 const SWEEP_LIMIT = 100;
+/** Messages given up at a time, so that they share a sync of the disk; each is in memory with all its recipients. */
+const SWEPT_TOGETHER = 10;
 /** Before looking again after the store failed, or while all that is due is of crowded domains. */
 const LOOK_AGAIN = SECOND;
 /** A look past a million rows of crowded domains takes its time; the wait for the next is so many times as long. */
@@ -167,19 +169,24 @@ export class Lookout {
    */
   async #sweep(): Promise<void> {
     await this.#claimAll();
-    const seen = new Set<QueueId>();
-    // What is named a second time could not be given up, because its report could not be made: not again before the next sweep.
-    for (let limit = SWEEP_LIMIT; this.#started; limit = SWEEP_LIMIT + seen.size) {
-      const ids = await this.#options.store.expired(this.#options.clock.now(), limit);
-      const fresh = ids.filter((id) => !seen.has(id));
-      for (const id of fresh) {
-        if (!(await this.#expire(id))) return;
-        seen.add(id);
+    const { store, clock } = this.#options;
+    let tried: ReadonlySet<QueueId> = new Set();
+    while (this.#started) {
+      const limit = SWEEP_LIMIT + tried.size;
+      const ids = await store.expired(clock.now(), limit);
+      // What is named again could not be given up, because its report could not be made: not again before the next sweep.
+      const fresh = ids.filter((id) => !tried.has(id));
+      for (let from = 0; from < fresh.length; from += SWEPT_TOGETHER) {
+        const written = await Promise.all(fresh.slice(from, from + SWEPT_TOGETHER).map((id) => this.#expire(id)));
+        if (written.includes(false)) return;
       }
+      if (fresh.length > 0) tried = new Set(ids);
       if (ids.length < limit || fresh.length === 0) break;
+      // A long sweep keeps nothing waiting.
+      if (this.#more) await this.#claimAll();
     }
     // The reports are due.
-    if (seen.size > 0) await this.#claimAll();
+    if (tried.size > 0) await this.#claimAll();
   }
 
   async #expire(id: QueueId): Promise<boolean> {
