@@ -6,6 +6,7 @@ export * from "./assert.ts";
 export * from "./brand.ts";
 export * from "./bytes.ts";
 export * from "./clock.ts";
+export * from "./gathered-bytes.ts";
 export * from "./log.ts";
 export * from "./random.ts";
 export * from "./result.ts";

@@ -1,4 +1,4 @@
-import { CRLF, concatBytes, decodeUtf8Lenient } from "../base/index.ts";
+import { CRLF, concatBytes, decodeUtf8Lenient, GatheredBytes } from "../base/index.ts";
 import { HeaderScanner, type Mending, mendHeader } from "../message/index.ts";
 import type { MessageSink } from "../server/index.ts";
 import type { Reply } from "../smtp/index.ts";
@@ -24,7 +24,7 @@ export class SubmittedMessage implements MessageSink {
   readonly #options: SubmittedMessageOptions;
   readonly #scanner: HeaderScanner;
   /** What came of the header section; null when it has been judged. */
-  #held: Uint8Array[] | null = [];
+  #held: GatheredBytes | null = new GatheredBytes();
 
   constructor(options: SubmittedMessageOptions) {
     this.#options = options;
@@ -33,7 +33,7 @@ export class SubmittedMessage implements MessageSink {
 
   write(chunk: Uint8Array): void | Promise<void> {
     if (this.#held === null) return this.#options.sink.write(chunk);
-    this.#held.push(chunk);
+    this.#held.add(chunk);
     if (this.#scanner.push(chunk) !== "open") return this.#judge(this.#held);
   }
 
@@ -55,11 +55,11 @@ export class SubmittedMessage implements MessageSink {
   }
 
   /** The octets of the header section and what came of the body behind it go on, or the message is refused. */
-  #judge(held: readonly Uint8Array[]): void | Promise<void> {
+  #judge(held: GatheredBytes): void | Promise<void> {
     this.#held = null;
     const { sink, mending } = this.#options;
     if (this.#scanner.progress === "tooLarge") return sink.refuse(REPLIES.headerTooLarge);
-    const whole = concatBytes(held);
+    const whole = concatBytes(held.pieces());
     const fields = this.#scanner.fields();
     if (this.#scanner.broken && (fields.length > 0 || isMboxLine(whole))) return sink.refuse(REPLIES.notAField);
     const mended = mendHeader(fields, mending);

@@ -1,4 +1,4 @@
-import { assert } from "../../base/index.ts";
+import { assert, GatheredBytes } from "../../base/index.ts";
 import { memoryBody } from "../memory-body.ts";
 import type { NewMessage, QueueId } from "../model.ts";
 import { type QueueIdSource, queueIdNumber } from "../queue-id.ts";
@@ -25,8 +25,8 @@ export class SqliteDraft implements Draft {
   readonly id: QueueId;
   readonly #settings: DraftSettings;
   readonly #number: number;
-  /** All of it, while it is small; null from where it goes to the store. */
-  #held: Uint8Array[] | null = [];
+  /** All of it, while it is small; null from where it goes to the store, or nowhere any more. */
+  #held: GatheredBytes | null = new GatheredBytes();
   /** The next chunk row, as far as it is filled. */
   #block: Uint8Array | null = null;
   #filled = 0;
@@ -51,11 +51,11 @@ export class SqliteDraft implements Draft {
     this.#size += chunk.length;
     if (this.#held === null) this.#fill(chunk);
     else {
-      this.#held.push(chunk);
+      this.#held.add(chunk);
       if (this.#size <= this.#settings.memoryLimit) return;
       const held = this.#held;
       this.#held = null;
-      for (const each of held) this.#fill(each);
+      for (const each of held.pieces()) this.#fill(each);
     }
     if (this.#inFlight > IN_FLIGHT_OCTETS) return this.#room();
   }
@@ -71,13 +71,15 @@ export class SqliteDraft implements Draft {
     this.#state = "keeping";
     const claim = options.claim ?? false;
     const held = this.#held;
-    return held === null ? await this.#keepStored(message, claim) : await this.#keepWhole(message, held, claim);
+    return held === null
+      ? await this.#keepStored(message, claim)
+      : await this.#keepWhole(message, held.pieces(), claim);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === "kept" || this.#state === "disposed") return;
     this.#state = "disposed";
-    if (this.#held !== null) this.#held = [];
+    this.#held = null;
     if (this.#block !== null) this.#settings.blocks.give(this.#block);
     this.#block = null;
     if (!this.#stored) return;
@@ -99,7 +101,7 @@ export class SqliteDraft implements Draft {
       octets.set(chunk, at);
       at += chunk.length;
     }
-    this.#held = [];
+    this.#held = null;
     this.#stored = true;
     const request = { op: "keep", message: messageColumns(message), claim, octets: GIVEN } as const;
     await this.#settings.channel.ask(request, [octets]);

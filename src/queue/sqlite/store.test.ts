@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Worker } from "node:worker_threads";
 import { type Clock, instant } from "../../base/index.ts";
 import { DELIVERED, FAILED, keepSample, START, settlement } from "../conformance-kit.ts";
@@ -34,6 +36,24 @@ function rows(path: string, table: string): number {
 for (const { title, run } of [...storeConformance, ...durableConformance]) {
   test(`SQLite store: ${title}`, () => inFolder((path) => run((clock) => openSqliteStore({ path, clock }))));
 }
+
+test("a body that comes octet by octet takes no more memory than another", () =>
+  inFolder(async (path) => {
+    setFlagsFromString("--expose-gc");
+    const collect: () => void = runInNewContext("gc");
+    const store = await openSqliteStore({ path, clock });
+    await using draft = store.createDraft();
+    const heap = (): number => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = heap();
+    for (let at = 0; at < 100_000; at++) await draft.append(new Uint8Array(new ArrayBuffer(1)));
+    const grown = heap() - before;
+    assert.ok(grown < 3_000_000, `${grown} octets of heap for 100,000 octets of mail`);
+    await draft[Symbol.asyncDispose]();
+    await store.close();
+  }));
 
 test("delivered, removed and discarded mail leaves no row in any table", () =>
   inFolder(async (path) => {
