@@ -128,16 +128,21 @@ export class Engine {
     return { ok: true, answer: null };
   }
 
-  /** Forgets history that is too old or too much, and gives pages of mail that is gone back to the disk, a few at a time. */
-  tidy(now = Date.now()): void {
+  /**
+   * Forgets history that is too old or too much, and gives pages of mail that is gone back to the disk, a few at a time. True when more
+   * history is to be forgotten soon.
+   */
+  tidy(now = Date.now()): boolean {
+    let more = false;
     this.#attempt(() => {
       const { database } = this.#open();
-      if (this.#settings.role === "owner") pruneHistory(database, this.#settings.history, now);
-      if (pragma(database, "freelist_count") > VACUUM_FLOOR_PAGES) {
+      if (this.#settings.role === "owner") more = pruneHistory(database, this.#settings.history, now);
+      if (!more && pragma(database, "freelist_count") > VACUUM_FLOOR_PAGES) {
         database.exec(`PRAGMA incremental_vacuum(${VACUUM_ROUND_PAGES})`);
       }
       return null;
     });
+    return more;
   }
 
   close(): void {

@@ -3,8 +3,9 @@ import { assert, EMPTY } from "../../base/index.ts";
 import { Engine, openEngine } from "./engine.ts";
 import type { BatchMessage, DatabaseSettings, WorkerMessage } from "./protocol.ts";
 
-/** How often free pages are looked for. */
+/** How often free pages and old history are looked for; and while there is much history to be forgotten. */
 const TIDY_INTERVAL_MS = 5000;
+const TIDY_AGAIN_MS = 200;
 
 const port = parentPort;
 assert(port !== null, "this file runs as a worker thread of the store");
@@ -16,7 +17,11 @@ function say(message: WorkerMessage, transfer: ArrayBuffer[] = []): void {
 
 const engine = openEngine(settings, (failure) => say({ kind: "reopened", failure }));
 if (engine instanceof Engine) {
-  const tidying = setInterval(() => engine.tidy(), TIDY_INTERVAL_MS).unref();
+  let tidying: NodeJS.Timeout | null = null;
+  const tidyIn = (wait: number): void => {
+    tidying = setTimeout(() => tidyIn(engine.tidy() ? TIDY_AGAIN_MS : TIDY_INTERVAL_MS), wait).unref();
+  };
+  tidyIn(TIDY_INTERVAL_MS);
   let octets: Uint8Array = EMPTY;
   port.on("message", ({ requests, shared }: BatchMessage) => {
     if (shared !== null) octets = new Uint8Array(shared);
@@ -31,7 +36,7 @@ if (engine instanceof Engine) {
     }
     const closing = requests.some((request) => request.op === "close");
     if (closing) {
-      clearInterval(tidying);
+      if (tidying !== null) clearTimeout(tidying);
       engine.close();
     }
     say({ kind: "results", results, sync: engine.takeSync() }, transfer);
