@@ -1,8 +1,8 @@
 // What is published, as a stranger gets it: packed, put into an empty project, imported by each subpath, typed, and run.
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { program } from "./interop/peers.ts";
@@ -86,8 +86,16 @@ describe("the package", { timeout: 200_000 }, () => {
     assert.equal(ran.stdout, "example.org true 0\n");
   });
 
-  test("brings the command line", async () => {
-    const ran = await program(process.execPath, [join(folder, "node_modules/postern/dist/cli/main.js"), "--version"]);
+  test("brings the command line, which starts Node with the options that a checkout gives it", async () => {
+    const path = join(folder, "node_modules/postern/dist/cli/main.js");
+    const [first = ""] = (await readFile(path, "utf8")).split("\n");
+    const [, options] = /^#!\/usr\/bin\/env -S node (.+)$/.exec(first) ?? [];
+    assert.ok(options !== undefined);
+    assert.ok((await readFile(join(root, "postern"), "utf8")).includes(`exec "$node" ${options} "$root`));
+    assert.ok((await readFile(join(root, "scripts/run.mjs"), "utf8")).includes(`const RUNTIME = ["${options}"];`));
+    await chmod(path, 0o755);
+    const search = `PATH=${dirname(process.execPath)}:${process.env.PATH}`;
+    const ran = await program("/usr/bin/env", [search, path, "--version"]);
     assert.equal(ran.code, 0, ran.stderr);
     assert.match(ran.stdout, /^\d+\.\d+\.\d+\n$/);
   });

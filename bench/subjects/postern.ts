@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import type { Subject, SubjectOptions } from "../subject.ts";
 import { greeting } from "./greeting.ts";
 
-const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+/** As operators of a checkout start it: with the options of Node that go with it. */
+const program = fileURLToPath(new URL("../../postern", import.meta.url));
 
 /** Postern at its defaults, sync included; only limits that would throttle one client are lifted. */
 export async function postern(options: SubjectOptions): Promise<Subject> {
@@ -59,9 +60,9 @@ format = "json"
     await prepare(join(folder, "data"));
   }
   const flags = [...(process.env.BENCH_NODE_FLAGS?.split(" ") ?? []), ...(options.node?.flags ?? [])];
-  const child = spawn(process.execPath, [...flags, main, "serve", "--config", config], {
+  const child = spawn(program, ["serve", "--config", config], {
     stdio: ["ignore", "ignore", "inherit"],
-    env: { ...process.env, ...options.node?.env },
+    env: { ...process.env, ...options.node?.env, NODE_OPTIONS: [process.env.NODE_OPTIONS, ...flags].join(" ") },
   });
   await greeting("postern", options.port, child);
   return {

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=16
 /**
  * The command line. Each command is a file of `commands/`; this one names them, loads the one that is meant, and has the last word on
  * errors: one plain line on standard error and an exit code, never a stack trace unless asked for.
