@@ -173,6 +173,25 @@ test("fifty tar-pits leave room in the window, and slots for those that answer",
   await Promise.all([runner.stop(SECOND), time.run(10 * SECOND)]);
 });
 
+test("bodies of mail for a tar-pit leave memory to mail for a host that is known to be fast", async () => {
+  let isFast = true;
+  const { time, runner, offer } = bench(
+    (job, signal) =>
+      job.destination === "tar.test" || !isFast ? stuck(job, signal) : job.recipients.map(() => DELIVERED),
+    { limits: { memory: 400 } },
+  );
+  runner.start();
+  await time.run(0);
+  await offer("fast.test");
+  await time.run(0);
+  for (let n = 0; n < 500; n++) assert.equal(await offer("tar.test"), true);
+  assert.equal(runner.stats().octets, 300);
+  isFast = false;
+  for (let n = 0; n < 50; n++) assert.equal(await offer("fast.test"), true);
+  assert.equal(runner.stats().octets, 400);
+  await Promise.all([runner.stop(SECOND), time.run(10 * SECOND)]);
+});
+
 test("one message is not behind the ten thousand of another sender for the same destination", async () => {
   const { time, runner, offer, jobs } = bench(async (job) => {
     await new Promise<void>((resolve) => void time.clock.after(SECOND, resolve));

@@ -15,11 +15,14 @@ function job(destination: string, sender = "s", count = 1): Job {
 }
 
 /** In hand of a runner that knows `quick` to answer in good time, and keeps a rate towards "slow". */
-function inHand(limits: InHandLimits, quick: ReadonlySet<string> = new Set()): InHand {
-  return new InHand(limits, {
-    mostOf: (destination) => (destination.startsWith("slow") ? 7 : null),
-    isQuick: (destination) => quick.has(destination),
-  });
+function inHand(limits: Omit<InHandLimits, "memory">, quick: ReadonlySet<string> = new Set()): InHand {
+  return new InHand(
+    { ...limits, memory: 1000 },
+    {
+      mostOf: (destination) => (destination.startsWith("slow") ? 7 : null),
+      isQuick: (destination) => quick.has(destination),
+    },
+  );
 }
 
 function fill(hand: InHand, destination: string, senderOfNext = (_: number) => "s"): number {
@@ -110,6 +113,17 @@ test("what a destination may hold is more as soon as it is found to be quick", (
   quick.add("x");
   assert.equal(hand.release(jobs[0] ?? assert.fail()), true);
   assert.deepEqual(hand.crowded(), []);
+});
+
+test("a quarter of the memory is for the bodies of mail for quick destinations", () => {
+  const hand = inHand({ window: 100, domainWindow: 50 }, new Set(["quick"]));
+  const held = { ...job("x"), share: { octets: 700, jobs: 0 } };
+  hand.take(held);
+  const has = (destination: string, octets: number): boolean => hand.hasMemory(destination, octets);
+  assert.deepEqual([has("x", 50), has("x", 51), has("quick", 300), has("quick", 301)], [true, false, true, false]);
+  assert.equal(has("x", 0), true);
+  hand.release(held);
+  assert.equal(has("x", 750), true);
 });
 
 test("a sender is who logged in, else the reverse-path", () => {

@@ -34,6 +34,8 @@ export interface InHandLimits {
   readonly window: number;
   /** Recipients of one destination that is not quick. */
   readonly domainWindow: number;
+  /** Octets of bodies. */
+  readonly memory: number;
 }
 
 export interface RoomRequest {
@@ -54,7 +56,7 @@ export interface DestinationSight {
 /** Of a sender who has fewer in hand, mail is taken also for a destination that the mail of others fills. */
 const SENDER_SHARE = 10;
 
-/** The part of the window that is for quick destinations alone, save one message for each of the others. */
+/** The part of the window and of the memory that is for quick destinations alone, save one message for each of the others. */
 const RESERVED = 1 / 4;
 
 /** The part that is for quick destinations without exception, should there be thousands of others with one message each. */
@@ -98,6 +100,13 @@ export class InHand {
   /** Recipients that a claim may add, whatever their destinations. */
   get claimable(): number {
     return Math.ceil((1 - RESERVED_STRICTLY) * this.#limits.window) - this.#recipients;
+  }
+
+  /** Whether the body of a message may stay in memory while it waits for this destination. */
+  hasMemory(destination: string, octets: number): boolean {
+    if (octets === 0) return true;
+    const { memory } = this.#limits;
+    return this.#octets + octets <= (this.#sight.isQuick(destination) ? memory : (1 - RESERVED) * memory);
   }
 
   /** Whether they may be taken in hand. What would be alone at its destination may, until only the quick ones have room. */

@@ -123,11 +123,12 @@ test("what does not fit into memory is delivered all the same, from the store", 
     await gate;
     return job.recipients.map(() => DELIVERED);
   };
-  const runner = bench.runner({ limits: { memory: 10 } });
+  // Three quarters of it, since nothing is known of the destination: two bodies.
+  const runner = bench.runner({ limits: { memory: 12 } });
   runner.start();
   const taken: boolean[] = [];
   for (let n = 0; n < 5; n++) taken.push(runner.offer(await bench.keep([`a${n}@x.test`], true)));
-  assert.deepEqual(taken, [true, true, false, false, false]);
+  assert.deepEqual(taken, [true, true, true, true, true]);
   assert.equal(runner.stats().octets, 8);
   await bench.time.run(0);
   open();

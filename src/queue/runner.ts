@@ -20,7 +20,7 @@ import type { Outcome, QueuedMessage, QueueId, Recipient } from "./model.ts";
 import { defaultRetryRule, type RetryException, type RetryRule } from "./retry.ts";
 import { Schedule, type ScheduleLimits } from "./schedule.ts";
 import { asError, Settler } from "./settler.ts";
-import type { AcceptedMessage, Body, QueueStore } from "./store.ts";
+import type { AcceptedMessage, QueueStore } from "./store.ts";
 import { isOverdue, releaseTime } from "./terms.ts";
 import { Undertakings } from "./undertakings.ts";
 
@@ -72,8 +72,8 @@ export interface RunnerStats {
 /** Sees to it that what is due is tried, and that what was tried is written. */
 export interface Runner {
   /**
-   * Takes over a message that was kept with `claim`, while its body is still in memory. False when there is no room or the runner
-   * stands still; the runner then ends the claims itself and finds the message in the store later.
+   * Takes over a message that was kept with `claim`, while its body is still in memory, where that has room for it. False when there is
+   * no room for its recipients or the runner stands still; the runner then ends the claims itself and finds the message in the store later.
    */
   offer(accepted: AcceptedMessage): boolean;
   start(): void;
@@ -152,18 +152,15 @@ class QueueRunner implements Runner {
     });
   }
 
-  offer({ message, body, inMemory }: AcceptedMessage): boolean {
-    const { memory, window } = this.#limits;
+  offer(accepted: AcceptedMessage): boolean {
+    const { message } = accepted;
     const release = releaseTime(message);
     if (release > this.#clock.now()) {
       this.#track(this.#unclaim(message.id, message.recipients).then(() => this.#lookout.wakeAt(release)));
       return false;
     }
-    const count = message.recipients.length;
-    const fits = this.#inHand.recipients + count <= window;
-    if (this.#started && fits && (inMemory === 0 || this.#inHand.octets + inMemory <= memory)) {
-      const groups = this.#groups(message.recipients);
-      const taken = this.#take(message, groups, body, inMemory);
+    if (this.#started && this.#inHand.recipients + message.recipients.length <= this.#limits.window) {
+      const taken = this.#take(accepted, this.#groups(message.recipients));
       this.#pump();
       return taken > 0;
     }
@@ -207,13 +204,16 @@ class QueueRunner implements Runner {
   /** Returns how many were taken; the claims of the others have ended. */
   #takeClaimed(message: QueuedMessage, places: ReadonlySet<number>): number {
     const due = message.recipients.filter(({ index }) => places.has(index));
-    const taken = this.#take(message, this.#groups(due), this.#store.body(message), 0);
+    const taken = this.#take({ message, body: this.#store.body(message), inMemory: 0 }, this.#groups(due));
     this.#pump();
     return taken;
   }
 
-  /** Makes jobs of claimed recipients, one for each destination that has room, and lets go of the others. */
-  #take(message: QueuedMessage, groups: Iterable<Group>, body: Body, inMemory: number): number {
+  /**
+   * Makes jobs of claimed recipients, one for each destination that has room, and lets go of the others. A body for which a destination
+   * has no memory is read from the store when its turn comes.
+   */
+  #take({ message, body, inMemory }: AcceptedMessage, groups: Iterable<Group>): number {
     const share: BodyShare = { octets: inMemory, jobs: 0 };
     const sender = senderOf(message);
     const jobs: Job[] = [];
@@ -223,7 +223,9 @@ class QueueRunner implements Runner {
         this.#leaveOut(message.id, destination, recipients);
         continue;
       }
-      const job = { message, recipients, destination, sender, body, share };
+      const of = { message, recipients, destination, sender };
+      const isKept = this.#inHand.hasMemory(destination, inMemory);
+      const job = isKept ? { ...of, body, share } : { ...of, body: this.#store.body(message), share: nothingHeld() };
       this.#inHand.take(job);
       jobs.push(job);
       taken += recipients.length;
@@ -378,6 +380,10 @@ class QueueRunner implements Runner {
   #track(work: Promise<void>): void {
     this.#undertakings.track(work);
   }
+}
+
+function nothingHeld(): BodyShare {
+  return { octets: 0, jobs: 0 };
 }
 
 function earliest(concluded: readonly Concluded[]): Instant | null {
