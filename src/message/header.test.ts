@@ -126,3 +126,18 @@ test("the cut never changes what is found", () => {
     }),
   );
 });
+
+test("a section that comes octet by octet is searched once, not again with each of them", (t) => {
+  const octets = encodeUtf8(`Subject: ${"a".repeat(100_000)}\r\nTo: b\r\n\r\n`);
+  let searched = 0;
+  const { indexOf } = Uint8Array.prototype;
+  t.mock.method(Uint8Array.prototype, "indexOf", function (this: Uint8Array, wanted: number, from = 0) {
+    const at = indexOf.call(this, wanted, from);
+    searched += (at === -1 ? this.length : at) - from;
+    return at;
+  });
+  const scanner = new HeaderScanner(2 * octets.length);
+  for (const octet of octets) scanner.push(Uint8Array.of(octet));
+  assert.equal(scanner.progress, "ended");
+  assert.ok(searched <= 2 * octets.length, `${searched} octets searched`);
+});

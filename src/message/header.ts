@@ -124,13 +124,15 @@ export class HeaderScanner {
   }
 
   #readLines(): void {
+    // Not the room behind it: octets that come one by one would have it searched each time.
+    const used = this.#owned ? this.#bytes.subarray(0, this.#used) : this.#bytes;
     while (this.#progress === "open") {
-      const newline = this.#bytes.indexOf(LF, this.#searched);
-      if (newline === -1 || newline >= this.#used) {
+      const newline = used.indexOf(LF, this.#searched);
+      if (newline === -1) {
         this.#searched = this.#used;
         return;
       }
-      const hasCr = newline > this.#lineStart && this.#bytes[newline - 1] === CR;
+      const hasCr = newline > this.#lineStart && used[newline - 1] === CR;
       this.#readLine(hasCr ? newline - 1 : newline, newline + 1);
     }
   }
