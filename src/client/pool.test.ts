@@ -239,3 +239,60 @@ test("an idle session of another key makes place where a host takes only so many
   (await lease("b", host)).release();
   assert.equal(made.length, 4);
 });
+
+test("a new connection to a limited host waits for the goodbye of a worn-out one, and counts those that are just being opened", async () => {
+  const time = fakeClock();
+  const pool = createPool({ clock: time.clock });
+  const { made, open } = opener();
+  const host = { name: "mx.test 25", connections: 2 };
+  const lease = async (key: string) => unwrap(await pool.lease(key, open, { host, maxTransactions: 1 }));
+  const [first, second] = [await lease("a"), await lease("b")];
+  const goodbye = Promise.withResolvers<void>();
+  for (const session of made) {
+    session.transactions++;
+    session.quit = async () => {
+      await goodbye.promise;
+      session.vanish();
+    };
+  }
+  first.release();
+  second.release();
+  const asked = [lease("a"), lease("b")];
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(made.length, 2, "the server still has both");
+  goodbye.resolve();
+  await Promise.all(asked);
+  assert.equal(made.length, 4);
+
+  const idle = createPool({ clock: time.clock });
+  for (const key of ["a", "b"]) unwrap(await idle.lease(key, open, { host })).release();
+  const opened = Promise.withResolvers<Awaited<ReturnType<typeof open>>>();
+  const both = ["c", "d"].map((key) => idle.lease(key, () => opened.promise, { host }));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(idle.idle, 0, "each of the two needs a place of its own");
+  opened.resolve(await open());
+  await Promise.all(both);
+
+  // The only connection goes while its place is waited for: the one that takes it is still counted.
+  const narrow = { ...host, connections: 1 };
+  const alone = createPool({ clock: time.clock });
+  const worn = async (key: string): Promise<() => void> => {
+    const lent = unwrap(await alone.lease(key, open, { host: narrow, maxTransactions: 1 }));
+    const session = made.at(-1);
+    assert.ok(session !== undefined);
+    const gone = Promise.withResolvers<void>();
+    session.transactions++;
+    session.quit = () => gone.promise.then(() => session.vanish());
+    lent.release();
+    return gone.resolve;
+  };
+  const before = made.length;
+  let leave = await worn("a");
+  for (const key of ["b", "c"]) {
+    const next = worn(key);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(made.length, before + (key === "b" ? 1 : 2));
+    leave();
+    leave = await next;
+  }
+});

@@ -89,6 +89,15 @@ interface Lent {
   readonly maxTransactions: number;
 }
 
+/** What counts as a connection of a host. */
+interface HostConnections {
+  readonly open: Set<ClientSession>;
+  /** Connections that are just being made. */
+  opening: number;
+  /** Those, and who still waits for a place. */
+  wanted: number;
+}
+
 class SessionPool implements Pool {
   readonly #maxIdlePerKey: number;
   readonly #maxIdle: number;
@@ -99,8 +108,10 @@ class SessionPool implements Pool {
   readonly #byKey = new Map<string, Idle[]>();
   /** All of them, the longest idle first. */
   readonly #entries = new Map<ClientSession, Idle>();
-  /** Open sessions of hosts whose connections are limited. */
-  readonly #byHost = new Map<string, Set<ClientSession>>();
+  /** Hosts whose connections are limited. */
+  readonly #byHost = new Map<string, HostConnections>();
+  /** Sessions that said QUIT, until their servers let go of them. */
+  readonly #leaving = new Map<ClientSession, Promise<void>>();
   #closed = false;
 
   constructor(options: PoolOptions) {
@@ -123,12 +134,10 @@ class SessionPool implements Pool {
     const most = Math.min(maxTransactions ?? this.#maxTransactions, this.#maxTransactions);
     const kept = fresh ? null : this.#take(key);
     if (kept !== null) return ok(this.#lend({ key, session: kept, maxTransactions: most }, true));
-    if (host !== null) await this.#makePlace(host.name, host.connections);
-    const opened = await open();
+    const opened = host === null ? await open() : await this.#openAt(host, open);
     if (!opened.ok) return opened;
     const session = opened.value;
     session.onClose(() => this.#remove(session));
-    if (host !== null) this.#note(host.name, session);
     return ok(this.#lend({ key, session, maxTransactions: most }, false));
   }
 
@@ -149,25 +158,51 @@ class SessionPool implements Pool {
     }
   }
 
-  /** Ends idle sessions to the host, those idle longest first, until one more connection is within the limit. */
-  async #makePlace(host: string, connections: number): Promise<void> {
-    const open = this.#byHost.get(host);
-    if (open === undefined) return;
-    for (const session of [...open]) {
-      if (open.size < connections) return;
-      if (!this.#entries.has(session)) continue;
-      this.#remove(session);
-      await session.quit();
+  async #openAt(
+    { name, connections }: NonNullable<LeaseOptions["host"]>,
+    open: () => Promise<Result<ClientSession, ClientProblem>>,
+  ): Promise<Result<ClientSession, ClientProblem>> {
+    const host = this.#byHost.get(name) ?? { open: new Set(), opening: 0, wanted: 0 };
+    this.#byHost.set(name, host);
+    host.wanted++;
+    await this.#takePlace(host, connections);
+    try {
+      const opened = await open();
+      if (opened.ok) {
+        host.open.add(opened.value);
+        opened.value.onClose(() => this.#gone(name, host, opened.value));
+      }
+      return opened;
+    } finally {
+      host.opening--;
+      host.wanted--;
+      this.#forget(name, host);
     }
   }
 
-  #note(host: string, session: ClientSession): void {
-    const open = this.#byHost.get(host) ?? new Set();
-    this.#byHost.set(host, open.add(session));
-    session.onClose(() => {
-      open.delete(session);
-      if (open.size === 0 && this.#byHost.get(host) === open) this.#byHost.delete(host);
-    });
+  /**
+   * Waits for goodbyes that were said, and ends idle sessions, those idle longest first, until one more connection is within the limit.
+   * It counts from then on.
+   */
+  async #takePlace(host: HostConnections, connections: number): Promise<void> {
+    while (host.open.size + host.opening >= connections) {
+      const open = [...host.open];
+      const leaving = open.map((session) => this.#leaving.get(session)).find((gone) => gone !== undefined);
+      const idle = open.find((session) => this.#entries.has(session));
+      if (leaving !== undefined) await leaving;
+      else if (idle !== undefined) await this.#retire(idle);
+      else break;
+    }
+    host.opening++;
+  }
+
+  #gone(name: string, host: HostConnections, session: ClientSession): void {
+    host.open.delete(session);
+    this.#forget(name, host);
+  }
+
+  #forget(name: string, host: HostConnections): void {
+    if (host.open.size + host.wanted === 0 && this.#byHost.get(name) === host) this.#byHost.delete(name);
   }
 
   #lend(lent: Lent, reused: boolean): Lease {
@@ -191,21 +226,27 @@ class SessionPool implements Pool {
     const peers = this.#byKey.get(key);
     const worn = session.transactions >= maxTransactions || !mayBegin(session);
     if (this.#closed || worn || (peers?.length ?? 0) >= this.#maxIdlePerKey) {
-      void session.quit();
+      void this.#quit(session);
       return;
     }
-    const timer = this.#clock.after(this.#idleTimeout, () => this.#retire(session));
+    const timer = this.#clock.after(this.#idleTimeout, () => void this.#retire(session));
     const entry: Idle = { key, session, timer };
     if (peers === undefined) this.#byKey.set(key, [entry]);
     else peers.push(entry);
     this.#entries.set(session, entry);
     const [oldest] = this.#entries.keys();
-    if (this.#entries.size > this.#maxIdle && oldest !== undefined) this.#retire(oldest);
+    if (this.#entries.size > this.#maxIdle && oldest !== undefined) void this.#retire(oldest);
   }
 
-  #retire(session: ClientSession): void {
+  #retire(session: ClientSession): Promise<void> {
     this.#remove(session);
-    void session.quit();
+    return this.#quit(session);
+  }
+
+  #quit(session: ClientSession): Promise<void> {
+    const gone = session.quit().finally(() => this.#leaving.delete(session));
+    this.#leaving.set(session, gone);
+    return gone;
   }
 
   #remove(session: ClientSession): void {
