@@ -87,7 +87,7 @@ export class SqliteDraft implements Draft {
     try {
       await this.#settings.channel.ask({ op: "discard", draft: this.#number });
     } catch (error) {
-      // The store is in trouble and says so elsewhere; what is left of the draft goes when the queue is next opened.
+      // The store is in trouble and says so elsewhere; what is left of the draft goes when that is over.
       if (!(error instanceof StoreError)) throw error;
     }
   }

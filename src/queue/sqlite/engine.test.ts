@@ -50,6 +50,7 @@ interface Bench {
   readonly disk: Disk;
   readonly reopened: Failure[];
   run(...requests: Request[]): Result[];
+  tidy(): void;
   takeSync(): number | null;
 }
 
@@ -67,6 +68,7 @@ async function withEngine(body: (bench: Bench) => void): Promise<void> {
       disk,
       reopened,
       run: (...requests) => engine.run({ requests, octets: OCTETS }),
+      tidy: () => engine.tidy(),
       takeSync: () => engine.takeSync(),
     });
   } finally {
@@ -138,6 +140,25 @@ test("a draft whose chunks were not synced before the trouble cannot be kept aft
     disk.failing = null;
     assert.deepEqual(oks(run(finish)), [false]);
     assert.deepEqual(oks(run({ op: "discard", draft: 7 }, append, finish)), [true, true, true]);
+  }));
+
+test("a draft that could not be thrown away while the disk was in trouble goes when it is over, without a new start", () =>
+  withEngine(({ disk, run, tidy }) => {
+    const rows = (): unknown =>
+      disk.handles.at(-1)?.prepare("SELECT (SELECT count(*) FROM chunk) + (SELECT count(*) FROM draft) AS count").get()
+        ?.count;
+    appendMany(run, 7, 2);
+    disk.failing = "commit";
+    assert.deepEqual(oks(run({ op: "discard", draft: 7 })), [false]);
+    tidy();
+    disk.failing = null;
+    assert.deepEqual(oks(run({ op: "retry", id: 1, at: 5 })), [true]);
+    assert.equal(rows(), 3);
+    tidy();
+    assert.equal(rows(), 0);
+    disk.syncs = [];
+    tidy();
+    assert.deepEqual(disk.syncs, [], "once");
   }));
 
 test("only the chunks of drafts go without a sync of their own", () =>

@@ -1,4 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
+import { EMPTY } from "../../base/index.ts";
 import { Claims } from "../claims.ts";
 import { integer } from "./columns.ts";
 import { failureOf, spoilsHandle } from "./failure.ts";
@@ -76,6 +77,8 @@ export class Engine {
   #sync: number | null = null;
   /** Octets of chunks that were written to the log since it was last synced. */
   #unsynced = 0;
+  /** Drafts that could not be thrown away when they were given up. */
+  readonly #leftovers = new Set<number>();
 
   /** Throws what SQLite throws, or an error that says what is wrong with the file. */
   constructor({ settings, lock, onReopen, openDatabase = openFile }: EngineOptions) {
@@ -112,6 +115,7 @@ export class Engine {
       else writes.push([at, request]);
     }
     if (writes.length > 0) this.#write(writes, batch.octets, results);
+    this.#noteLeftovers(writes, results);
     for (const [at, request] of asks) results[at] = this.#attempt(() => this.#open().reads.answer(request));
     return results;
   }
@@ -128,12 +132,24 @@ export class Engine {
     return { ok: true, answer: null };
   }
 
+  #noteLeftovers(writes: readonly Write[], results: readonly Result[]): void {
+    for (const [at, request] of writes) {
+      if (request.op !== "discard") continue;
+      if (results[at]?.ok === true) this.#leftovers.delete(request.draft);
+      else this.#leftovers.add(request.draft);
+    }
+  }
+
   /**
-   * Forgets history that is too old or too much, and gives pages of mail that is gone back to the disk, a few at a time. True when more
-   * history is to be forgotten soon.
+   * Throws away what trouble with the disk left of drafts, forgets history that is too old or too much, and gives pages of mail that is gone
+   * back to the disk, a few at a time. True when more history is to be forgotten soon.
    */
   tidy(now = Date.now()): boolean {
     let more = false;
+    if (this.#leftovers.size > 0) {
+      this.run({ requests: [...this.#leftovers].map((draft) => ({ op: "discard", draft })), octets: EMPTY });
+      this.#sync = null;
+    }
     this.#attempt(() => {
       const { database } = this.#open();
       if (this.#settings.role === "owner") more = pruneHistory(database, this.#settings.history, now);
