@@ -1,5 +1,5 @@
 import { MINUTE, SECOND } from "../base/index.ts";
-import { MAX_COMMAND_LINE } from "../smtp/index.ts";
+import { MAX_COMMAND_LINE, MAX_TEXT_LINE } from "../smtp/index.ts";
 
 /** What the engine bears from one peer. Times in milliseconds, sizes in octets. Every field has a default. */
 export interface ServerLimits {
@@ -56,7 +56,7 @@ export const defaultLimits: ServerLimits = {
   connections: 1000,
   connectionsPerAddress: 50,
   commandLine: MAX_COMMAND_LINE,
-  textLine: 65_536,
+  textLine: MAX_TEXT_LINE,
   discard: 10 * 1024 * 1024,
   errors: 10,
   softErrors: 5,

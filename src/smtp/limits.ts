@@ -29,10 +29,10 @@ export const MAX_COMMAND_LINE = 2048;
 export const MAX_AUTH_LINE = 12288;
 
 /**
- * A line of a message with its CRLF. RFC 5321 §4.5.3.1.6 asks for 1,000; programs that write longer ones are common, and a
+ * A line of a message with its CRLF. RFC 5321 §4.5.3.1.6 asks for 1,000; programs that write much longer ones are common, and a
  * line that is taken is never split.
  */
-export const MAX_TEXT_LINE = 4096;
+export const MAX_TEXT_LINE = 65_536;
 
 /** A reply line with its CRLF as we write it, RFC 5321 §4.5.3.1.5. */
 export const MAX_REPLY_LINE_SENT = 512;
