@@ -161,6 +161,36 @@ test("a draft that could not be thrown away while the disk was in trouble goes w
     assert.deepEqual(disk.syncs, [], "once");
   }));
 
+test("a full disk does not keep a start from what is in the queue: drafts of before are thrown away when there is room", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "postern-engine-"));
+  const disk = new Disk();
+  const open = (): Engine =>
+    new Engine({
+      settings: { path: join(folder, "queue.db"), role: "owner", maxFileSize: null, history: DEFAULT_HISTORY },
+      lock: null,
+      onReopen: () => {},
+      openDatabase: (path) => disk.open(path),
+    });
+  const before = open();
+  const append: Request = { op: "append", draft: 7, chunk: 7, octets: { from: 0, length: 100 } };
+  before.run({ requests: [append, keep(1)], octets: OCTETS });
+  before.close();
+  disk.code = FULL;
+  disk.failing = "commit";
+  const engine = open();
+  try {
+    assert.deepEqual(oks(engine.run({ requests: [{ op: "get", id: 1 }], octets: OCTETS })), [true]);
+    const drafts = (): unknown => disk.handles.at(-1)?.prepare("SELECT count(*) AS count FROM draft").get()?.count;
+    assert.equal(drafts(), 1);
+    disk.failing = null;
+    engine.tidy(9);
+    assert.equal(drafts(), 0);
+  } finally {
+    engine.close();
+    await rm(folder, { recursive: true });
+  }
+});
+
 test("only the chunks of drafts go without a sync of their own", () =>
   withEngine(({ disk, run }) => {
     const level = (): unknown => disk.handles[0]?.prepare("PRAGMA synchronous").get()?.synchronous;

@@ -86,11 +86,22 @@ export class Engine {
     this.#lock = lock;
     this.#onReopen = onReopen;
     this.#openDatabase = openDatabase;
-    const { database, writes } = this.#open();
-    if (settings.role !== "owner") return;
-    database.exec("BEGIN IMMEDIATE");
-    writes.purgeDrafts();
-    database.exec("COMMIT");
+    const handle = this.#open();
+    if (settings.role === "owner") this.#purgeDrafts(handle);
+  }
+
+  /** A full disk is no reason not to deliver what is there: then they go later. */
+  #purgeDrafts({ database, writes }: Handle): void {
+    for (const row of database.prepare("SELECT id FROM draft").iterate()) this.#leftovers.add(integer(row, "id"));
+    try {
+      database.exec("BEGIN IMMEDIATE");
+      writes.purgeDrafts();
+      database.exec("COMMIT");
+      this.#leftovers.clear();
+    } catch (error) {
+      if (failureOf(error).kind !== "full") throw error;
+      this.#recover(error);
+    }
   }
 
   /** The greatest id in use. */
