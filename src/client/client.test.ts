@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { encodeUtf8, unwrap } from "../base/index.ts";
 import { connect } from "../net/index.ts";
 import { encodeBase64, parseDomain } from "../smtp/index.ts";
@@ -157,6 +158,22 @@ test("a reply injected behind the 220 of STARTTLS is never read over TLS", async
       assert.equal(received.includes("EHLO [127.0.0.1]", 1), false);
     });
   }
+});
+
+test("a handshake that is waited for is given up at once, and says nothing of the server", async () => {
+  const mute = [...GREETING, "S: 250-mx.test", "S: 250 STARTTLS", "C: STARTTLS", "S: 220 go", "HANG"] as const;
+  await withPeer(mute, {}, async (peer) => {
+    const abort = new AbortController();
+    const sent = clientOf(peer).send({ ...mail, signal: abort.signal });
+    await sleep(200);
+    abort.abort();
+    const begun = performance.now();
+    const given = await sent;
+    assert.ok(performance.now() - begun < 2000, "it does not wait for the time of the handshake");
+    assert.ok(!given.ok && given.error.kind === "network" && given.error.stage === "handshake");
+    assert.equal(given.error.problem.kind, "aborted");
+    assert.notEqual(given.error.problem.silent, true, "nobody is to be asked again with another ClientHello");
+  });
 });
 
 test("an idle connection that the server closed costs nothing: a fresh one is made at once", async () => {

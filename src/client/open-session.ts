@@ -77,10 +77,10 @@ async function handshake(
   stream: ClearStream,
   tls: ClientTlsOptions,
 ): Promise<Result<Stream, ClientProblem>> {
-  const { upgrade = upgradeClient } = options;
-  const secured = await upgrade(stream, tls);
+  const { upgrade = upgradeClient, signal } = options;
+  const secured = await upgrade(stream, signal === undefined ? tls : { ...tls, signal });
   if (!secured.ok) return err({ kind: "network", stage: "handshake", problem: secured.error });
-  if (options.signal?.aborted !== true) return secured;
+  if (signal?.aborted !== true) return secured;
   secured.value.destroy();
   return err(aborted("handshake"));
 }

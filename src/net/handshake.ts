@@ -79,6 +79,8 @@ export interface Handshake {
   /** The event of Node that ends it: of a client once its own checks are done. */
   readonly event: "secure" | "secureConnect";
   readonly timeout: number;
+  /** Gives it up. */
+  readonly signal?: AbortSignal | undefined;
   /** Looks at what was proved, and makes the stream. Called in the event itself, so that no later event is missed. */
   readonly finish: () => Result<Stream, NetProblem>;
   /** Whether the peer has sent an octet of it; asked when it breaks off. Default: not of interest. */
@@ -90,6 +92,7 @@ export function runHandshake({
   socket,
   event,
   timeout,
+  signal,
   finish,
   heard,
 }: Handshake): Promise<Result<Stream, NetProblem>> {
@@ -99,6 +102,7 @@ export function runHandshake({
     // adds its own listeners, because a third one of an event makes Node's list grow for many.
     const release = (): void => {
       clearTimeout(deadline);
+      signal?.removeEventListener("abort", given);
       socket.off(event, secured).off("end", closed).off("close", closed).off("error", failed).off("_tlsError", failed);
     };
     const secured = (): void => {
@@ -122,10 +126,13 @@ export function runHandshake({
     };
     const closed = (): void =>
       fail(problem ?? { kind: "reset", detail: "the peer closed the connection during the TLS handshake" });
+    const given = (): void => fail({ kind: "aborted", detail: "the TLS handshake was given up" });
     const deadline = setTimeout(() => fail(handshakeTimeout(timeout)), timeout);
+    signal?.addEventListener("abort", given, { once: true });
     // The sockets are half-open by choice: a peer that only ends its side would otherwise be waited for until the deadline.
     socket.on(event, secured).on("end", closed).on("close", closed).on("error", failed).on("_tlsError", failed);
     socket.on("_tlsError", destroyWith);
+    if (signal?.aborted === true) given();
   });
 }
 

@@ -97,6 +97,7 @@ async function exchange(
     serverName: asked.host,
     verify,
     timeout: Math.min(HANDSHAKE_TIMEOUT, asked.timeout),
+    signal,
   });
   if (!secured.ok) return err(fromNet(secured.error));
   const duplex = duplexOf(secured.value);

@@ -38,6 +38,8 @@ export interface ClientTlsOptions {
   readonly resume?: ResumeOptions;
   /** Milliseconds. */
   readonly timeout: number;
+  /** Gives it up, as the problem "aborted". */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -52,7 +54,7 @@ export interface ResumeOptions {
 
 /**
  * Runs the handshake as a client. `stream` is consumed; on a failure it is closed. Problem kinds: "tls", "certificate",
- * "timeout", "reset"; see `NetProblem` for `reason`, `silent` and `resuming`.
+ * "timeout", "reset", "aborted"; see `NetProblem` for `reason`, `silent` and `resuming`.
  *
  * Octets that came before the handshake are an attempt to inject a response (RFC 3207 §6) and fail it: those that Node already
  * read are looked for here, those behind them are no TLS record.
@@ -80,6 +82,7 @@ export async function upgradeClient(
     socket: upgrade.socket,
     event: "secureConnect",
     timeout: options.timeout,
+    signal: options.signal,
     finish: () => upgrade.finish(),
     heard: () => taken.value.bytesRead > before,
   });
