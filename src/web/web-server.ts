@@ -1,6 +1,6 @@
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { type Clock, type Log, ok, printable, type Result } from "../base/index.ts";
+import { type Clock, type Duration, type Log, ok, printable, type Result } from "../base/index.ts";
 import {
   type ClearStream,
   duplexOf,
@@ -112,11 +112,12 @@ class PageServer implements WebServer {
       return;
     }
     const leave = this.#enter(clear, peer);
+    const begun = this.#options.clock.now();
     const stream = await this.#secured(clear, mode);
     leave();
     if (stream === null) return;
     if (this.#stopped) stream.destroy();
-    else this.#serve(duplexOf(stream), peer);
+    else this.#serve(duplexOf(stream), peer, DEADLINE - (this.#options.clock.now() - begun));
   }
 
   async #secured(clear: ClearStream, mode: WebListener["tls"]): Promise<Stream | null> {
@@ -129,9 +130,9 @@ class PageServer implements WebServer {
     return null;
   }
 
-  #serve(duplex: Duplex, peer: string): void {
+  #serve(duplex: Duplex, peer: string, left: Duration): void {
     const leave = this.#enter(duplex, peer);
-    const deadline = this.#options.clock.after(DEADLINE, () => duplex.destroy());
+    const deadline = this.#options.clock.after(left, () => duplex.destroy());
     duplex.once("close", () => {
       deadline.cancel();
       leave();
