@@ -212,6 +212,19 @@ test("a domain whose hosts cannot be found fails without a connection", async ()
   }
 });
 
+test("a policy that could not be looked for is a failure, and none is none", async () => {
+  const manner = { hello: "prober.test", implicit: false, timeout: 100, extraCa: [], clock: systemClock };
+  const none = { kind: "none", reason: "none here", failure: null } as const;
+  for (const [sts, status] of [
+    [none, "none"],
+    [{ ...none, unknown: true }, "failed"],
+  ] as const) {
+    const context = { resolver: fakeResolver(), policies: { find: () => Promise.resolve(sts) }, ...manner };
+    const { checks } = await probe({ target: DOMAIN, port: 25, asHost: false }, context);
+    assert.equal(checks.find(({ check }) => check === "policy")?.status, status);
+  }
+});
+
 test("a server that cannot take post-quantum groups is probed with the others, and that is told", async () => {
   await using resources = new AsyncDisposableStack();
   const peer = await scriptedPeer(["S: 220 mx", ...SCRIPT.slice(8)], { tls: good, implicitTls: true });
