@@ -8,11 +8,19 @@ const BEFORE_DEMANDS: ReadonlySet<Stage> = new Set(["connect", "greeting", "hell
 
 /** What an attempt says of its host to those whose mail goes there by other domains. */
 export function sightOf({ problem, findings }: AttemptResult): HostSight {
+  // Who took a first session, and lets in no second one that the rest would go by (RFC 9422), is there.
+  if (problem !== null && findings.some(wasServed)) return { kind: "trouble" };
   if (problem !== null) return isUnreachable(problem) ? { kind: "unreachable", text: textOf(findings) } : NOTHING;
   const isTrouble = findings.some(
     ({ outcome }) => outcome.kind === "deferred" && (outcome.scope === "connection" || outcome.scope === "host"),
   );
   return isTrouble ? { kind: "trouble" } : { kind: "answered" };
+}
+
+/** It answered in a transaction. */
+function wasServed({ outcome }: AttemptResult["findings"][number]): boolean {
+  if (outcome.kind === "delivered") return true;
+  return outcome.problem.reply !== null && (outcome.scope === "recipient" || outcome.scope === "message");
 }
 
 const NOTHING: HostSight = { kind: "nothing" };
