@@ -19,6 +19,7 @@ import { createQueueSide, type QueueParts } from "./queue-side.ts";
 import { reload } from "./reload.ts";
 import { alone, divided, type WorkerShare } from "./share.ts";
 import { loadTls, type ServingTls } from "./tls.ts";
+import { toldRunner } from "./told-runner.ts";
 import { openTrust } from "./trust.ts";
 import { openServedUsers } from "./users.ts";
 import { openWeb } from "./web.ts";
@@ -184,7 +185,8 @@ async function openControl({ config, share, store, former, runner, log }: Contro
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const path = socketPath({ dataDir }, true);
   if (!path.ok) return path;
-  const own = createOperations({ store, clock: systemClock, poke: () => runner.poke() });
+  const queue = createOperations({ store, clock: systemClock, poke: () => runner.poke() });
+  const own = toldRunner(queue, () => runner);
   const operations = combineOperations(() => [own, ...former.operations()]);
   return await createControlServer({ path: path.value, operations, log });
 }

@@ -7,6 +7,7 @@ import { systemClock } from "../net/index.ts";
 import type { OperableStore, QueueStore, Runner } from "../queue/index.ts";
 import { openQueue } from "./queue-file.ts";
 import { formerWorkers, type WorkerShare } from "./share.ts";
+import { toldRunner } from "./told-runner.ts";
 
 /** How often it is looked whether a former queue is empty by now. */
 const LOOK_EVERY: Duration = MINUTE;
@@ -53,11 +54,10 @@ export async function openFormerQueues(parts: FormerQueuesParts): Promise<Result
     const former: Former = {
       worker,
       store: store.value,
-      operations: createOperations({
-        store: store.value,
-        clock: systemClock,
-        poke: () => former.runner?.poke(),
-      }),
+      operations: toldRunner(
+        createOperations({ store: store.value, clock: systemClock, poke: () => former.runner?.poke() }),
+        () => former.runner,
+      ),
       runner: null,
     };
     if (!(await removedEmpty(former, parts))) opened.add(former);

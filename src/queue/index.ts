@@ -19,14 +19,8 @@ export {
   type RetryRule,
   retryRulesFor,
 } from "./retry.ts";
-export {
-  createRunner,
-  defaultRunnerLimits,
-  type Runner,
-  type RunnerLimits,
-  type RunnerOptions,
-  type RunnerStats,
-} from "./runner.ts";
+export { createRunner, type Runner, type RunnerOptions, type RunnerStats } from "./runner.ts";
+export { defaultRunnerLimits, type RunnerLimits } from "./runner-limits.ts";
 export {
   type Alteration,
   formatOverride,

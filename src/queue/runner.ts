@@ -18,29 +18,12 @@ import { type Limit, noLimit } from "./limit.ts";
 import { Lookout } from "./lookout.ts";
 import type { Outcome, QueuedMessage, QueueId, Recipient } from "./model.ts";
 import { defaultRetryRule, type RetryException, type RetryRule } from "./retry.ts";
-import { Schedule, type ScheduleLimits } from "./schedule.ts";
+import { defaultRunnerLimits, type RunnerLimits } from "./runner-limits.ts";
+import { Schedule } from "./schedule.ts";
 import { asError, Settler } from "./settler.ts";
 import type { AcceptedMessage, QueueStore } from "./store.ts";
 import { isOverdue, releaseTime } from "./terms.ts";
 import { Undertakings } from "./undertakings.ts";
-
-export interface RunnerLimits extends ScheduleLimits {
-  /** Octets of bodies of just accepted mail that may wait in memory for their delivery. */
-  readonly memory: number;
-  /** Recipients claimed and not yet settled; all others are only rows. */
-  readonly window: number;
-  /** Recipients of one destination in the window before no more of it are claimed; fewer where the window is full of others. */
-  readonly domainWindow: number;
-}
-
-export const defaultRunnerLimits: RunnerLimits = {
-  total: 200,
-  destinationStart: 5,
-  destinationMost: 20,
-  memory: 64 * 1024 * 1024,
-  window: 10_000,
-  domainWindow: 2000,
-};
 
 export interface RunnerOptions {
   readonly store: QueueStore;
@@ -84,6 +67,11 @@ export interface Runner {
   stop(grace: Duration): Promise<void>;
   /** Looks for due mail now and gives suspended destinations another chance: an operator changed something. */
   poke(): void;
+  /**
+   * Lets go of what waits in memory for its turn of this message, because it was held or is to go elsewhere: it is tried as the store says
+   * by then. What is under way ends.
+   */
+  withdraw(id: QueueId): void;
   stats(): RunnerStats;
 }
 
@@ -117,6 +105,8 @@ class QueueRunner implements Runner {
   readonly #undertakings: Undertakings;
   readonly #aborts = new Set<AbortController>();
   #started = false;
+  /** Gathered, because finding them takes a look at all that waits. */
+  #withdrawn = new Set<QueueId>();
   /** For destinations that wait for nothing but time. */
   #timer: Timer | null = null;
   #timerAt: Instant | null = null;
@@ -189,6 +179,11 @@ class QueueRunner implements Runner {
     this.#deliverer.resume?.();
     this.#schedule.resume();
     this.#lookout.look();
+  }
+
+  withdraw(id: QueueId): void {
+    if (this.#withdrawn.size === 0) this.#clock.after(0, () => this.#letGoWithdrawn());
+    this.#withdrawn.add(id);
   }
 
   stats(): RunnerStats {
@@ -364,6 +359,15 @@ class QueueRunner implements Runner {
     if (next !== null) this.#lookout.wakeAt(next);
     if (reported === true || hasRoomAgain) this.#lookout.expectMore();
     else this.#lookout.roomWasMade();
+  }
+
+  #letGoWithdrawn(): void {
+    const ids = this.#withdrawn;
+    this.#withdrawn = new Set();
+    for (const job of this.#schedule.withdraw(({ message }) => ids.has(message.id))) {
+      // Looked for only then: before, the store has it claimed.
+      this.#track(this.#letGo(job).then(() => this.#lookout.expectMore()));
+    }
   }
 
   async #letGo(job: Job): Promise<void> {

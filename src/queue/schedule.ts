@@ -190,6 +190,20 @@ export class Schedule<Job> {
     for (const destination of this.#destinations.values()) destination.suspendedUntil = null;
   }
 
+  /** Takes out the jobs that match and have not started. */
+  withdraw(matches: (job: Job) => boolean): readonly Job[] {
+    const withdrawn: Job[] = [];
+    for (const [name, destination] of this.#destinations) {
+      const jobs = destination.turns.remove(matches);
+      if (jobs.length === 0) continue;
+      this.#pending -= jobs.length;
+      withdrawn.push(...jobs);
+      this.#consider(name, destination);
+      this.#forget(name, destination);
+    }
+    return withdrawn;
+  }
+
   /** Takes out all jobs that have not started. */
   drain(): readonly Job[] {
     return [...this.#destinations].flatMap(([name, destination]) => {

@@ -61,6 +61,23 @@ export class Turns<Job> {
     return jobs;
   }
 
+  /** Takes out those that match, whosever turn it is; the others stay in their order. */
+  remove(matches: (job: Job) => boolean): Job[] {
+    const removed: Job[] = [];
+    for (const { senders } of this.#lanes) {
+      for (const [sender, row] of senders) {
+        const waiting = row.pending.slice(row.head);
+        const kept = waiting.filter((job) => !matches(job));
+        if (kept.length === waiting.length) continue;
+        removed.push(...waiting.filter(matches));
+        if (kept.length === 0) senders.delete(sender);
+        else senders.set(sender, { pending: kept, head: 0 });
+      }
+    }
+    this.#size -= removed.length;
+    return removed;
+  }
+
   #first(): Lane<Job> | undefined {
     for (const lane of this.#lanes) if (lane.senders.size > 0) return lane;
     return undefined;

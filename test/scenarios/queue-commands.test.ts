@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePorts, type Node, postern, startNode } from "../node.ts";
+import { SlowHop } from "./slow-hop.ts";
 
 interface Listed {
   readonly id: string;
@@ -126,5 +127,36 @@ describe("the queue commands", () => {
     assert.equal((await list(node)).length, 1, "resumed after a crash");
     assert.equal((await node.command("queue", "remove", "--all")).code, 0);
     assert.deepEqual(await list(node), []);
+  });
+
+  test("hold counts for mail that waits in memory for its turn; what is being delivered ends", async () => {
+    await using hop = await SlowHop.listen({ holding: true });
+    await using node = await startNode({
+      domains: ["here.test"],
+      config: `[relay]\nnetworks = ["127.0.0.0/8"]\n[queue]\ndestination_concurrency = 1
+[[route]]\nmatch = "*"\nvia = "smtp://127.0.0.1:${hop.port}"\ntls = "off"\n`,
+    });
+    for (const to of ["ann@there.test", "bob@there.test", "cid@there.test"]) await send(node, to);
+    for (let attempt = 0; hop.subjects.length === 0; attempt++) {
+      assert.ok(attempt < 100, "nothing is being delivered");
+      await sleep(50);
+    }
+    assert.equal((await node.command("queue", "hold", "--all")).code, 0);
+    hop.release();
+    for (let attempt = 0; (await list(node)).length > 2; attempt++) {
+      assert.ok(attempt < 100, "the one under way did not end");
+      await sleep(50);
+    }
+    await sleep(300);
+    assert.equal(hop.subjects.length, 1);
+    assert.deepEqual(
+      (await list(node)).map(({ held }) => held),
+      [true, true],
+    );
+    assert.equal((await node.command("queue", "release", "--all")).code, 0);
+    for (let attempt = 0; hop.subjects.length < 3; attempt++) {
+      assert.ok(attempt < 100, "released mail did not go");
+      await sleep(50);
+    }
   });
 });
