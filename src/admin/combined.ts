@@ -1,4 +1,4 @@
-import type { ActionReport, AdminOperations } from "./operations.ts";
+import type { ActionReport, AdminOperations, ListRequest } from "./operations.ts";
 
 /**
  * Several queues as one: those of all workers, as many as `queues` has at the time of the call. Their ids differ, so a message is in
@@ -7,10 +7,12 @@ import type { ActionReport, AdminOperations } from "./operations.ts";
 export function combineOperations(queues: () => readonly AdminOperations[]): AdminOperations {
   return {
     async list(request) {
-      const pages = await Promise.all(queues().map((queue) => queue.list(request)));
-      // Each page is in order and as long as the answer may be, so that nothing that belongs into it is missing.
+      const pages = await Promise.all(queues().map((queue) => pageOf(queue, request)));
+      // What stands behind the end of a page in other queues comes after the rest of that page.
+      const ends = pages.flatMap(({ end }) => (end === null ? [] : [end]));
       return pages
-        .flat()
+        .flatMap(({ messages }) => messages)
+        .filter(({ id }) => ends.every((end) => id <= end))
         .sort((a, b) => (a.id < b.id ? -1 : 1))
         .slice(0, request.limit);
     },
@@ -42,6 +44,15 @@ export function combineOperations(queues: () => readonly AdminOperations[]): Adm
       return sum;
     },
   };
+}
+
+/** A page of one queue; `end` is its last id where it was cut short, with fewer messages than were asked for. */
+async function pageOf(queue: AdminOperations, request: ListRequest) {
+  const messages = await queue.list(request);
+  const last = messages.at(-1)?.id;
+  if (last === undefined || messages.length >= request.limit) return { messages, end: null };
+  const more = await queue.list({ ...request, limit: 1, after: last });
+  return { messages, end: more.length === 0 ? null : last };
 }
 
 /** All queues but the one that has the message say that they do not know it. */

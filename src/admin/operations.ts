@@ -77,7 +77,7 @@ export const MAX_LIST = 1000;
 
 /** What an operator may see and do. The command line and other front ends are all made from these. */
 export interface AdminOperations {
-  /** Oldest first. */
+  /** Oldest first. Fewer than asked for where they have many recipients; none only behind the last. */
   list(request: ListRequest): Promise<readonly MessageView[]>;
   /** The message with its story so far, null when there is none. */
   show(id: string): Promise<MessageDetail | null>;
@@ -117,23 +117,23 @@ export function createOperations({ store, clock, poke }: OperationsOptions): Adm
       return (await store.history({ limit: bounded(limit), ...which })).map(viewFinished);
     },
     async act(action, target, { dryRun = false, override = null } = {}) {
-      const { found, unknown } = await targets(store, target, clock.now());
-      const report = { done: [] as string[], recipients: 0, refused: [...unknown] };
-      for (let from = 0; from < found.length; from += TOGETHER) {
-        const part = found.slice(from, from + TOGETHER);
+      const [done, refused]: [string[], ActionReport["refused"][number][]] = [[], []];
+      const report = { done, recipients: 0, refused };
+      for await (const { found: part, unknown } of targets(store, target, clock.now())) {
+        refused.push(...unknown);
         // Those that are asked for together share a sync of the disk.
         const outcomes = await Promise.all(part.map((each) => dryRun || act({ store, clock, action, override }, each)));
         for (const [at, { id, recipients }] of part.entries()) {
           const outcome = outcomes[at];
           if (outcome === true) {
-            report.done.push(id);
+            done.push(id);
             report.recipients += recipients.length;
-          } else if (outcome === "claimed") report.refused.push({ id, reason: "in flight" });
+          } else if (outcome === "claimed") refused.push({ id, reason: "in flight" });
           // Of many that were found one may have been delivered since.
-          else if ("id" in target) report.refused.push({ id, reason: "unknown" });
+          else if ("id" in target) refused.push({ id, reason: "unknown" });
         }
       }
-      if (report.done.length > 0 && !dryRun && MAKES_DUE.has(action)) poke?.();
+      if (done.length > 0 && !dryRun && MAKES_DUE.has(action)) poke?.();
       return report;
     },
     counts: () => store.counts(),
@@ -181,24 +181,29 @@ const TOGETHER = 500;
 const MAKES_DUE: ReadonlySet<Action> = new Set(["retry", "release", "reroute"]);
 const ANY: QueueFilter = { domain: null, sender: null, receivedBefore: null, reply: null };
 
-/** Found before the first action, so that a message that arrives meanwhile is not touched. */
-async function targets(
-  store: OperableStore,
-  target: Target,
-  now: Instant,
-): Promise<{ readonly found: readonly Meant[]; readonly unknown: ActionReport["refused"] }> {
+/** Messages to be changed in one go, and what was asked for and is not there. */
+interface Part {
+  readonly found: readonly Meant[];
+  readonly unknown: ActionReport["refused"];
+}
+
+/** Part by part, for there may be a million. A message that arrives meanwhile is not touched. */
+async function* targets(store: OperableStore, target: Target, now: Instant): AsyncGenerator<Part> {
   if ("id" in target) {
     const id = queueId(target.id);
     const message = id === null ? null : await store.get(id);
     if (id === null || message === null) {
-      return { found: [], unknown: [{ id: id ?? target.id, reason: "unknown" }] };
+      yield { found: [], unknown: [{ id: id ?? target.id, reason: "unknown" }] };
+      return;
     }
     const waiting = message.recipients.filter(({ state }) => state === "waiting");
     const recipients = waiting.map(({ index }) => index);
-    return { found: [{ id, recipients, releaseAt: releaseTime(message), whole: true }], unknown: [] };
+    yield { found: [{ id, recipients, releaseAt: releaseTime(message), whole: true }], unknown: [] };
+    return;
   }
   const filter = "all" in target ? ANY : queueFilter(target.filter, now);
-  const found: Meant[] = [];
+  const whole = "all" in target;
+  const until = store.nextId();
   let after: QueueId | null = null;
   do {
     const part: Awaited<ReturnType<OperableStore["select"]>> = await store.select({
@@ -206,10 +211,10 @@ async function targets(
       limit: TOGETHER,
       ...(after === null ? {} : { after }),
     });
-    for (const match of part.matches) found.push({ ...match, whole: "all" in target });
+    const found = part.matches.filter(({ id }) => id < until).map((match) => ({ ...match, whole }));
+    yield { found, unknown: [] };
     after = part.last;
-  } while (after !== null);
-  return { found, unknown: [] };
+  } while (after !== null && after < until);
 }
 
 function queueFilter({ domain, sender, olderThan, reply }: Filter, now: Instant): QueueFilter {

@@ -27,6 +27,9 @@ interface Order {
   readonly json: boolean;
 }
 
+/** Lines written at a time. */
+const TOGETHER = 1000;
+
 const DONE: Record<Action, string> = {
   retry: "due now",
   hold: "held",
@@ -100,7 +103,9 @@ export async function act(admin: Admin, { action, targets, options, json }: Orde
   const what = isDry ? `would be ${DONE[action]}` : DONE[action];
   if (json) printJson({ done, refused, recipients, dryRun: isDry });
   else {
-    if (done.length > 0) print(...done.map((id) => `${id} ${what}`));
+    for (let from = 0; from < done.length; from += TOGETHER) {
+      print(...done.slice(from, from + TOGETHER).map((id) => `${id} ${what}`));
+    }
     const isWide = targets.some((target) => !("id" in target));
     if (isWide && done.length === 0 && refused.length === 0) {
       print(targets.some((target) => "all" in target) ? "the queue is empty" : "nothing in the queue matches");

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { MessageDetail, RecipientView } from "../admin/index.ts";
-import { historyLines, messageLines, queueLines } from "./queue-text.ts";
-import { splitPassword, table } from "./terminal.ts";
+import { historyLines, messageLines, queueTable } from "./queue-text.ts";
+import { jsonArray, printJson, splitPassword, table } from "./terminal.ts";
 
 const NOW = Date.parse("2026-01-02T00:00:00Z");
 
@@ -47,23 +47,56 @@ function message(given: Partial<MessageDetail>): MessageDetail {
 
 test("one row a waiting recipient, with when and why", () => {
   const delivered = recipient({ index: 1, state: "delivered", address: "gone@b.test", nextAttempt: null });
-  const [head, row, ...rest] = queueLines([message({ recipients: [recipient({}), delivered] })], NOW);
+  const [head, row, ...rest] = queueTable(NOW)([message({ recipients: [recipient({}), delivered] })]);
   assert.match(head ?? "", /^ID +AGE +SIZE +SENDER +RECIPIENT +NEXT +REASON$/);
   assert.match(row ?? "", /^01234567890 +1d +2\.0 KiB +<> +b@b\.test +in 5m +4\.4\.1 no\\u001b\[31m route$/);
   assert.deepEqual(rest, []);
 });
 
+test("parts of a listing are one table: one head, and columns that go on", () => {
+  const linesOf = queueTable(NOW);
+  const wide = recipient({ address: "somebody.with.a.long.name@b.test" });
+  const first = linesOf([message({ recipients: [wide] })]);
+  const second = linesOf([message({})]);
+  assert.deepEqual([first.length, second.length], [2, 1]);
+  assert.equal(second[0]?.indexOf("in 5m"), first[1]?.indexOf("in 5m"));
+});
+
+test("an array that is written part by part reads as one that is written at once", (context) => {
+  let written = "";
+  context.mock.method(process.stdout, "write", (text: string) => {
+    written += text;
+    return true;
+  });
+  const output = (write: () => void): string => {
+    written = "";
+    write();
+    return written;
+  };
+  for (const parts of [[], [[]], [[{ a: ["x\n", {}] }], [], [1, "two"]]]) {
+    const array = output(() => {
+      const { add, end } = jsonArray();
+      for (const part of parts) add(part);
+      end();
+    });
+    assert.equal(
+      array,
+      output(() => printJson(parts.flat())),
+    );
+  }
+});
+
 test("a held message says so, a due one is due now", () => {
-  assert.match(queueLines([message({ held: true })], NOW)[1] ?? "", / held /);
+  assert.match(queueTable(NOW)([message({ held: true })])[1] ?? "", / held /);
   const due = message({ recipients: [recipient({ nextAttempt: "2026-01-01T23:59:59Z", last: null })] });
-  assert.match(queueLines([due], NOW)[1] ?? "", / now$/);
+  assert.match(queueTable(NOW)([due])[1] ?? "", / now$/);
 });
 
 test("mail for later says until when, and a detail tells what else was asked for", () => {
   const releaseAt = "2026-01-03T00:00:00.000Z";
   const asked = message({ releaseAt, priority: -3, deliverBy: { at: "2026-01-04T00:00:00.000Z", late: "return" } });
-  assert.match(queueLines([asked], NOW)[1] ?? "", / waiting until 2026-01-03T00:00:00\.000Z /);
-  assert.match(queueLines([asked], Date.parse(releaseAt))[1] ?? "", / now /);
+  assert.match(queueTable(NOW)([asked])[1] ?? "", / waiting until 2026-01-03T00:00:00\.000Z /);
+  assert.match(queueTable(Date.parse(releaseAt))([asked])[1] ?? "", / now /);
   const detail = messageLines(asked).join("\n");
   assert.match(detail, /^waits +until 2026-01-03/m);
   assert.match(detail, /^deliver by +2026-01-04T00:00:00\.000Z, else return$/m);
@@ -75,7 +108,7 @@ test("a message's detail names the status of the last outcome", () => {
 });
 
 test("no text of a peer reaches the terminal unescaped", () => {
-  for (const line of [...queueLines([message({})], NOW), ...messageLines(message({}))]) {
+  for (const line of [...queueTable(NOW)([message({})]), ...messageLines(message({}))]) {
     assert.doesNotMatch(line, /[\u0000-\u001f\u007f]/);
   }
 });

@@ -8,10 +8,22 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** The queue as a table: one line for each recipient that waits. `now` in milliseconds since the epoch. */
-export function queueLines(messages: readonly MessageView[], now: number): readonly string[] {
-  if (messages.length === 0) return ["the queue is empty"];
-  const rows = messages.flatMap((message) =>
+/**
+ * The queue as a table, part by part: one line for each recipient that waits, and the head above the first. `now` in milliseconds since
+ * the epoch.
+ */
+export function queueTable(now: number): (messages: readonly MessageView[]) => readonly string[] {
+  const widths: number[] = [];
+  let head = [["ID", "AGE", "SIZE", "SENDER", "RECIPIENT", "NEXT", "REASON"]];
+  return (messages) => {
+    const lines = table([...head, ...queueRows(messages, now)], widths);
+    head = [];
+    return lines;
+  };
+}
+
+function queueRows(messages: readonly MessageView[], now: number): readonly (readonly string[])[] {
+  return messages.flatMap((message) =>
     message.recipients
       .filter(({ state }) => state === "waiting")
       .map((recipient) => [
@@ -24,7 +36,6 @@ export function queueLines(messages: readonly MessageView[], now: number): reado
         reason(recipient),
       ]),
   );
-  return table([["ID", "AGE", "SIZE", "SENDER", "RECIPIENT", "NEXT", "REASON"], ...rows]);
 }
 
 /** One message with its story. */

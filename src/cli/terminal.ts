@@ -16,15 +16,31 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2));
 }
 
+/** Writes an array of values as `printJson` does, a part at a time; `end` closes it. */
+export function jsonArray(): { add(values: readonly unknown[]): void; end(): void } {
+  let opened = false;
+  return {
+    add(values) {
+      for (const value of values) {
+        process.stdout.write(`${opened ? "," : "["}\n  ${JSON.stringify(value, null, 2).replaceAll("\n", "\n  ")}`);
+        opened = true;
+      }
+    },
+    end: () => print(opened ? "\n]" : "[]"),
+  };
+}
+
 /** One plain line on standard error: what, where, what to do. Escapes in it cannot reach the terminal. */
 export function complain(text: string): void {
   process.stderr.write(`postern: ${printable(text, MAX_LINE)}\n`);
 }
 
-/** Columns of text, each as wide as its widest cell; the last one is not padded. Escapes in cells are made harmless. */
-export function table(rows: readonly (readonly string[])[]): readonly string[] {
+/**
+ * Columns of text, each as wide as its widest cell; the last one is not padded. Escapes in cells are made harmless. Parts of one table
+ * share `widths`, which grow.
+ */
+export function table(rows: readonly (readonly string[])[], widths: number[] = []): readonly string[] {
   const safe = rows.map((row) => row.map((cell) => printable(cell)));
-  const widths: number[] = [];
   for (const row of safe) {
     row.forEach((cell, column) => {
       widths[column] = Math.max(widths[column] ?? 0, cell.length);

@@ -2,8 +2,8 @@ import { type Command, InvalidArgumentError } from "commander";
 import { ACTIONS, type Action, type Admin, AdminError, MAX_LIST, openAdmin } from "../../admin/index.ts";
 import { configOption, readConfig } from "../configuration.ts";
 import { type ActionSettings, act, addTargets, orderOf } from "../queue-order.ts";
-import { historyLines, messageLines, queueLines } from "../queue-text.ts";
-import { complain, EXIT, print, printJson } from "../terminal.ts";
+import { historyLines, messageLines, queueTable } from "../queue-text.ts";
+import { complain, EXIT, jsonArray, print, printJson } from "../terminal.ts";
 
 interface ListOptions {
   readonly config: string;
@@ -107,20 +107,25 @@ async function withAdmin(file: string, run: (admin: Admin) => Promise<number>): 
   }
 }
 
-/** Asks for pages until `limit` is reached; one message more than that tells whether there are others. */
+/** Prints page by page, for there may be a million messages; one more than `limit` tells whether there are others. */
 async function list(admin: Admin, { limit, after, address, json }: ListOptions): Promise<number> {
-  const messages = [];
+  const array = json === true ? jsonArray() : null;
+  const linesOf = queueTable(Date.now());
+  let left = limit;
   let last = after;
-  while (messages.length <= limit) {
-    const page = await admin.list({ limit: Math.min(limit + 1 - messages.length, MAX_LIST), after: last, address });
-    messages.push(...page);
+  while (left > 0) {
+    const page = await admin.list({ limit: Math.min(left, MAX_LIST), after: last, address });
+    if (page.length === 0) break;
+    if (array === null) print(...linesOf(page));
+    else array.add(page);
+    left -= page.length;
     last = page.at(-1)?.id;
-    if (last === undefined) break;
   }
-  const shown = messages.slice(0, limit);
-  if (json === true) printJson(shown);
-  else print(...queueLines(shown, Date.now()));
-  if (messages.length > limit) complain(`there are more; go on with --after ${shown.at(-1)?.id}, or raise --limit`);
+  array?.end();
+  if (array === null && left === limit)
+    print(address === undefined ? "the queue is empty" : "nothing in the queue matches");
+  const isMore = left === 0 && (await admin.list({ limit: 1, after: last, address })).length > 0;
+  if (isMore) complain(`there are more; go on with --after ${last}, or raise --limit`);
   return EXIT.done;
 }
 

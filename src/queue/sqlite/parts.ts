@@ -11,7 +11,7 @@ import type { Answers, DuePlace } from "./protocol.ts";
  */
 
 /** Recipients of one page: what is listed goes over sockets as one line. */
-const PAGE_RECIPIENTS = 10_000;
+const PAGE_RECIPIENTS = 4000;
 
 /** Claims as `QueueStore.claimDue` says; a million rows of crowded domains may have to be passed over. */
 export async function claimDue(
