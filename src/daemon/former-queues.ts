@@ -127,7 +127,7 @@ async function removedEmpty(
   { config, log }: Pick<FormerQueuesParts, "config" | "log">,
 ): Promise<boolean> {
   try {
-    if ((await store.counts()).messages > 0) return false;
+    if ((await store.list({ limit: 1 })).length > 0) return false;
     await runner?.stop(0);
     await store.close();
     rmSync(workerFolder(config, worker), { recursive: true, force: true });
