@@ -4,8 +4,12 @@ import { DAY, type Instant } from "../base/index.ts";
 import type { SavedTally, UnsavedCount } from "./sending-tally.ts";
 import type { CountedSlot } from "./sliding-count.ts";
 
-/** Milliseconds to wait for another process that writes at this moment. */
+/**
+ * Milliseconds to wait for another process that writes at this moment: at the start, and once there are sessions, which all wait with this
+ * one. What could not be written then is written later.
+ */
 const BUSY_TIMEOUT = 2000;
+const SERVING_BUSY_TIMEOUT = 50;
 
 /** For how long a recipient counts as one that the user has written to, in days. */
 const KNOWN_DAYS = 30;
@@ -44,6 +48,7 @@ export function openSendingFile(path: string): SendingFile {
           count INTEGER NOT NULL, PRIMARY KEY (key, name, at)) STRICT, WITHOUT ROWID;
         CREATE TABLE IF NOT EXISTS written (user TEXT NOT NULL, recipient BLOB NOT NULL, day INTEGER NOT NULL,
           PRIMARY KEY (user, recipient)) STRICT, WITHOUT ROWID;
+        PRAGMA busy_timeout = ${SERVING_BUSY_TIMEOUT};
       `);
       return new SqliteSendingFile(database);
     } catch (cause) {

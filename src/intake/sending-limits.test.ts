@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "node:test";
 import { DAY, HOUR, instant, MINUTE, SECOND, silentLog, unwrap } from "../base/index.ts";
 import type { MessageSink, Transaction } from "../server/index.ts";
@@ -269,4 +270,20 @@ test("a message that was taken is answered so, though it cannot be counted: a re
   const message = by.message(sink, transaction(["x@there.test"]));
   for (const file of files) file.close();
   assert.deepEqual(await message.finish(), TAKEN);
+});
+
+test("somebody else's lock on the file keeps no session waiting: what was counted is written when it is gone", async () => {
+  const by = await session(limiter({ messages_per_day: 5 }));
+  const other = new DatabaseSync(join(folder, "limits.sqlite"));
+  const count = (): unknown => other.prepare("SELECT sum(count) AS count FROM counts").get()?.count;
+  other.exec("BEGIN IMMEDIATE");
+  assert.equal(await send(by), 250);
+  const begun = performance.now();
+  time.advance(3 * SECOND);
+  assert.ok(performance.now() - begun < 1000, "the event loop stood still");
+  other.exec("COMMIT");
+  assert.equal(count(), null);
+  time.advance(15 * SECOND);
+  assert.ok(Number(count()) > 0);
+  other.close();
 });

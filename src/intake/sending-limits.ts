@@ -42,6 +42,8 @@ export interface SendingSession {
 
 /** How long what was counted may be in memory alone: what a crash forgives, and another worker does not know. */
 const SAVE_AFTER = 2 * SECOND;
+/** The wait where that failed. */
+const SAVE_AGAIN = 10 * SECOND;
 
 /** Users and addresses in memory; idle ones are read again when they come again. */
 const MAX_TALLIES = 10_000;
@@ -127,8 +129,9 @@ class Ledger {
       this.#dirty.clear();
       this.#written.clear();
     } catch (thrown) {
-      // It counts on in memory, and the next change tries again.
+      // It counts on in memory.
       this.#failed(thrown);
+      this.#timer = this.#options.clock.after(SAVE_AGAIN, () => this.save());
     }
   }
 
@@ -139,6 +142,7 @@ class Ledger {
 
   close(): void {
     this.save();
+    this.#timer?.cancel();
     this.#options.file.close();
   }
 
