@@ -8,8 +8,8 @@ export const keepingMutants: readonly Mutant[] = [
     name: "commit without sync",
     promise: "250 means that the message is on the disk",
     file: "src/queue/sqlite/engine.ts",
-    search: "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint",
-    replacement: "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint",
+    search: "const SYNCED = `PRAGMA synchronous = FULL;",
+    replacement: "const SYNCED = `PRAGMA synchronous = OFF;",
     tests: ["src/queue/sqlite/engine.test.ts", "src/queue/sqlite/crash.test.ts"],
   },
   {
@@ -24,7 +24,7 @@ export const keepingMutants: readonly Mutant[] = [
     name: "sync stays off after the chunks of a draft",
     promise: "250 means that the message is on the disk",
     file: "src/queue/sqlite/engine.ts",
-    search: 'if (!mustSync) handle.database.exec("PRAGMA synchronous = FULL");',
+    search: "\n    database.exec(SYNCED);",
     replacement: "",
     tests: ["src/queue/sqlite/engine.test.ts", "src/queue/sqlite/crash.test.ts"],
   },
@@ -112,7 +112,7 @@ export const keepingMutants: readonly Mutant[] = [
   {
     name: "held mail claimed",
     promise: "held mail stays where it is",
-    file: "src/queue/sqlite/reads.ts",
+    file: "src/queue/sqlite/due.ts",
     search: "WHERE state = 0 AND priority = ? AND next_attempt <= ?",
     replacement: "WHERE state IN (0, 3) AND priority = ? AND next_attempt <= ?",
     tests: STORE,
