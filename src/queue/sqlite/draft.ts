@@ -35,6 +35,7 @@ export class SqliteDraft implements Draft {
   #writing = new Set<Promise<void>>();
   #failure: StoreError | null = null;
   #state: "open" | "keeping" | "kept" | "disposed" = "open";
+  #keeping: Promise<AcceptedMessage> | null = null;
   /** True once the store may hold something of it. */
   #stored = false;
 
@@ -71,12 +72,14 @@ export class SqliteDraft implements Draft {
     this.#state = "keeping";
     const claim = options.claim ?? false;
     const held = this.#held;
-    return held === null
-      ? await this.#keepStored(message, claim)
-      : await this.#keepWhole(message, held.pieces(), claim);
+    const keeping = held === null ? this.#keepStored(message, claim) : this.#keepWhole(message, held.pieces(), claim);
+    this.#keeping = keeping;
+    return await keeping;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // What is kept after all must not be deleted behind the back of whoever hears so.
+    await this.#keeping?.catch(() => {});
     if (this.#state === "kept" || this.#state === "disposed") return;
     this.#state = "disposed";
     this.#held = null;

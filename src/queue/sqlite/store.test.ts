@@ -8,7 +8,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Worker } from "node:worker_threads";
 import { type Clock, instant } from "../../base/index.ts";
-import { DELIVERED, FAILED, keepSample, START, settlement } from "../conformance-kit.ts";
+import { DELIVERED, FAILED, keepSample, newMessage, START, settlement } from "../conformance-kit.ts";
 import type { HistoryBounds } from "../history.ts";
 import { type AcceptedMessage, StoreError } from "../store.ts";
 import { durableConformance, storeConformance } from "../store-conformance.ts";
@@ -36,6 +36,20 @@ function rows(path: string, table: string): number {
 for (const { title, run } of [...storeConformance, ...durableConformance]) {
   test(`SQLite store: ${title}`, () => inFolder((path) => run((clock) => openSqliteStore({ path, clock }))));
 }
+
+test("a draft that is disposed while it is being kept stays kept", () =>
+  inFolder(async (path) => {
+    const store = await openSqliteStore({ path, clock });
+    for (const size of [10, 500_000]) {
+      const draft = store.createDraft();
+      await draft.append(new Uint8Array(size));
+      const keeping = draft.keep(newMessage(draft.id, size, ["a@x.test"]));
+      await draft[Symbol.asyncDispose]();
+      await keeping;
+      assert.equal((await store.get(draft.id))?.size, size);
+    }
+    await store.close();
+  }));
 
 test("a body that comes octet by octet takes no more memory than another", () =>
   inFolder(async (path) => {
