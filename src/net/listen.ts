@@ -22,7 +22,11 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-const DEFAULT_BACKLOG = 511;
+/**
+ * Where a burst is longer than this, Linux answers some of those connections and then forgets them: their clients wait for a greeting
+ * that never comes (RFC 5321 §3.1 has them wait). The system may allow less (`net.core.somaxconn`, 4096 in Linux).
+ */
+const DEFAULT_BACKLOG = 4096;
 
 /** Begins to listen on a TCP port. Problem kinds: "addressInUse", "addressUnavailable", "permission", "other". */
 export function listen(options: ListenOptions): Promise<Result<Listener, NetProblem>> {
