@@ -66,6 +66,20 @@ test("nothing is skipped where queues answer with fewer messages than were asked
   assert.deepEqual(seen, ids);
 });
 
+test("mail that arrives while all of the queue is changed is left alone", async () => {
+  const store = createMemoryStore({ clock: systemClock });
+  const ids = [await queued(store), await queued(store)];
+  const hold = store.hold.bind(store);
+  let arrived = 0;
+  store.hold = async (...order) => {
+    if (arrived++ < 10) await queued(store);
+    return await hold(...order);
+  };
+  const report = await createOperations({ store, clock: systemClock }).act("hold", { all: true });
+  assert.deepEqual([report.done, arrived], [ids, ids.length]);
+  assert.equal((await store.counts()).messages, 2 * ids.length);
+});
+
 test("a message is found, changed and counted whatever queue it is in", async () => {
   const { ids, stores, operations } = await threeQueues();
   for (const id of ids) {
