@@ -23,6 +23,10 @@ const HELP = `npm run bench -- MEASURE... | all [options]
   --only SERVERS    some of postern,postfix,haraka,smtp-server,ceiling
   --alone           the same as --only postern
 
+What is not there is left out, with a line that says why: Postfix where it is not installed (Debian: apt-get install postfix) or we are
+not root; Haraka where npm cannot fetch it into node_modules/.cache at its first use; smtp-server where the development dependencies
+were not installed (npm install). Haraka takes part in accept and relay, smtp-server in accept: npm run bench -- accept relay
+
 ${MEASURES.map(({ name, what }) => `  ${name.padEnd(17)} ${what}`).join("\n")}
 `;
 
@@ -49,6 +53,15 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
+function isInstalled(name: string): boolean {
+  try {
+    import.meta.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** What can be measured here; says of the others why not. */
 async function availableSubjects(): Promise<ReadonlySet<SubjectName>> {
   const wanted = values.alone ? ["postern"] : values.only?.split(",");
@@ -57,6 +70,10 @@ async function availableSubjects(): Promise<ReadonlySet<SubjectName>> {
   if (available.has("postfix") && !(await havePostfix())) {
     available.delete("postfix");
     process.stdout.write("Postfix is left out: it is not installed, or we are not root.\n");
+  }
+  if (available.has("smtp-server") && !isInstalled("smtp-server")) {
+    available.delete("smtp-server");
+    process.stdout.write("smtp-server is left out: it is not installed (npm install).\n");
   }
   const problem = available.has("haraka") ? await harakaProblem() : null;
   if (problem !== null) {
