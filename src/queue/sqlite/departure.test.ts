@@ -18,15 +18,26 @@ function waiting(messages: number, since: number): Waiting {
   return all;
 }
 
-test("on a quick disk, and before the disk is known, nothing waits", () => {
-  const quick = experienced(200, { sync: 0.1 });
-  const settled = new Waiting();
-  settled.add("settle", 1000);
-  for (const departure of [quick, new Departure()]) {
+test("on a quick disk, and before the disk is known, no message waits", () => {
+  for (const departure of [experienced(200, { sync: 0.1 }), new Departure()]) {
     assert.equal(departure.isSlow, false);
     assert.equal(departure.wait(1000, waiting(1, 1000)), 0);
-    assert.equal(departure.wait(1000, settled), 0);
   }
+});
+
+test("on a quick disk outcomes wait a moment for the next message while messages come, and only then", () => {
+  const quick = experienced(1, { sync: 0.1, now: 1000 });
+  const outcomes = new Waiting();
+  outcomes.add("settle", 1000.5);
+  const wait = quick.wait(1000.5, outcomes);
+  assert.ok(wait > 0 && wait <= 5, `${wait}`);
+  assert.equal(quick.wait(1000.5 + wait, outcomes), 0);
+  const late = new Waiting();
+  late.add("settle", 1050);
+  assert.equal(quick.wait(1050, late), 0, "no message has come for long");
+  assert.equal(new Departure().wait(1050, late), 0);
+  outcomes.add("keep", 1001);
+  assert.equal(quick.wait(1001, outcomes), 0, "here it is");
 });
 
 test("one slow sync among quick ones makes no slow disk", () => {

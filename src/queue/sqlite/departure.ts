@@ -6,6 +6,8 @@ const LOOKS = 4;
 const SLOW_SYNC = 4;
 /** Nothing is held back for longer, ms. */
 const MOST_PATIENCE = 100;
+/** How long outcomes wait for the next message on a quick disk, ms, and how long after the last one the next is thought to be near. */
+const COMPANY = 2;
 /** The part of a sync for which those just answered are waited for, and how many of them make that worth while. */
 const GATHERING = 3 / 4;
 const GATHERED = 0.9;
@@ -33,7 +35,8 @@ export class Waiting {
 }
 
 /**
- * When a batch leaves. On a quick disk that is at once. On a slow one a sync is dear, and each is to serve as many as it can: what nobody
+ * When a batch leaves. On a quick disk that is at once, but for outcomes that come while messages do: the next message is near, and
+ * a commit of their own would only keep it waiting. On a slow disk a sync is dear, and each is to serve as many as it can: what nobody
  * waits for (the outcome of a delivery) leaves with the next message, and messages wait a little for those whose senders were just
  * answered, because a sender that has more to send comes back soon, and would else wait for this sync and its own. Where they do not
  * come back in time that is not tried again for a while. Knows no clock and does nothing by itself; times are milliseconds of any clock.
@@ -43,6 +46,8 @@ export class Departure {
   /** The least of the last few syncs. */
   #sync = 0;
   #answeredAt = 0;
+  /** When messages were last answered. */
+  #messagesAt = Number.NEGATIVE_INFINITY;
   /** Messages of the last batch and of those already waiting when it came back. */
   #expected = 0;
   #gathering = false;
@@ -65,6 +70,7 @@ export class Departure {
       this.#sync = this.#syncs.length < LOOKS ? 0 : Math.min(...this.#syncs);
     }
     this.#answeredAt = now;
+    if (batch.messages > 0) this.#messagesAt = now;
     this.#expected = batch.messages + batch.waiting;
     this.#gathering = this.isSlow && batch.messages > 0 && this.#rest === 0;
     if (this.#rest > 0) this.#rest--;
@@ -72,7 +78,11 @@ export class Departure {
 
   /** How long what is queued is to wait, should nothing else come, ms. */
   wait(now: number, { messages, hurried, since }: Waiting): number {
-    if (!this.isSlow || hurried || since === null) return 0;
+    if (hurried || since === null) return 0;
+    if (!this.isSlow) {
+      const isNear = messages === 0 && now - this.#messagesAt < COMPANY;
+      return isNear ? Math.max(0, since + COMPANY - now) : 0;
+    }
     if (messages === 0) return Math.max(0, since + Math.min(this.#sync, MOST_PATIENCE) - now);
     if (!this.#gathering || messages >= this.#expected) return 0;
     return Math.max(0, this.#answeredAt + Math.min(GATHERING * this.#sync, MOST_PATIENCE) - now);
