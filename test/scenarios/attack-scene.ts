@@ -72,15 +72,20 @@ export class Scene implements AsyncDisposable {
   /** Where policies are fetched. */
   readonly webPort: number;
   readonly #admin: Admin;
+  readonly #receiverAdmin: Admin;
 
-  private constructor(parts: Pick<Scene, "dns" | "sender" | "receiver" | "pair" | "port" | "webPort">, admin: Admin) {
+  private constructor(
+    parts: Pick<Scene, "dns" | "sender" | "receiver" | "pair" | "port" | "webPort">,
+    admins: { readonly sender: Admin; readonly receiver: Admin },
+  ) {
     this.dns = parts.dns;
     this.sender = parts.sender;
     this.receiver = parts.receiver;
     this.pair = parts.pair;
     this.port = parts.port;
     this.webPort = parts.webPort;
-    this.#admin = admin;
+    this.#admin = admins.sender;
+    this.#receiverAdmin = admins.receiver;
   }
 
   static async start({ domains, delivery, routes }: SceneOptions): Promise<Scene> {
@@ -113,8 +118,9 @@ export class Scene implements AsyncDisposable {
         ].join("\n"),
       }),
     );
-    const admin = unwrap(await openAdmin(unwrap(loadConfig(sender.config))));
-    const scene = new Scene({ dns, sender, receiver, pair, port, webPort }, admin);
+    const admin = async (node: Node): Promise<Admin> => unwrap(await openAdmin(unwrap(loadConfig(node.config))));
+    const admins = { sender: await admin(sender), receiver: await admin(receiver) };
+    const scene = new Scene({ dns, sender, receiver, pair, port, webPort }, admins);
     started.move();
     return scene;
   }
@@ -161,6 +167,7 @@ export class Scene implements AsyncDisposable {
         .filter(({ address, state, last }) => names.has(address) && (state !== "waiting" || last === null));
       return untried.map(({ address }) => address);
     });
+    await this.#received();
   }
 
   /** Makes all that waits due until nothing does; again and again, for a failed lookup is remembered for a second. */
@@ -171,6 +178,12 @@ export class Scene implements AsyncDisposable {
       const messages = await this.#admin.list({ limit: 1000 });
       return messages.map(({ recipients }) => JSON.stringify(recipients));
     });
+    await this.#received();
+  }
+
+  /** Waits until all that the receiver took is in its Maildirs. */
+  async #received(): Promise<void> {
+    await this.#until(async () => (await this.#receiverAdmin.list({ limit: 1000 })).map(({ id }) => id));
   }
 
   async arrived({ name }: Letter): Promise<boolean> {
@@ -232,6 +245,7 @@ export class Scene implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#admin.close();
+    await this.#receiverAdmin.close();
     await this.sender[Symbol.asyncDispose]();
     await this.receiver[Symbol.asyncDispose]();
     await this.dns.close();

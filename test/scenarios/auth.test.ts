@@ -129,12 +129,12 @@ test("a connection anew is in clear text again, whatever the one before had reac
 });
 
 test("the log tells who logged in, and how", async () => {
-  const seen = (): readonly unknown[] =>
-    node.log.flatMap((line) =>
-      (line.event ?? line.msg) === "session.authenticated" ? [[line.identity, line.mechanism]] : [],
-    );
+  const loggedIn = () => node.log.filter(({ event }) => event === "session.authenticated");
   for (const mechanism of ["PLAIN", "LOGIN", "SCRAM-SHA-256"]) {
+    const count = loggedIn().length + 1;
     assert.equal(await login(node.ports.submissions, [mechanism]), "in");
-    assert.deepEqual(seen().at(-1), [USER, mechanism]);
+    await logged(node, "session.authenticated", { count });
+    const last = loggedIn().at(-1);
+    assert.deepEqual([last?.identity, last?.mechanism], [USER, mechanism]);
   }
 });
