@@ -1,4 +1,4 @@
-import type { FinishedView, MessageDetail, MessageView, OutcomeView, RecipientView } from "../admin/index.ts";
+import type { Admin, FinishedView, MessageDetail, MessageView, OutcomeView, RecipientView } from "../admin/index.ts";
 import { printable } from "../base/index.ts";
 import { table } from "./terminal.ts";
 
@@ -84,6 +84,17 @@ function outcomeLines({ kind, status, text, host, address, tls, rule }: OutcomeV
   // Before a session stands nothing of the mail was sent, in clear text or otherwise; a mailbox here needs none.
   const session = address !== null ? `, ${tls ?? "clear text"}` : kind === "delivered" ? "" : ", no session";
   return [told, `by ${to}${session}; rule: ${rule ?? "none"}`];
+}
+
+/** How much is in the queue, for a person. */
+export function countLines(counts: Awaited<ReturnType<Admin["counts"]>>): readonly string[] {
+  const { messages, recipients, held, claimed, octets } = counts;
+  const each = (count: number, one: string): string => `${count} ${count === 1 ? one : `${one}s`}`;
+  return [
+    `${each(messages, "message")}, ${size(octets)}`,
+    `${each(recipients, "recipient")} that wait or are being delivered to, ${claimed} of them now in hand`,
+    `${each(held, "message")} held`,
+  ];
 }
 
 /** What became of recipients, the last first. */

@@ -59,8 +59,12 @@ describe("the queue commands", () => {
     assert.equal((await node.command("queue", "hold", id)).code, 0);
     assert.equal((await list(node))[0]?.held, true);
 
+    const running = await node.command("queue", "count");
+    assert.match(running.stdout, /^1 message, \d+ B\n1 recipient [^\n]+\n1 message held\n$/);
+
     assert.equal(await node.kill("SIGTERM"), 0);
     assert.equal((await list(node))[0]?.held, true, "seen without a daemon");
+    assert.equal((await node.command("queue", "count")).stdout, running.stdout);
     assert.equal((await node.command("queue", "release", id)).code, 0);
     assert.equal((await list(node))[0]?.held, false);
 

@@ -124,6 +124,9 @@ test("both take connections, and their queues are one to the operator, running a
     await until(async () => (await node.command("queue", "hold", id)).code === 0);
   }
   assert.equal((await list(node)).filter(({ held }) => held).length, 2);
+  const counted = await node.command("queue", "count", "--json");
+  const { messages, held } = JSON.parse(counted.stdout);
+  assert.deepEqual({ messages, held }, { messages: MANY, held: 2 });
   const paged = await node.command("queue", "list", "--json", "--limit", "5", "--after", ids[9] ?? "");
   assert.deepEqual(
     (JSON.parse(paged.stdout) as readonly Listed[]).map(({ id }) => id), // printed by `queue list`

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { ACTIONS, type Action, type Admin, AdminError, MAX_LIST, openAdmin } from "../../admin/index.ts";
 import { configOption, readConfig } from "../configuration.ts";
 import { type ActionSettings, act, addTargets, orderOf } from "../queue-order.ts";
-import { historyLines, messageLines, queueTable } from "../queue-text.ts";
+import { countLines, historyLines, messageLines, queueTable } from "../queue-text.ts";
 import { complain, EXIT, jsonArray, print, printJson } from "../terminal.ts";
 
 interface ListOptions {
@@ -50,6 +50,14 @@ export function addQueue(program: Command): void {
     .addOption(configOption())
     .action(async (options: ListOptions) => {
       process.exitCode = await withAdmin(options.config, (admin) => list(admin, options));
+    });
+  queue
+    .command("count")
+    .description("Tells how much is in the queue, of all workers together.")
+    .option("--json", "as a JSON object")
+    .addOption(configOption())
+    .action(async (options: { config: string; json?: true }) => {
+      process.exitCode = await withAdmin(options.config, (admin) => count(admin, options.json === true));
     });
   queue
     .command("show")
@@ -142,6 +150,13 @@ async function show(admin: Admin, id: string, json: boolean): Promise<number> {
   }
   if (json) printJson(message);
   else print(...messageLines(message));
+  return EXIT.done;
+}
+
+async function count(admin: Admin, json: boolean): Promise<number> {
+  const counts = await admin.counts();
+  if (json) printJson(counts);
+  else print(...countLines(counts));
   return EXIT.done;
 }
 
