@@ -60,9 +60,10 @@ export async function startSubjects(
       const port = subjectPorts.shift();
       if (port === undefined) throw new Error("no port is left");
       subjectPorts.push(port);
-      subjects.push(
-        await SUBJECTS[name]({ port, sinkPort: SINK_PORT, relayTls: false, certificate, privateKey, ...more }),
-      );
+      const started = { port, sinkPort: SINK_PORT, relayTls: false, certificate, privateKey, ...more };
+      const subject = await SUBJECTS[name](started);
+      subjects.push(subject);
+      running.add(subject);
     }
   } catch (error) {
     await stopAll(subjects);
@@ -72,7 +73,19 @@ export async function startSubjects(
 }
 
 export async function stopAll(subjects: readonly Subject[]): Promise<void> {
-  for (const subject of subjects) await subject.stop();
+  for (const subject of subjects) {
+    if (running.delete(subject)) await subject.stop();
+  }
+}
+
+/** Servers that are not stopped yet. */
+const running = new Set<Subject>();
+
+/** Whoever is told to end, by Ctrl-C or a time-out, takes the servers along: Postfix would stay for ever. */
+export function stopOnSignal(): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void stopAll([...running]).finally(() => process.exit(1)));
+  }
 }
 
 /** Runs the load generator in a process of its own; throws when a message failed. */

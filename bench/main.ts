@@ -3,7 +3,7 @@ import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { makeCertificate } from "../src/testing/index.ts";
 import { havePostfix } from "../test/interop/postfix.ts";
-import type { Measure, SubjectName } from "./harness.ts";
+import { type Measure, type SubjectName, stopOnSignal } from "./harness.ts";
 import { deferred } from "./measures/deferred.ts";
 import { idle } from "./measures/idle.ts";
 import { large } from "./measures/large.ts";
@@ -83,6 +83,7 @@ async function availableSubjects(): Promise<ReadonlySet<SubjectName>> {
   return available;
 }
 
+stopOnSignal();
 const available = await availableSubjects();
 const pair = await makeCertificate({ names: ["bench.test"] });
 process.stdout.write(
