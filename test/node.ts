@@ -39,6 +39,8 @@ export interface Launch {
   readonly env?: Readonly<Record<string, string>>;
   /** A program, with arguments, that runs it and replaces itself by it or lets it be the child that we see (`strace -D`). */
   readonly under?: readonly string[];
+  /** Looked at until it greets: true once what was to happen has, after which it may never greet. Then `start` is over. */
+  readonly over?: () => boolean;
 }
 
 export interface Node {
@@ -142,7 +144,7 @@ class ChildNode implements Node {
     return this.#child?.pid ?? 0;
   }
 
-  async start({ env = {}, under = [] }: Launch = {}): Promise<void> {
+  async start({ env = {}, under = [], over = () => false }: Launch = {}): Promise<void> {
     const [program = process.execPath, ...args] = [...under, process.execPath, MAIN, "serve", "--config", this.config];
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
     this.#child = child;
@@ -160,7 +162,7 @@ class ChildNode implements Node {
     for (let attempt = 0; attempt < READY_ATTEMPTS; attempt++) {
       const end = child.exitCode ?? child.signalCode;
       if (end !== null) throw new Error(`postern ended with ${end}: ${this.#noise}`);
-      if (await greets(this.ports.mx)) return;
+      if (over() || (await greets(this.ports.mx))) return;
       await sleep(50);
     }
     throw new Error(`postern did not greet: ${this.#noise}`);

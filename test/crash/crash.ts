@@ -9,6 +9,7 @@ import { startHop } from "./hop.ts";
 import { type Findings, Ledger } from "./ledger.ts";
 import { DOMAINS } from "./messages.ts";
 import { POINTS, type Point } from "./points.ts";
+import { killAll } from "./processes.ts";
 import { collectMail } from "./remains.ts";
 import { playRound, type RoundReport, type Scene } from "./round.ts";
 
@@ -72,6 +73,9 @@ export async function crash(options: CrashOptions): Promise<CrashReport> {
   let scene: Scene | null = null;
   try {
     await using node = await startCrashNode(hop.port, workers);
+    // A round that failed may leave a supervisor that stands still: stopping it in vain would hide what failed.
+    await using wreck = new AsyncDisposableStack();
+    wreck.defer(() => killAll(node.pid));
     await node.kill("SIGTERM");
     scene = { node, ledger, workers, senders, random, kills: 0, onAnswered: null, onTaken: null };
     for (const [at, point] of options.rounds.entries()) {
@@ -84,6 +88,7 @@ export async function crash(options: CrashOptions): Promise<CrashReport> {
     await node.start();
     await drain(node);
     collectMail(join(node.folder, "data", "mail"), scene.kills, ledger);
+    wreck.move();
     return { ...ledger.close(), kills: scene.kills, points };
   } finally {
     await hop.stop();
@@ -117,9 +122,10 @@ export async function drain(node: Node): Promise<void> {
   const until = Date.now() + DRAIN_TIMEOUT;
   for (;;) {
     const listed = await node.command("queue", "list", "--json");
-    const left: unknown = JSON.parse(listed.stdout);
+    const left: unknown = listed.code === 0 ? JSON.parse(listed.stdout) : listed.stderr;
     if (Array.isArray(left) && left.length === 0) return;
-    if (Date.now() > until) throw new Error(`the queue does not drain: ${listed.stdout.slice(0, 2000)}`);
+    if (Date.now() > until)
+      throw new Error(`the queue does not drain: ${listed.stderr}${listed.stdout.slice(0, 2000)}`);
     await sleep(250);
   }
 }

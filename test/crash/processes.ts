@@ -18,12 +18,25 @@ export function childrenOf(pid: number): readonly number[] {
 /** True from where none of its threads can act any more: it is no more, or only waits for its parent to take note. */
 export function isGone(pid: number): boolean {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const isZombie = stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z");
-    return isZombie && readdirSync(`/proc/${pid}/task`).length <= 1;
+    return stateIn(`/proc/${pid}`) === "Z" && readdirSync(`/proc/${pid}/task`).length <= 1;
   } catch {
     return true;
   }
+}
+
+/** True once each of its threads is stopped (SIGSTOP), or it is gone. */
+export function isStill(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).every((thread) => "TZ".includes(stateIn(`/proc/${pid}/task/${thread}`)));
+  } catch {
+    return true;
+  }
+}
+
+/** The letter of proc(5): R runs, S sleeps, T is stopped, Z is dead. */
+function stateIn(folder: string): string {
+  const stat = readFileSync(`${folder}/stat`, "latin1");
+  return stat.charAt(stat.lastIndexOf(")") + 2);
 }
 
 export function kill(pid: number, signal: NodeJS.Signals): void {

@@ -8,7 +8,7 @@ import type { Launch, Node } from "../node.ts";
 import type { Ledger } from "./ledger.ts";
 import { runLoad } from "./load.ts";
 import { PLAN, type Plan, type Point } from "./points.ts";
-import { childrenOf, isGone, kill, killAll, until } from "./processes.ts";
+import { childrenOf, isGone, isStill, kill, killAll, until } from "./processes.ts";
 import { collectMail, waitingIn } from "./remains.ts";
 
 /** A round at a random moment lives between these, milliseconds; the queue is busy from the first on. */
@@ -16,6 +16,8 @@ const SHORTEST = 80;
 const LONGEST = 700;
 /** How long a point may take to be passed as often as planned. Then the kill comes at that moment. */
 const POINT_TIMEOUT = 8000;
+/** All threads of a process that was told so stand still by then, those that wait for the disk among them. */
+const STANDSTILL_TIMEOUT = 2000;
 /** Connections of a dead process have ended by then at the next hop. */
 const SETTLING = 30;
 /** Which passage of a point is the last, at most: early ones meet a quiet queue, later ones a busy one. */
@@ -61,17 +63,19 @@ export async function playRound(scene: Scene, point: Point | null): Promise<Roun
   const mark = markIn(node.folder);
   rmSync(mark, { force: true });
   const met = point?.by === "outside" ? meet(scene, point, passage) : null;
-  const launched = await launch(
-    node,
-    point === null ? {} : launchFor(point, { folder: node.folder, passage, workers }),
-  );
+  // A point may be passed by what is resumed on the way up: then its process is dead, and its supervisor stands still, before it greets.
+  const happened = (): boolean => met?.() === true || existsSync(mark);
+  const launched = await launch(node, {
+    ...(point === null ? {} : launchFor(point, { folder: node.folder, passage, workers })),
+    over: happened,
+  });
   const { pid } = node;
   const sending = launched
     ? runLoad({ port: node.ports.mx, senders, ledger, onAnswered: () => scene.onAnswered?.() })
     : Promise.resolve();
   const reached = await (point === null
     ? sleep(moment(random)).then(() => true)
-    : until(() => met?.() === true || existsSync(mark) || isGone(pid), POINT_TIMEOUT));
+    : until(() => happened() || isGone(pid), POINT_TIMEOUT));
   const name = point === null ? "random" : reached ? point.name : `${point.name}, not reached`;
   if (scene.workers > 1) await loseWorker(scene, name, mark);
   await killAll(pid);
@@ -142,8 +146,8 @@ function meet(scene: Scene, { name }: Point, passage: number): () => boolean {
 }
 
 /**
- * With workers: those that died, or one chosen by chance, are looked at while the supervisor stands still; then it goes on for a while,
- * and starts them again, before all are killed.
+ * With workers: what those that died, or one chosen by chance, left is looked at while supervisor and workers stand still; then they
+ * go on for a while, with the dead started again, before all are killed.
  */
 async function loseWorker(scene: Scene, name: string, mark: string): Promise<void> {
   const { node, random, workers } = scene;
@@ -154,8 +158,12 @@ async function loseWorker(scene: Scene, name: string, mark: string): Promise<voi
   const chosen = alive[Math.floor(random.next() * alive.length)];
   if (dead().length === 0 && chosen !== undefined && random.next() < 0.5) kill(chosen, "SIGKILL");
   await until(() => dead().length > 0, 200);
+  // One that is just starting may be about to open a queue that is looked at, or the lock that tells whose it is.
+  const living = childrenOf(node.pid).filter((each) => !isGone(each));
+  for (const each of living) kill(each, "SIGSTOP");
+  await until(() => living.every(isStill), STANDSTILL_TIMEOUT);
   if (dead().length > 0) await takeStock(scene, `${name}, one worker`, false);
-  kill(node.pid, "SIGCONT");
+  for (const each of [...living, node.pid]) kill(each, "SIGCONT");
   await sleep(moment(random));
 }
 
