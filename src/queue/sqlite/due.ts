@@ -4,6 +4,7 @@ import type { Claims } from "../claims.ts";
 import type { ClaimedMessage } from "../store.ts";
 import { integer, messageOf, text } from "./columns.ts";
 import type { Answers, DuePlace, ReadRequest } from "./protocol.ts";
+import { prepareAll, type Statements } from "./statements.ts";
 
 type ClaimRequest = Extract<ReadRequest, { op: "claimDue" }>;
 
@@ -17,22 +18,13 @@ type Places = Map<number, number[]>;
 export class Due {
   readonly #claims: Claims<number>;
   readonly #passedATurn: number;
-  readonly #statements: Record<keyof typeof SQL, StatementSync>;
+  readonly #statements: Statements<keyof typeof SQL>;
 
   /** `passedATurn`: for tests. */
   constructor(database: DatabaseSync, claims: Claims<number>, passedATurn = PASSED_A_TURN) {
     this.#claims = claims;
     this.#passedATurn = passedATurn;
-    const prepare = (name: keyof typeof SQL): StatementSync => database.prepare(SQL[name]);
-    this.#statements = {
-      due: prepare("due"),
-      dueBetween: prepare("dueBetween"),
-      turnEnd: prepare("turnEnd"),
-      dueTimes: prepare("dueTimes"),
-      priorities: prepare("priorities"),
-      message: prepare("message"),
-      recipient: prepare("recipient"),
-    };
+    this.#statements = prepareAll(database, SQL);
   }
 
   /** Claims up to the limit, or as many as one turn finds behind `from`. */

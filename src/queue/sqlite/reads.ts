@@ -1,4 +1,4 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { instant } from "../../base/index.ts";
 import type { Claims } from "../claims.ts";
 import type { QueuedMessage } from "../model.ts";
@@ -9,6 +9,7 @@ import { releaseTime } from "../terms.ts";
 import { finishedOf, integer, messageOf, octets, type Row, senderOf, sightOf, storyOf } from "./columns.ts";
 import { Due } from "./due.ts";
 import type { Answer, Answers, ReadRequest } from "./protocol.ts";
+import { prepareAll, type Statements } from "./statements.ts";
 
 /** What one turn of the thread goes through, some 10 ms: commits wait behind it. A message is never divided. */
 const PART = { messages: 2000, recipients: 4000 };
@@ -17,27 +18,12 @@ const PART = { messages: 2000, recipients: 4000 };
 export class Reads {
   readonly #claims: Claims<number>;
   readonly #due: Due;
-  readonly #statements: Record<keyof typeof SQL, StatementSync>;
+  readonly #statements: Statements<keyof typeof SQL>;
 
   constructor(database: DatabaseSync, claims: Claims<number>) {
     this.#claims = claims;
     this.#due = new Due(database, claims);
-    const prepare = (name: keyof typeof SQL): StatementSync => database.prepare(SQL[name]);
-    this.#statements = {
-      message: prepare("message"),
-      recipients: prepare("recipients"),
-      firstChunk: prepare("firstChunk"),
-      furtherChunk: prepare("furtherChunk"),
-      page: prepare("page"),
-      pageOfAddress: prepare("pageOfAddress"),
-      partEnd: prepare("partEnd"),
-      waitingIn: prepare("waitingIn"),
-      story: prepare("story"),
-      history: prepare("history"),
-      expired: prepare("expired"),
-      counts: prepare("counts"),
-      waiting: prepare("waiting"),
-    };
+    this.#statements = prepareAll(database, SQL);
   }
 
   answer(request: Exclude<ReadRequest, { op: "close" }>): Answer {

@@ -1,9 +1,10 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import type { Claims } from "../claims.ts";
 import { ALTERED, removedOutcome } from "../selection.ts";
 import { isToldFirst } from "../transitions.ts";
 import { integer, type Row, STATE } from "./columns.ts";
 import type { Answer, MessageColumns, OutcomeColumns, Span, WriteRequest } from "./protocol.ts";
+import { prepareAll, type Statements } from "./statements.ts";
 
 /** What is done in memory once the transaction is durable, and only then. */
 export type AfterCommit = (() => void)[];
@@ -26,36 +27,12 @@ export class Writes {
   /** Drafts whose chunks went through this handle. After a reopening their unsynced chunks may be gone. */
   readonly #drafts = new Set<number>();
   readonly #keepsHistory: boolean;
-  readonly #statements: Record<keyof typeof SQL, StatementSync>;
+  readonly #statements: Statements<keyof typeof SQL>;
 
   constructor(database: DatabaseSync, claims: Claims<number>, options: { readonly keepsHistory: boolean }) {
     this.#claims = claims;
     this.#keepsHistory = options.keepsHistory;
-    const prepare = (name: keyof typeof SQL): StatementSync => database.prepare(SQL[name]);
-    this.#statements = {
-      addMessage: prepare("addMessage"),
-      addRecipient: prepare("addRecipient"),
-      addChunk: prepare("addChunk"),
-      addDraft: prepare("addDraft"),
-      dropDraft: prepare("dropDraft"),
-      dropMessage: prepare("dropMessage"),
-      dropRecipients: prepare("dropRecipients"),
-      dropFirstChunk: prepare("dropFirstChunk"),
-      dropFurtherChunks: prepare("dropFurtherChunks"),
-      dropStory: prepare("dropStory"),
-      drafts: prepare("drafts"),
-      finish: prepare("finish"),
-      states: prepare("states"),
-      message: prepare("message"),
-      record: prepare("record"),
-      tell: prepare("tell"),
-      setHeld: prepare("setHeld"),
-      setState: prepare("setState"),
-      makeDue: prepare("makeDue"),
-      alterDue: prepare("alterDue"),
-      alterRoute: prepare("alterRoute"),
-      alterState: prepare("alterState"),
-    };
+    this.#statements = prepareAll(database, SQL);
   }
 
   apply(request: WriteRequest, octets: Uint8Array, after: AfterCommit): Answer {
