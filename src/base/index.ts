@@ -10,3 +10,4 @@ export * from "./gathered-bytes.ts";
 export * from "./log.ts";
 export * from "./random.ts";
 export * from "./result.ts";
+export * from "./text.ts";

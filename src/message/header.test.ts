@@ -141,3 +141,12 @@ test("a section that comes octet by octet is searched once, not again with each 
   assert.equal(scanner.progress, "ended");
   assert.ok(searched <= 2 * octets.length, `${searched} octets searched`);
 });
+
+test("a value full of blanks costs no more than one full of letters", () => {
+  const fold = `${" ".repeat(990)}\r\n`;
+  const scanner = scan([encodeUtf8(`Message-ID: <a@b.test>\r\n${fold.repeat(95)} c\r\n\r\n`)]);
+  const before = process.cpuUsage();
+  assert.match(scanner.first("message-id") ?? "", /^<a@b\.test> +c$/);
+  const { user } = process.cpuUsage(before);
+  assert.ok(user < 500_000, `${user} µs`);
+});

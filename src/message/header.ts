@@ -1,4 +1,4 @@
-import { CR, decodeUtf8Lenient, LF, SPACE } from "../base/index.ts";
+import { CR, decodeUtf8Lenient, LF, SPACE, trimBlanks } from "../base/index.ts";
 
 /** Octets of a header section that are looked at; a longer one is `tooLarge`. */
 const MAX_HEADER_OCTETS = 100 * 1024;
@@ -180,10 +180,7 @@ export class HeaderScanner {
 
   #value(field: number): string {
     const text = decodeUtf8Lenient(this.#bytes.subarray(this.#fields[field + 1], this.#fields[field + 2]));
-    return text
-      .slice(text.indexOf(":") + 1)
-      .replace(/\r?\n/g, "")
-      .replace(/^[ \t]+|[ \t]+$/g, "");
+    return trimBlanks(text.slice(text.indexOf(":") + 1).replace(/\r?\n/g, ""));
   }
 }
 

@@ -185,3 +185,14 @@ test("a policy of ours is never longer than is read", () => {
   const parsed = parseStsPolicy(formatStsPolicy({ mode: "enforce", mx: ["a.example"], maxAge: 366 * DAY }));
   assert.ok(parsed.ok);
 });
+
+test("blanks without end in a policy or record cost their host's bandwidth and not our time", () => {
+  const blanks = " ".repeat(64_000);
+  const served = formatStsPolicy({ mode: "enforce", mx: ["a.example"], maxAge: DAY });
+  const before = process.cpuUsage();
+  const parsed = parseStsPolicy(`${served}note: a${blanks}b \t\r\n`);
+  assert.equal(parsed.ok && parsed.value.lines.at(-1), `note: a${blanks}b`);
+  assert.equal(idOf(`v=STSv1; id=1; a${blanks}=b`), null);
+  const { user } = process.cpuUsage(before);
+  assert.ok(user < 500_000, `${user} µs`);
+});

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Duration, err, ok, type Result, SECOND } from "../base/index.ts";
+import { type Duration, err, ok, type Result, SECOND, trimBlanks } from "../base/index.ts";
 import { parseDomain } from "../smtp/index.ts";
 
 /** A policy as its host serves it (RFC 8461 §3.2). */
@@ -19,8 +19,8 @@ const LONGEST_MAX_AGE = 31_557_600 * SECOND;
 /** RFC 8461 §3.1: what may stand behind the version, one or more times. The value holds no `=`, `;`, space or control. */
 const TXT_FIELD = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,31})=([\x21-\x3a\x3c\x3e-\x7e]+)$/;
 
-/** `*WSP` behind a value ends a line; the value itself is trimmed of nothing else. */
-const POLICY_FIELD = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,31}):[ \t]*(.*?)[ \t]*$/s;
+/** `*WSP` around a value is no part of it (RFC 8461 §3.2); the value itself is trimmed of nothing else. */
+const POLICY_FIELD = /^([A-Za-z0-9][A-Za-z0-9_.-]{0,31}):(.*)$/s;
 
 /** What a value may hold: no controls, and so no CR but the one before LF (RFC 8461 §3.2, `sts-policy-ext-value`). */
 const CONTROLS = /[\u0000-\u001f\u007f]/;
@@ -34,7 +34,7 @@ export function parseStsRecords(records: readonly string[]): Result<string, stri
   const [record] = ours;
   if (record === undefined) return err("there is no TXT record of MTA-STS");
   if (ours.length > 1) return err("there is more than one TXT record of MTA-STS");
-  const fields = record.split(";").map((field) => field.replace(/^[ \t]+|[ \t]+$/g, ""));
+  const fields = record.split(";").map(trimBlanks);
   // The delimiter may also stand behind the last field.
   if (fields.at(-1) === "") fields.pop();
   let id: string | null = null;
@@ -50,11 +50,12 @@ export function parseStsRecords(records: readonly string[]): Result<string, stri
 
 /** Reads a policy (RFC 8461 §3.2). Unknown fields are ignored; of those that stand twice, `mx` apart, the first counts. */
 export function parseStsPolicy(text: string): Result<ServedPolicy, string> {
-  const lines = text.split(/\r?\n/).filter((line) => !/^[ \t]*$/.test(line));
+  const lines = text.split(/\r?\n/).filter((line) => trimBlanks(line) !== "");
   const fields = new Map<string, string>();
   const mx: string[] = [];
   for (const [at, line] of lines.entries()) {
-    const [, name = "", value = ""] = POLICY_FIELD.exec(line) ?? [];
+    const [, name = "", written = ""] = POLICY_FIELD.exec(line) ?? [];
+    const value = trimBlanks(written);
     if (name === "" || CONTROLS.test(value)) return err(`line ${at + 1} of the policy is malformed`);
     if (name === "mx") mx.push(value.toLowerCase());
     else if (!fields.has(name)) fields.set(name, value);
@@ -66,7 +67,7 @@ export function parseStsPolicy(text: string): Result<ServedPolicy, string> {
   if (!maxAge.ok) return maxAge;
   if (!mx.every(isMxPattern)) return err("an mx of the policy is not a host name, nor a name behind `*.`");
   if (mx.length === 0 && mode !== "none") return err("the policy names no mx");
-  return ok({ mode, mx, maxAge: maxAge.value, lines: lines.map((line) => line.replace(/[ \t]+$/, "")) });
+  return ok({ mode, mx, maxAge: maxAge.value, lines: lines.map(trimBlanks) });
 }
 
 function parseMaxAge(text: string | undefined): Result<Duration, string> {
