@@ -7,7 +7,7 @@ export const keepingMutants: readonly Mutant[] = [
   {
     name: "commit without sync",
     promise: "250 means that the message is on the disk",
-    file: "src/queue/sqlite/engine.ts",
+    file: "src/queue/sqlite/transactions.ts",
     search: "const SYNCED = `PRAGMA synchronous = FULL;",
     replacement: "const SYNCED = `PRAGMA synchronous = OFF;",
     tests: ["src/queue/sqlite/engine.test.ts", "src/queue/sqlite/crash.test.ts"],
@@ -23,9 +23,9 @@ export const keepingMutants: readonly Mutant[] = [
   {
     name: "sync stays off after the chunks of a draft",
     promise: "250 means that the message is on the disk",
-    file: "src/queue/sqlite/engine.ts",
-    search: "\n    database.exec(SYNCED);",
-    replacement: "",
+    file: "src/queue/sqlite/transactions.ts",
+    search: '("COMMIT");\n    this.#database.exec(SYNCED);',
+    replacement: '("COMMIT");',
     tests: ["src/queue/sqlite/engine.test.ts", "src/queue/sqlite/crash.test.ts"],
   },
   {
