@@ -287,3 +287,42 @@ test("somebody else's lock on the file keeps no session waiting: what was counte
   assert.ok(Number(count()) > 0);
   other.close();
 });
+
+test("whoever hangs up as soon as the message is whole is counted all the same", async () => {
+  const all = limiter({ messages_per_day: 1 });
+  const by = await session(all);
+  assert.equal(by.mail(undefined), null);
+  assert.equal(by.recipient(unwrap(parseMailbox("x@there.test"))), null);
+  const stored = Promise.withResolvers<Reply>();
+  const sink: MessageSink = { write() {}, finish: () => stored.promise, abort() {} };
+  const answer = by.message(sink, transaction(["x@there.test"])).finish();
+  by.end();
+  assert.equal(await send(await session(all)), 450, "its place is held until the store has said what came of it");
+  stored.resolve(TAKEN);
+  assert.deepEqual(await answer, TAKEN);
+  assert.equal(await send(await session(all)), 450);
+});
+
+test("what a session asked for before it ended holds nothing after its end", async () => {
+  const asked = Promise.withResolvers<Account>();
+  const file = openSendingFile(join(folder, "limits.sqlite"));
+  files.push(file);
+  const all = createSendingLimiter({
+    accounts: { account: () => asked.promise },
+    users: { ...NONE, sessions: 1, messages_per_day: 1 },
+    addresses: NONE,
+    file,
+    clock: time.clock,
+    log: silentLog,
+  });
+  const client = { sessionId: "s1", peer: { address: "192.0.2.1", port: 1 }, local: { address: "::1", port: 1 } };
+  const gone = all.begin({ ...client, tls: null });
+  const admitted = gone.admit("anna");
+  gone.end();
+  asked.resolve({ byName: true, grants: [], limits: {} });
+  assert.equal(await admitted, null);
+  gone.mail(undefined);
+  const next = all.begin({ ...client, tls: null });
+  assert.equal(await next.admit("anna"), null);
+  assert.equal(await send(next), 250);
+});

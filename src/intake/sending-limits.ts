@@ -193,6 +193,8 @@ class LimitedSession implements SendingSession {
   #held: Held | null = null;
   /** Recipients of the open transaction that are new to the sender. */
   #fresh = new Set<string>();
+  /** The client is gone; an answer that comes for it later must not take a place that nobody gives back. */
+  #ended = false;
 
   constructor(options: SendingLimiterOptions, ledger: Ledger, client: Client) {
     this.#options = options;
@@ -207,6 +209,7 @@ class LimitedSession implements SendingSession {
       this.#options.log.info(events.accountGone, { ...this.#names(), identity: printable(identity) });
       return REPLIES.accountGone;
     }
+    if (this.#ended) return null;
     const limits = { ...this.#options.users, ...account.limits };
     if (this.#sender?.identity === identity) {
       this.#sender = { ...this.#sender, limits };
@@ -224,7 +227,7 @@ class LimitedSession implements SendingSession {
       });
       return REPLIES.tooManySessions;
     }
-    this.end();
+    this.#leave();
     tally.sessions++;
     this.#sender = { identity, key, tally, limits };
     return null;
@@ -250,17 +253,24 @@ class LimitedSession implements SendingSession {
   }
 
   message(sink: MessageSink, transaction: Transaction): MessageSink {
-    const [held, fresh] = [this.#held, this.#fresh.size];
-    const largest = this.#sender?.limits.message_size ?? 0;
+    const [sender, held, fresh] = [this.#sender, this.#held, this.#fresh.size];
+    // From here on its places are the message's: it may be taken after the client has hung up.
+    this.#held = null;
+    const largest = sender?.limits.message_size ?? 0;
     return new LimitedMessage({
       sink,
       largest: largest > 0 ? largest : null,
-      taken: () => this.#count(transaction, fresh),
+      taken: () => this.#count(sender, transaction, fresh),
       over: () => held?.release(),
     });
   }
 
   end(): void {
+    this.#ended = true;
+    this.#leave();
+  }
+
+  #leave(): void {
     this.#release();
     if (this.#sender !== null) this.#sender.tally.sessions--;
     this.#sender = null;
@@ -298,8 +308,7 @@ class LimitedSession implements SendingSession {
     return null;
   }
 
-  #count({ recipients }: Transaction, fresh: number): void {
-    const sender = this.#sender;
+  #count(sender: Sender | null, { recipients }: Transaction, fresh: number): void {
     if (sender === null) return;
     const now = this.#options.clock.now();
     for (const key of [sender.key, this.#address]) {
