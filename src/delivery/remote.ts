@@ -57,7 +57,13 @@ class Round {
     const { recipients } = request.load;
     this.#final = recipients.map(() => null);
     this.#heard = recipients.map(() =>
-      plan.ruledOut.map(({ kind, problem }) => ({ kind, scope: "message", problem, hop: null })),
+      plan.ruledOut.map(({ kind, problem, turnAt }) => ({
+        kind,
+        scope: "message",
+        problem,
+        hop: null,
+        ...(turnAt === undefined ? {} : { turnAt }),
+      })),
     );
     this.#until = later(context.dialling.clock.now(), request.budget);
   }

@@ -116,7 +116,8 @@ function brief(outcome: Outcome | undefined): string {
   if (outcome === undefined) return "none";
   if (outcome.kind === "delivered")
     return `delivered ${outcome.hop.tls === null ? "clear" : "tls"}: ${outcome.hop.rule}`;
-  return `${outcome.kind} ${outcome.problem.status}: ${outcome.problem.text}`;
+  const turn = outcome.turnAt === undefined ? "" : ` turn ${outcome.turnAt}`;
+  return `${outcome.kind} ${outcome.problem.status}${turn}: ${outcome.problem.text}`;
 }
 
 const messages = (peer: TlsPeer): number =>
@@ -168,6 +169,15 @@ test("what breaks an enforced policy defers and is told by its type, and nothing
     assert.deepEqual(results(), [`strict.test sts ${type}`]);
     assert.ok(keptSilence(peer));
   }
+});
+
+test("while a policy is yet to be asked for nothing is connected to, and that is no attempt", async (t) => {
+  const peer = await tlsPeer(t, { pair: good });
+  const again = instant(Date.now() + 5000);
+  const pending: StsFinding = { kind: "pending", reason: "no place", failure: null, again };
+  const { send, told } = sender(t, peer, { sts: { find: async () => pending } });
+  assert.match(await send("a@loose.test"), new RegExp(`^deferred 4\\.4\\.5 turn ${again}: `));
+  assert.deepEqual([peer.connections.length, told], [0, []]);
 });
 
 test("a host that an enforced policy does not name is not connected to", async (t) => {

@@ -17,6 +17,9 @@ const ROUTE: RouteDemand = {
 const NO_DANE: DaneFinding = { kind: "none", reason: "no TLSA records" };
 const NO_STS: StsFinding = { kind: "none", reason: "no TXT record", failure: null };
 const UNKNOWN_STS: StsFinding = { kind: "none", reason: "the TXT lookup failed", failure: null, unknown: true };
+const PENDING_STS: StsFinding = { kind: "pending", reason: "no place", failure: null, again: instant(5000) };
+const UNREAD = { type: "sts-policy-fetch-error", detail: "404" } as const;
+const UNREAD_STS: StsFinding = { kind: "none", reason: "404", failure: UNREAD };
 const HOST = "a.test";
 
 const record = (usage: number): TlsaRecord => ({
@@ -141,7 +144,13 @@ const TABLE: readonly (readonly [string, Change, string])[] = [
   ["testing on a verified route", { level: "verified", ca: ["CA"], sts: sts("testing") }, "required name(a.test)CA"],
   ["off and enforce", { level: "off", sts: sts("enforce", ELSEWHERE) }, "none nothing"],
   ["a pin is no proof for a policy", { level: "verified", pins: ["ab"], sts: sts("enforce") }, "required name(a.test)"],
+  ["a policy that was not asked for yet", { sts: PENDING_STS }, "deferred 4.4.5"],
+  ["a policy not asked for, on a verified route", { level: "verified", sts: PENDING_STS }, "deferred 4.4.5"],
+  ["a policy not asked for, off", { level: "off", sts: PENDING_STS }, "none nothing"],
+  ["a policy that cannot be had", { sts: UNREAD_STS }, "opportunistic nothing"],
   // Both (RFC 8461 §2).
+  ["DANE needs no policy", { dane: dane(3), sts: PENDING_STS }, "required dane()"],
+  ["unusable, a policy not asked for yet", { dane: UNUSABLE, sts: PENDING_STS }, "deferred 4.4.5"],
   ["DANE wins over enforce", { dane: dane(3), sts: sts("enforce", ELSEWHERE) }, "required dane()"],
   ["DANE wins over testing", { dane: dane(3), sts: sts("testing") }, "required dane()"],
   ["a policy does not mend a failed lookup", { dane: DANE_FAILED, sts: sts("enforce") }, "deferred 4.7.5"],
@@ -168,6 +177,13 @@ const TABLE: readonly (readonly [string, Change, string])[] = [
     { requireTls: true, secureName: true, sts: UNKNOWN_STS },
     "required name(a.test)",
   ],
+  ["REQUIRETLS, a policy that cannot be had", { requireTls: true, sts: UNREAD_STS }, "deferred 4.7.5"],
+  [
+    "REQUIRETLS, a test whose successor cannot be had",
+    { requireTls: true, sts: { kind: "policy", policy: policy("testing"), failure: UNREAD } },
+    "deferred 4.7.5",
+  ],
+  ["REQUIRETLS, a policy not asked for yet", { requireTls: true, sts: PENDING_STS }, "deferred 4.4.5"],
   ["REQUIRETLS, secure name", { requireTls: true, secureName: true }, "required name(a.test)"],
   ["REQUIRETLS, enforce", { requireTls: true, sts: sts("enforce") }, "required name(a.test)"],
   ["REQUIRETLS, enforce, another host", { requireTls: true, sts: sts("enforce", ELSEWHERE) }, "failed 5.7.30"],
@@ -193,6 +209,7 @@ const TABLE: readonly (readonly [string, Change, string])[] = [
   ["optional", { tlsOptional: true }, "opportunistic nothing"],
   ["optional, enforce", { tlsOptional: true, sts: sts("enforce") }, "opportunistic nothing ?name(a.test)"],
   ["optional, another host", { tlsOptional: true, sts: sts("enforce", ELSEWHERE) }, "opportunistic nothing"],
+  ["optional, a policy not asked for yet", { tlsOptional: true, sts: PENDING_STS }, "opportunistic nothing"],
   ["optional, DANE", { tlsOptional: true, dane: dane(3) }, "opportunistic nothing ?dane()"],
   ["optional, TLSA lookup failed", { tlsOptional: true, dane: DANE_FAILED }, "opportunistic nothing"],
   ["optional, had TLS", { tlsOptional: true, remembered: remembered() }, "opportunistic nothing"],
@@ -210,7 +227,7 @@ for (const [title, change, expected] of TABLE) {
 }
 
 test("reports name the policy that was applied, and what is wrong with it (RFC 8460 §4.3.2)", () => {
-  const failure = { type: "sts-policy-fetch-error", detail: "404" } as const;
+  const failure = UNREAD;
   const cases: readonly (readonly [Change, string])[] = [
     [{}, "no-policy-found"],
     [{ reported: false }, "-"],
@@ -225,7 +242,10 @@ test("reports name the policy that was applied, and what is wrong with it (RFC 8
     [{ sts: sts("enforce", ELSEWHERE) }, "sts validation-failure"],
     [{ sts: sts("testing") }, "sts"],
     [{ sts: sts("testing", ELSEWHERE) }, "sts validation-failure"],
-    [{ sts: { kind: "none", reason: "404", failure } }, "sts sts-policy-fetch-error"],
+    [{ sts: UNREAD_STS }, "sts sts-policy-fetch-error"],
+    [{ requireTls: true, sts: UNREAD_STS }, "sts sts-policy-fetch-error"],
+    [{ requireTls: true, sts: UNREAD_STS, reported: false }, "-"],
+    [{ sts: PENDING_STS }, "-"],
     [{ sts: { kind: "policy", policy: policy("enforce"), failure } }, "sts sts-policy-fetch-error"],
     [{ dane: dane(3), sts: { kind: "none", reason: "404", failure } }, "tlsa"],
     [{ tlsOptional: true, sts: sts("enforce", ELSEWHERE) }, "sts validation-failure"],

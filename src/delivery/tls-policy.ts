@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import type { Instant } from "../base/index.ts";
 import type { KeyPair } from "../net/index.ts";
 import type { DeliveryProblem } from "../queue/index.ts";
 import {
@@ -61,6 +62,8 @@ export interface TlsRefusal {
   readonly problem: DeliveryProblem;
   /** What reports tell of it; null where it is no matter of the domain's policy. */
   readonly told: { readonly policy: AppliedPolicy; readonly flaw: PolicyFlaw } | null;
+  /** Only time is wanting: nothing was tried, and the next try may be then. Only with "deferred". */
+  readonly turnAt?: Instant;
 }
 
 /** A requirement in the making; what is published and remembered is laid on top of what the route demands. */
@@ -126,15 +129,25 @@ function withoutRecords(
   }
 }
 
-/** Hosts that the domain itself rules out: a TLSA lookup that failed, or a name that is not in its MTA-STS policy. */
+/**
+ * Hosts that the domain itself rules out: a TLSA lookup that failed, a name that is not in its MTA-STS policy, or a policy that is yet to
+ * be asked for.
+ */
 function ruledOutByDomain({ dane, sts, host, reported, requireTls }: TlsQuestion): TlsRefusal | null {
   if (dane.kind === "failed") return lookupFailed(host, dane.detail, reported);
-  if (dane.kind === "records" || sts.kind !== "policy" || sts.policy.mode !== "enforce") return null;
+  if (dane.kind === "records") return null;
+  if (sts.kind === "pending") return pendingPolicy(host, sts);
+  if (sts.kind !== "policy" || sts.policy.mode !== "enforce") return null;
   if (matchesSts(sts.policy.mx, host)) return null;
   const flaw = notInPolicy(sts.policy, host);
   const told = { policy: stsPolicy(sts.policy), flaw };
   // RFC 8689 §4.2.1 step 2: where no host's name is validated the message comes back.
   return requireTls ? { ...requireTlsRefused(flaw.reason), told } : refused(flaw.reason, told);
+}
+
+function pendingPolicy(host: string, { reason, again }: Extract<StsFinding, { readonly kind: "pending" }>): TlsRefusal {
+  const text = `what the domain's MTA-STS policy says of ${host} is not known yet: ${reason}`;
+  return { kind: "deferred", problem: { text, reply: null, status: "4.4.5" }, told: null, turnAt: again };
 }
 
 /** RFC 7672 §2.1.2: such a host is as good as unreachable, else an attacker would only have to break the lookup. */
@@ -176,7 +189,7 @@ function withPublished(draft: Draft, question: TlsQuestion): Draft {
   const { dane, sts, host } = question;
   if (dane.kind === "records") return withRecords(draft, dane);
   const base = dane.kind === "unusable" ? withUnusable(draft, dane) : draft;
-  if (sts.kind === "none") {
+  if (sts.kind !== "policy") {
     if (sts.failure === null || dane.kind === "unusable") return base;
     return { ...base, policy: UNKNOWN_STS_POLICY, flaw: failureFlaw(sts.failure) };
   }
@@ -259,19 +272,27 @@ function withRequireTls(draft: Draft, question: TlsQuestion): Draft | TlsRefusal
   const { dane, sts, host, route } = question;
   const enforced = sts.kind === "policy" && sts.policy.mode === "enforce";
   if (dane.kind !== "records" && !enforced && !question.secureName) {
-    // A lookup that failed is no step that failed for good: a policy may be there.
-    if (sts.kind === "none" && sts.unknown === true) {
-      return refused(
-        `the message demands REQUIRETLS, and whether ${host} is the domain's is not known: ${sts.reason}`,
-        null,
-      );
-    }
+    const untold = policyNotHad(question);
+    if (untold !== null) return untold;
     return requireTlsRefused(
       `nothing proves that ${host} is the domain's: no DNSSEC, and no MTA-STS policy in enforce mode`,
     );
   }
   const proof = draft.proof.kind === "nothing" ? nameProof(host, route, route.pins) : draft.proof;
   return { ...draft, tls: true, proof, watched: null, sources: ["REQUIRETLS of the message", ...draft.sources] };
+}
+
+/**
+ * A lookup that failed, or a policy that is announced and could not be fetched: no step of RFC 8689 §4.2.1 failed for good, for the
+ * policy may be there and name the host. The message goes nowhere with less, and comes back when its time is over.
+ */
+function policyNotHad({ sts, host, reported }: TlsQuestion): TlsRefusal | null {
+  const unknown = sts.kind === "none" && sts.unknown === true ? sts.reason : null;
+  const why = sts.failure === null ? unknown : `the policy that it announces cannot be had: ${sts.failure.detail}`;
+  if (why === null) return null;
+  const text = `the message demands REQUIRETLS, and whether ${host} is the domain's is not known: ${why}`;
+  const told = sts.failure === null ? null : { policy: UNKNOWN_STS_POLICY, flaw: failureFlaw(sts.failure) };
+  return refused(text, reported ? told : null);
 }
 
 function finish(draft: Draft, { implicit, requireTls, route, reported }: TlsQuestion): TlsRequirement {

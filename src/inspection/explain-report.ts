@@ -92,7 +92,10 @@ export interface ExplainReport {
   readonly mtaSts: StsReport | null;
   /** In the order of trying. */
   readonly hosts: readonly HopReport[];
-  /** When it would be tried, if each try failed for now; the last is the one before it is given up. */
+  /**
+   * When it would be tried, if each try failed for now; the last is the one before it is given up. None where it fails for good, and so
+   * comes back at once.
+   */
   readonly tries: readonly TryReport[];
   /** The same where the tries ended in a reply that has a rule of its own, as `[[retry]]` names it; in the order of the rules. */
   readonly triesAfter: readonly { readonly reply: string; readonly tries: readonly TryReport[] }[];

@@ -13,6 +13,7 @@ interface Case {
   readonly zone?: DnsZone;
   readonly routes?: ConstructorParameters<typeof RouteTable>[1];
   readonly policy?: { readonly mode: "enforce" | "testing"; readonly mx: readonly string[] };
+  readonly sts?: StsFinding;
   readonly memory?: HostMemory;
   readonly folderProblem?: string;
   readonly exceptions?: readonly RetryException[];
@@ -37,9 +38,10 @@ function explained(address: string, given: Case = {}): Promise<ExplainReport> {
   const { policy } = given;
   const times = { fetchedAt: instant(0), expiresAt: instant(Number.MAX_SAFE_INTEGER) };
   const sts: StsFinding =
-    policy === undefined
+    given.sts ??
+    (policy === undefined
       ? { kind: "none", reason: "none here", failure: null }
-      : { kind: "policy", policy: { domain: "there.test", id: "1", lines: [], ...policy, ...times }, failure: null };
+      : { kind: "policy", policy: { domain: "there.test", id: "1", lines: [], ...policy, ...times }, failure: null });
   return explain(unwrap(parseMailbox(address)), {
     routes: new RouteTable(
       [
@@ -170,11 +172,30 @@ test("mail that ends here: the folder, the LMTP host, nothing; and who has no ma
   assert.deepEqual([unknown.deliverable, unknown.route.kind], [false, "unknown"]);
 });
 
-test("a domain that does not exist, takes no mail or cannot be looked up is not deliverable", async () => {
-  for (const entry of [null, { mx: [{ preference: 0, exchange: "" }] }, "timeout" as const]) {
-    const report = await explained("bob@there.test", { zone: entry === null ? {} : { "there.test": entry } });
+test("a domain that does not exist or takes no mail comes back without a further try, one that cannot be looked up waits", async () => {
+  const exceptions = [{ match: "*", reply: "4.7.*", schedule: [MINUTE] }];
+  const cases = [
+    [null, false],
+    [{ mx: [{ preference: 0, exchange: "" }] }, false],
+    ["timeout", true],
+  ] as const;
+  for (const [entry, waits] of cases) {
+    const there: DnsZone = entry === null ? {} : { "there.test": entry };
+    const report = await explained("bob@there.test", { zone: there, exceptions });
     assert.deepEqual([report.deliverable, report.hosts], [false, []]);
+    assert.deepEqual([report.tries.length > 0, report.triesAfter.length > 0], [waits, waits]);
   }
+  assert.deepEqual((await explained("bob@here.test")).tries, [], "no such mailbox");
+});
+
+const { "_25._tcp.mx1.there.test": _, ...WITHOUT_TLSA } = zone;
+
+test("a policy that could not be asked for yet keeps the mail waiting, and tells why", async () => {
+  const sts: StsFinding = { kind: "pending", reason: "no place", failure: null, again: instant(0) };
+  const report = await explained("bob@there.test", { zone: WITHOUT_TLSA, sts });
+  assert.deepEqual([report.deliverable, report.hosts[0]?.ruledOut?.kind], [false, "deferred"]);
+  assert.match(report.verdict, /^waits: .*no place/);
+  assert.ok(report.tries.length > 0);
 });
 
 test("the tries double their wait up to the longest and end with the lifetime", () => {

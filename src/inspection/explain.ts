@@ -62,7 +62,7 @@ export async function explain(mailbox: Mailbox, context: ExplainContext): Promis
           recalled: memory?.recalled ?? new Map(),
           clearAfterFailure: context.clearAfterFailure,
         });
-  const { deliverable, verdict } = conclude(route, local, found);
+  const { deliverable, verdict, final } = conclude(route, local, found);
   return {
     address: formatMailbox(mailbox),
     route: routeReport(route, context),
@@ -71,7 +71,7 @@ export async function explain(mailbox: Mailbox, context: ExplainContext): Promis
     hostsSecure: found?.lookup.kind === "hosts" ? found.lookup.secure : null,
     mtaSts: found === null || route.kind !== "mx" ? null : stsReport(found.sts),
     hosts,
-    ...triesReport(mailbox, context),
+    ...(final ? { tries: [], triesAfter: [] } : triesReport(mailbox, context)),
     deliverable,
     verdict,
   };
@@ -219,23 +219,28 @@ export function retryTimes(rule: RetryRule): readonly TryReport[] {
   return attemptTimes(rule).map((time, before) => ({ attempt: before + 1, after: time / 1000 }));
 }
 
-function conclude(
-  route: Route,
-  local: LocalReport | null,
-  found: Survey | null,
-): Pick<ExplainReport, "deliverable" | "verdict"> {
-  const no = (verdict: string) => ({ deliverable: false, verdict });
-  const yes = (verdict: string) => ({ deliverable: true, verdict });
-  if (route.kind === "none") return no("refused: no domain that DNS knows");
-  if (route.kind === "unknown") return no("refused: there is no such mailbox here");
+interface Conclusion extends Pick<ExplainReport, "deliverable" | "verdict"> {
+  /** It fails for good, so that no try follows the first. */
+  readonly final: boolean;
+}
+
+function conclude(route: Route, local: LocalReport | null, found: Survey | null): Conclusion {
+  const no = (verdict: string, final = false): Conclusion => ({ deliverable: false, verdict, final });
+  const yes = (verdict: string): Conclusion => ({ deliverable: true, verdict, final: false });
+  if (route.kind === "none") return no("refused: no domain that DNS knows", true);
+  if (route.kind === "unknown") return no("refused: there is no such mailbox here", true);
   if (found === null) {
     if (local === null || local.problem !== null) return no(`waits: ${local?.problem ?? "there is nowhere to go"}`);
     return yes(local.place === null ? "thrown away, as configured" : `delivered here, to ${local.place}`);
   }
-  const told = { deferred: "waits", failed: "returned" } as const;
-  if (found.lookup.kind !== "hosts") return no(`${told[found.lookup.kind]}: ${found.lookup.problem.text}`);
-  const [first] = found.plan.attempts;
+  const told = { deferred: "waits", failed: "returned at once" } as const;
+  const { lookup, plan } = found;
+  if (lookup.kind !== "hosts") return no(`${told[lookup.kind]}: ${lookup.problem.text}`, lookup.kind === "failed");
+  const [first] = plan.attempts;
   if (first !== undefined) return yes(`first to ${first.host}: ${first.requirement.rule}`);
-  const [out] = found.plan.ruledOut;
-  return no(out === undefined ? "waits: no host is known" : `${told[out.kind]}: ${out.problem.text}`);
+  // A host that may do later keeps the message waiting, whatever rules the others out.
+  const out = plan.ruledOut.find(({ kind }) => kind === "deferred") ?? plan.ruledOut[0];
+  return out === undefined
+    ? no("waits: no host is known")
+    : no(`${told[out.kind]}: ${out.problem.text}`, out.kind === "failed");
 }

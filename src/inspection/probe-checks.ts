@@ -147,7 +147,7 @@ export function daneReport(finding: DaneFinding): DaneReport {
 
 /** A policy as it is told. */
 export function stsReport(sts: StsFinding): StsReport {
-  if (sts.kind === "none") return { mode: null, id: null, mx: [], detail: sts.failure?.detail ?? sts.reason };
+  if (sts.kind !== "policy") return { mode: null, id: null, mx: [], detail: sts.failure?.detail ?? sts.reason };
   const { mode, id, mx } = sts.policy;
   return { mode, id, mx, detail: sts.failure?.detail ?? null };
 }

@@ -90,7 +90,8 @@ function policyChecks(sts: StsFinding): readonly Check[] {
     // Announced and not to be had: who has no older copy sends without it (RFC 8461 §5.1).
     return [{ check: "policy", status: "failed", text: `the MTA-STS policy cannot be had: ${sts.failure.detail}` }];
   }
-  if (sts.kind === "none" && sts.unknown === true) return [{ check: "policy", status: "failed", text: sts.reason }];
+  const isUnknown = sts.kind === "pending" || (sts.kind === "none" && sts.unknown === true);
+  if (isUnknown) return [{ check: "policy", status: "failed", text: sts.reason }];
   if (sts.kind === "none") return [{ check: "policy", status: "none", text: `no MTA-STS policy: ${sts.reason}` }];
   const { mode, id } = sts.policy;
   return [{ check: "policy", status: "ok", text: `MTA-STS policy in mode ${mode}, id ${id}` }];

@@ -24,11 +24,16 @@ export type DaneFinding =
 /** What a recipient's domain demands by MTA-STS (RFC 8461). */
 export type StsFinding =
   /**
-   * No policy is known, or it says `none`. `failure` where one was announced and could not be had; `unknown` where we could not look: the
-   * TXT lookup failed, or too many others are being asked just now.
+   * No policy is known, or it says `none`. `failure` where one was announced and could not be had; `unknown` where we could not look,
+   * since the TXT lookup failed.
    */
   | { readonly kind: "none"; readonly reason: string; readonly failure: StsFailure | null; readonly unknown?: true }
-  | { readonly kind: "policy"; readonly policy: StsPolicy; readonly failure: StsFailure | null };
+  | { readonly kind: "policy"; readonly policy: StsPolicy; readonly failure: StsFailure | null }
+  /**
+   * One is announced that is not kept, and it was not asked for: there was no place among the fetches that run. Mail must not go as though
+   * there were none; `again`: when there may be a place.
+   */
+  | { readonly kind: "pending"; readonly reason: string; readonly failure: null; readonly again: Instant };
 
 /** Why a policy, or a newer one, was not had; RFC 8460 §4.3.2 names the types. */
 export interface StsFailure {

@@ -16,6 +16,7 @@ import {
 import type { Resolver } from "../net/index.ts";
 import { parseDomain } from "../smtp/index.ts";
 import { events } from "./events.ts";
+import { FetchPlaces, type Unplaced } from "./fetch-places.ts";
 import type { StsFailure, StsFinding, StsPolicies } from "./model.ts";
 import { parseStsRecords, type ServedPolicy } from "./sts-policy.ts";
 import { type KeptPolicy, StsStore } from "./sts-store.ts";
@@ -58,13 +59,9 @@ const REFRESH_WHILE_USED_WITHIN: Duration = 60 * DAY;
 const FAILURE_PAUSE: Duration = 5 * MINUTE;
 /** Failures remembered at once. */
 const FAILURES = 10_000;
-/** Policy hosts asked at once for mail that waits; beyond it a domain is taken to have no policy that can be had now. */
+/** Policy hosts asked at once. */
 const FETCHES = 200;
 
-const BUSY: StsFailure = {
-  type: "sts-policy-fetch-error",
-  detail: "too many policies are being fetched at this moment",
-};
 /** We could not look, so that no absence is to be concluded. */
 const UNKNOWN = { unknown: true } as const;
 
@@ -84,10 +81,17 @@ interface Failed {
   readonly until: Instant;
 }
 
+interface FetchRequest {
+  readonly domain: string;
+  readonly id: string;
+  readonly kept: KeptPolicy | null;
+  readonly signal: AbortSignal;
+}
+
 class Keeper implements KeptStsPolicies {
   readonly #options: StsPoliciesOptions;
   readonly #store: StsStore;
-  readonly #running = new Map<string, Promise<Result<KeptPolicy, StsFailure>>>();
+  readonly #places: FetchPlaces<Result<KeptPolicy, StsFailure>>;
   readonly #failed = new LRUCache<string, Failed>({ max: FAILURES });
   readonly #stopped = new AbortController();
   #timer: Timer | null = null;
@@ -95,6 +99,7 @@ class Keeper implements KeptStsPolicies {
   constructor(options: StsPoliciesOptions) {
     this.#options = options;
     this.#store = new StsStore(options.file, options.log);
+    this.#places = new FetchPlaces(options.clock, FETCHES);
   }
 
   start(): void {
@@ -123,13 +128,14 @@ class Keeper implements KeptStsPolicies {
       return withoutNew(kept, pause.failure);
     }
     const fetched = await this.#fetch(domain, announced.id, kept);
-    if (fetched === "busy") return { ...withoutNew(kept, BUSY), ...(kept === null && UNKNOWN) };
+    if ("kind" in fetched) return notAsked(kept, fetched);
     return fetched.ok ? findingOf(fetched.value, null) : withoutNew(kept, fetched.error);
   }
 
   close(): void {
     this.#timer?.cancel();
     this.#stopped.abort();
+    this.#places.close();
     this.#store.close();
   }
 
@@ -145,22 +151,18 @@ class Keeper implements KeptStsPolicies {
     return record.ok ? { kind: "id", id: record.value } : { kind: "none", reason: record.error };
   }
 
-  /** One fetch of a domain at a time; who asks meanwhile gets its outcome. "busy": too many of others are being asked. */
-  #fetch(domain: string, id: string, kept: KeptPolicy | null): Promise<Result<KeptPolicy, StsFailure>> | "busy" {
-    const running = this.#running.get(domain);
-    if (running !== undefined) return running;
-    if (this.#running.size >= FETCHES) return "busy";
-    const fetching = this.#fetchNow(domain, id, kept).finally(() => this.#running.delete(domain));
-    this.#running.set(domain, fetching);
-    return fetching;
+  /** One fetch of a domain at a time; who asks meanwhile gets its outcome. */
+  #fetch(domain: string, id: string, kept: KeptPolicy | null): Promise<Result<KeptPolicy, StsFailure> | Unplaced> {
+    return this.#places.run(domain, (signal) => this.#fetchNow({ domain, id, kept, signal }));
   }
 
-  async #fetchNow(domain: string, id: string, kept: KeptPolicy | null): Promise<Result<KeptPolicy, StsFailure>> {
+  /** Null where it was given up before it came to anything. */
+  async #fetchNow({ domain, id, kept, signal }: FetchRequest): Promise<Result<KeptPolicy, StsFailure> | null> {
     const { clock, log, fetch } = this.#options;
-    const fetched = await fetch(domain, this.#stopped.signal);
+    const fetched = await fetch(domain, signal);
     const now = clock.now();
     if (!fetched.ok) {
-      if (this.#stopped.signal.aborted) return fetched;
+      if (signal.aborted) return null;
       this.#failed.set(domain, { id, failure: fetched.error, until: later(now, FAILURE_PAUSE) });
       if (kept !== null) this.#store.postpone(kept, later(now, REFRESH_AGAIN_AFTER));
       // RFC 8461 §10.2: a policy that says `none` is on its way out, and nobody is to be alarmed.
@@ -232,6 +234,16 @@ function findingOf({ domain, id, policy, fetchedAt, expiresAt }: KeptPolicy, fai
 function withoutNew(kept: KeptPolicy | null, failure: StsFailure): StsFinding {
   if (kept !== null) return findingOf(kept, failure);
   return { kind: "none", reason: `it announces a policy that cannot be had: ${failure.detail}`, failure };
+}
+
+/**
+ * A policy that is announced and was not asked for is no policy that cannot be had: what RFC 8461 §3.3 says of a failed fetch does not
+ * apply, or strangers with slow policy hosts could take a domain's policy away. One that is kept and enforced is as good as the new one.
+ */
+function notAsked(kept: KeptPolicy | null, { again }: Unplaced): StsFinding {
+  if (kept?.policy.mode === "enforce") return findingOf(kept, null);
+  const reason = "it announces a policy that could not be asked for yet, since too many others are being fetched";
+  return { kind: "pending", reason, failure: null, again };
 }
 
 /** The A-label form under which policies are kept; null for what can have none, such as an address literal (RFC 8461 §3.4). */

@@ -201,9 +201,9 @@ const rows: Readonly<Record<string, Row>> = {
     sts: true,
     requireTls: true,
     attack: ["policyDown"],
-    ends: "returned",
-    cause: /nothing proves that/,
-    told: null,
+    ends: "waits",
+    cause: /the policy that it announces cannot be had/,
+    told: ["sts", "sts-policy-fetch-error"],
   },
 
   forged: {
