@@ -21,7 +21,7 @@ export function explainLines(report: ExplainReport): readonly string[] {
     ),
     ...hosts.flatMap((host, at) => section(`host ${at + 1}: ${host.host}`, hostFacts(host))),
     // Without a host to ask there is nobody who would not take it.
-    ...(lookups.length === 0 ? [] : section("tries, while nobody takes it", triesFacts(report))),
+    ...(lookups.length === 0 ? [] : triesSection(report)),
     `${deliverable ? "ok" : "failed"}: ${printable(verdict, 1000)}`,
   ];
 }
@@ -106,6 +106,11 @@ function demandText({ mode, proof, names, minVersion, watched, clearAfterFailure
 
 function requiredText(demand: DemandReport): string {
   return `${demandText(demand)}, and REQUIRETLS offered; else it is returned`;
+}
+
+function triesSection(report: ExplainReport): readonly string[] {
+  if (report.tries.length === 0) return section("tries", [["none", "it fails for good and comes back at once"]]);
+  return section("tries, while nobody takes it", triesFacts(report));
 }
 
 function triesFacts({ tries, triesAfter }: ExplainReport): string[][] {

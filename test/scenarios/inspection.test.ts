@@ -167,6 +167,8 @@ test("explain tells the line of the decision, and exits with 1 where mail could 
     const refused = await node.command("explain", address);
     assert.equal(refused.code, 1, address);
     assert.doesNotMatch(refused.stderr, / {4}at /);
+    const final = address === "bob@null.test" || address === "bob@nowhere.test";
+    assert.equal(refused.stdout.includes("comes back at once"), final, refused.stdout);
   }
 });
 
