@@ -1,22 +1,20 @@
-import { assert, type Clock, concatBytes, type Instant } from "../base/index.ts";
-import { matchesFilter, readAddressFilter } from "./address-filter.ts";
+import { type Clock, concatBytes, type Instant } from "../base/index.ts";
 import { Claims } from "./claims.ts";
-import { keptOutcome } from "./history.ts";
 import { memoryBody } from "./memory-body.ts";
-import type { FinishedRecipient, NewMessage, QueuedMessage, QueueId, Recipient, StoryEntry } from "./model.ts";
+import { MemoryDraft } from "./memory-draft.ts";
+import { MemoryEntries } from "./memory-entries.ts";
+import { MemoryHistory } from "./memory-history.ts";
+import type { FinishedRecipient, QueuedMessage, QueueId, Recipient, StoryEntry } from "./model.ts";
 import { QueueIdSource } from "./queue-id.ts";
 import {
   ALTERED,
   type Alteration,
   alterationText,
-  isSelected,
   removedOutcome,
-  type SelectedMessage,
   type Selection,
   type SelectQuery,
 } from "./selection.ts";
 import type {
-  AcceptedMessage,
   Body,
   ClaimedMessage,
   Draft,
@@ -29,23 +27,7 @@ import type {
 } from "./store.ts";
 import { StoreError } from "./store.ts";
 import { acceptedEntry, settledEntry } from "./story.ts";
-import { releaseTime } from "./terms.ts";
 import { acceptedMessage, isToldFirst, settledRecipient } from "./transitions.ts";
-
-/** Finished recipients that are still told of. */
-const HISTORY = 1000;
-
-interface Entry {
-  message: QueuedMessage;
-  readonly body: Body;
-  readonly story: StoryEntry[];
-}
-
-interface Due {
-  readonly message: QueuedMessage;
-  readonly place: number;
-  readonly nextAttempt: Instant;
-}
 
 /**
  * A queue in memory: for tests, for the simulator, and for library users who need no durability. It keeps the rules of the
@@ -57,10 +39,9 @@ export function createMemoryStore(options: { readonly clock: Clock }): OperableS
 
 class MemoryStore implements OperableStore {
   readonly #ids: QueueIdSource;
-  /** In order of keeping; listings sort by id, since a draft begun earlier may be kept later. */
-  readonly #entries = new Map<QueueId, Entry>();
   readonly #claims = new Claims<QueueId>();
-  #history: FinishedRecipient[] = [];
+  readonly #entries = new MemoryEntries(this.#claims);
+  readonly #history = new MemoryHistory();
   #closed = false;
 
   constructor(clock: Clock) {
@@ -74,7 +55,7 @@ class MemoryStore implements OperableStore {
   createDraft(): Draft {
     return new MemoryDraft(this.nextId(), (message, body, claim) => {
       this.#mustBeOpen();
-      this.#add(message, body);
+      this.#entries.add(message, body);
       if (claim) for (const place of message.recipients.keys()) this.#claims.add(message.id, place);
       return { message: acceptedMessage(message), body, inMemory: body.size };
     });
@@ -91,13 +72,13 @@ class MemoryStore implements OperableStore {
       const news = before.state === "waiting" ? settled.get(before.index) : undefined;
       return news !== undefined && isToldFirst({ kind: news.outcome.kind, warned: news.warned }, before);
     });
-    if (report !== null && reportIsNews) this.#add(report.message, memoryBody([concatBytes(report.body)]));
+    if (report !== null && reportIsNews) this.#entries.add(report.message, memoryBody([concatBytes(report.body)]));
     const after = entry.message.recipients.map((recipient) => {
       const news = recipient.state === "waiting" ? settled.get(recipient.index) : undefined;
       if (news === undefined) return recipient;
       if (news.counted !== false) entry.story.push({ at, recipient: recipient.index, ...settledEntry(news) });
       const settledNow = settledRecipient(recipient, news, at);
-      if (settledNow.state !== "waiting") this.#finish(entry.message, settledNow, at);
+      if (settledNow.state !== "waiting") this.#history.add(entry.message, settledNow, at);
       return settledNow;
     });
     entry.message = { ...entry.message, recipients: after };
@@ -106,12 +87,8 @@ class MemoryStore implements OperableStore {
 
   async claimDue(query: DueQuery): Promise<readonly ClaimedMessage[]> {
     this.#mustBeOpen();
-    const except = new Set(query.except);
-    const due = this.#unclaimedDue(query.now, except)
-      .sort((a, b) => priorityOf(b.message) - priorityOf(a.message) || a.nextAttempt - b.nextAttempt)
-      .slice(0, query.limit);
     const byMessage = new Map<QueuedMessage, number[]>();
-    for (const { message, place } of due) {
+    for (const { message, place } of this.#entries.due(query)) {
       const places = byMessage.get(message) ?? [];
       places.push(place);
       byMessage.set(message, places);
@@ -127,15 +104,7 @@ class MemoryStore implements OperableStore {
 
   async nextDue(): Promise<Instant | null> {
     this.#mustBeOpen();
-    let earliest: Instant | null = null;
-    for (const { message } of this.#entries.values()) {
-      if (message.held) continue;
-      for (const { index, state, nextAttempt } of message.recipients) {
-        if (state !== "waiting" || (earliest !== null && earliest <= nextAttempt)) continue;
-        if (!this.#claims.has(message.id, index)) earliest = nextAttempt;
-      }
-    }
-    return earliest;
+    return this.#entries.nextDue();
   }
 
   body(message: Pick<QueuedMessage, "id" | "size">): Body {
@@ -149,20 +118,9 @@ class MemoryStore implements OperableStore {
     };
   }
 
-  async list({ limit, after, address }: ListQuery): Promise<readonly QueuedMessage[]> {
+  async list(query: ListQuery): Promise<readonly QueuedMessage[]> {
     this.#mustBeOpen();
-    const filter = address === undefined ? null : readAddressFilter(address);
-    return [...this.#entries.values()]
-      .map(({ message }) => message)
-      .filter(({ id }) => after === undefined || id > after)
-      .filter(({ reversePath, recipients }) => {
-        if (filter === null) return true;
-        const mailboxes = recipients.map(({ mailbox }) => mailbox);
-        if (reversePath !== null) mailboxes.push(reversePath);
-        return mailboxes.some((mailbox) => matchesFilter(filter, mailbox));
-      })
-      .sort((a, b) => (a.id < b.id ? -1 : 1))
-      .slice(0, limit);
+    return this.#entries.list(query);
   }
 
   async get(id: QueueId): Promise<QueuedMessage | null> {
@@ -176,17 +134,9 @@ class MemoryStore implements OperableStore {
     return entry === undefined ? [] : [acceptedEntry(entry.message), ...entry.story];
   }
 
-  async history({ limit, id, address }: HistoryQuery): Promise<readonly FinishedRecipient[]> {
+  async history(query: HistoryQuery): Promise<readonly FinishedRecipient[]> {
     this.#mustBeOpen();
-    const filter = address === undefined ? null : readAddressFilter(address);
-    return this.#history
-      .filter((each) => id === undefined || each.id === id)
-      .filter(({ mailbox, reversePath }) => {
-        const matches = (one: Parameters<typeof matchesFilter>[1]) => filter === null || matchesFilter(filter, one);
-        return matches(mailbox) || (reversePath !== null && matches(reversePath));
-      })
-      .slice(-limit)
-      .reverse();
+    return this.#history.find(query);
   }
 
   async hold(id: QueueId, at: Instant): Promise<boolean> {
@@ -215,14 +165,9 @@ class MemoryStore implements OperableStore {
     return this.#entries.delete(id);
   }
 
-  async select({ filter, after, limit }: SelectQuery): Promise<Selection> {
-    const looked = await this.list({ limit, ...(after === undefined ? {} : { after }) });
-    const matches = looked.flatMap((message): SelectedMessage[] => {
-      const chosen = message.recipients.filter((recipient) => isSelected(filter, message, recipient));
-      if (chosen.length === 0) return [];
-      return [{ id: message.id, recipients: chosen.map(({ index }) => index), releaseAt: releaseTime(message) }];
-    });
-    return { matches, last: looked.at(-1)?.id ?? null };
+  async select(query: SelectQuery): Promise<Selection> {
+    this.#mustBeOpen();
+    return this.#entries.select(query);
   }
 
   async alter(alteration: Alteration): Promise<boolean | "claimed"> {
@@ -246,47 +191,16 @@ class MemoryStore implements OperableStore {
 
   async expired(now: Instant, limit: number): Promise<readonly QueueId[]> {
     this.#mustBeOpen();
-    return [...this.#entries.values()]
-      .filter(({ message }) => message.expiresAt <= now && !this.#claims.hasAny(message.id))
-      .sort((a, b) => a.message.expiresAt - b.message.expiresAt)
-      .slice(0, limit)
-      .map(({ message }) => message.id);
+    return this.#entries.expired(now, limit);
   }
 
   async counts(): Promise<QueueCounts> {
     this.#mustBeOpen();
-    let recipients = 0;
-    let held = 0;
-    let octets = 0;
-    for (const { message } of this.#entries.values()) {
-      recipients += message.recipients.filter(({ state }) => state === "waiting").length;
-      held += message.held ? 1 : 0;
-      octets += message.size;
-    }
-    return { messages: this.#entries.size, recipients, held, claimed: this.#claims.count, octets };
+    return this.#entries.counts();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-  }
-
-  #add(message: NewMessage, body: Body): void {
-    this.#entries.set(message.id, { message: acceptedMessage(message), body, story: [] });
-  }
-
-  #finish({ id, receivedAt, reversePath }: QueuedMessage, recipient: Recipient, finishedAt: Instant): void {
-    const { mailbox, attempts, lastOutcome } = recipient;
-    if (lastOutcome === null) return;
-    this.#history.push({
-      id,
-      receivedAt,
-      finishedAt,
-      reversePath,
-      mailbox,
-      attempts,
-      outcome: keptOutcome(lastOutcome),
-    });
-    if (this.#history.length > HISTORY) this.#history.shift();
   }
 
   #setHeld(id: QueueId, at: Instant, held: boolean): boolean {
@@ -299,27 +213,9 @@ class MemoryStore implements OperableStore {
     return true;
   }
 
-  /** Recipients that wait, are due by `now`, and are in nobody's hands. */
-  #unclaimedDue(now: Instant, except: ReadonlySet<string>): Due[] {
-    const due: Due[] = [];
-    for (const { message } of this.#entries.values()) {
-      if (message.held) continue;
-      for (const { index, state, nextAttempt, mailbox } of message.recipients) {
-        // Claims are asked last: most of what waits is not due.
-        if (state !== "waiting" || nextAttempt > now || except.has(mailbox.domain)) continue;
-        if (!this.#claims.has(message.id, index)) due.push({ message, place: index, nextAttempt });
-      }
-    }
-    return due;
-  }
-
   #mustBeOpen(): void {
     if (this.#closed) throw new StoreError("broken", "the queue is closed");
   }
-}
-
-function priorityOf({ parameters }: QueuedMessage): number {
-  return parameters.priority ?? 0;
 }
 
 function altered(recipient: Recipient, change: Alteration["change"]): Recipient {
@@ -333,36 +229,5 @@ function altered(recipient: Recipient, change: Alteration["change"]): Recipient 
       const override = change.override === null ? {} : { override: change.override };
       return { ...others, nextAttempt: change.dueAt, ...override };
     }
-  }
-}
-
-class MemoryDraft implements Draft {
-  readonly id: QueueId;
-  readonly #keep: (message: NewMessage, body: Body, claim: boolean) => AcceptedMessage;
-  #chunks: Uint8Array[] = [];
-  #open = true;
-
-  constructor(id: QueueId, keep: (message: NewMessage, body: Body, claim: boolean) => AcceptedMessage) {
-    this.id = id;
-    this.#keep = keep;
-  }
-
-  append(chunk: Uint8Array): void {
-    assert(this.#open, "a draft takes octets until it is kept or disposed");
-    this.#chunks.push(chunk);
-  }
-
-  async keep(message: NewMessage, options: { readonly claim?: boolean } = {}): Promise<AcceptedMessage> {
-    assert(this.#open, "a draft is kept once");
-    assert(message.id === this.id, "a draft is kept under its own id");
-    this.#open = false;
-    const body = memoryBody([concatBytes(this.#chunks)]);
-    assert(message.size === body.size, "the size of a message is that of its draft");
-    return this.#keep(message, body, options.claim ?? false);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#open = false;
-    this.#chunks = [];
   }
 }
