@@ -135,8 +135,16 @@ class FileCredentials extends FileRegister implements Credentials {
     const found = digest === null ? null : this.#file.findAppPassword(user, digest);
     if (found === null) return false;
     const now = this.#clock.now();
-    if (found.usedAt === null || now - found.usedAt >= USE_PRECISION) this.#file.useAppPassword(user, found.name, now);
+    if (found.usedAt === null || now - found.usedAt >= USE_PRECISION) this.#noteUse(user, found.name, now);
     return true;
+  }
+
+  #noteUse(user: string, name: string, now: Instant): void {
+    try {
+      this.#file.useAppPassword(user, name, now);
+    } catch {
+      // A file that cannot be written now is no reason to refuse the right password; the next login tells of its use.
+    }
   }
 
   /** The only time that a password is at hand: hashes made at a lower cost than today's are made anew. */

@@ -135,8 +135,15 @@ export class UserFile {
     return { name: text(row.name), usedAt: row.used_at === null ? null : instant(number(row.used_at)) };
   }
 
+  /** Waits for no other writer, unlike all the rest: somebody is logging in, and every session would wait with them. */
   useAppPassword(user: string, name: string, at: Instant): void {
-    this.#run("UPDATE app_passwords SET used_at = ? WHERE user = ? AND name = ?", at, user, name);
+    const { database } = this.#current();
+    database.exec("PRAGMA busy_timeout = 0");
+    try {
+      this.#run("UPDATE app_passwords SET used_at = ? WHERE user = ? AND name = ?", at, user, name);
+    } finally {
+      database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
+    }
   }
 
   close(): void {

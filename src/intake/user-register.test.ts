@@ -210,3 +210,17 @@ function present<T>(value: T | null): T {
   assert.ok(value !== null);
   return value;
 }
+
+test("an app password is right also while its use cannot be written down", async () => {
+  const users = open();
+  assert.equal(kindOf(await users.add("anna", "secret")), "ok");
+  const password = unwrap(users.addAppPassword("anna", "phone"));
+  const other = new DatabaseSync(path);
+  other.exec("BEGIN IMMEDIATE");
+  assert.deepEqual(await users.verify("anna", password), ANNA);
+  other.exec("ROLLBACK");
+  other.close();
+  assert.equal(unwrap(users.summary("anna")).appPasswords[0]?.usedAt, null);
+  assert.deepEqual(await users.verify("anna", password), ANNA);
+  assert.equal(unwrap(users.summary("anna")).appPasswords[0]?.usedAt, now);
+});
