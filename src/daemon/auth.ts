@@ -1,6 +1,6 @@
 // How users log in, as a configuration says it.
 import { readFileSync } from "node:fs";
-import { err, type Log, ok, type Result } from "../base/index.ts";
+import { type Clock, err, type Log, ok, type Result } from "../base/index.ts";
 import type { AuthConfig, Config, OauthConfig } from "../config/index.ts";
 import { type Authenticator, type CredentialSource, createAuthenticator, dividedThrottle } from "../intake/index.ts";
 import { readCertificates, systemClock } from "../net/index.ts";
@@ -82,13 +82,14 @@ export interface AuthenticatorParts {
   readonly tokens: Tokens | null;
   /** Processes that count failures, each for itself. */
   readonly workers: number;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
 /** Checks users for the submission service. */
 export function configuredAuthenticator(
   { auth, peers }: Pick<Config, "auth" | "peers">,
-  { credentials, tokens, workers, log }: AuthenticatorParts,
+  { credentials, tokens, workers, clock, log }: AuthenticatorParts,
 ): Authenticator {
   const users = new Map(peers.flatMap(({ name, user }) => (user === null ? [] : [[name, user] as const])));
   return createAuthenticator({
@@ -97,7 +98,7 @@ export function configuredAuthenticator(
     ...(tokens === null ? {} : { tokens }),
     throttle: dividedThrottle(workers),
     userOfPeer: (peer) => users.get(peer) ?? null,
-    clock: systemClock,
+    clock,
     log,
   });
 }

@@ -1,24 +1,23 @@
 /**
- * A running Postern: opens what a configuration names, ties its halves together (`policies.ts` before the queue, `queue-side.ts`
- * behind it), and takes all of it down again in the opposite order.
+ * A running Postern: opens what a configuration names, has it tied together (`composition.ts`: `policies.ts` before the queue,
+ * `queue-side.ts` behind it), and takes all of it down again in the opposite order.
  */
 import { mkdirSync } from "node:fs";
 import { combineOperations, createControlServer, createOperations, socketPath } from "../admin/index.ts";
 import { err, type Log, ok, type Result } from "../base/index.ts";
 import { type Config, workerFolder } from "../config/index.ts";
-import { type Endpoint, inNetworks, systemClock } from "../net/index.ts";
+import { type Endpoint, systemClock } from "../net/index.ts";
 import type { Runner } from "../queue/index.ts";
-import { createServer, type ListenerOptions, type Policy, type ServerLimits } from "../server/index.ts";
 import { loadTokens, servedTokens } from "./auth.ts";
 import { checkDataFolder, listenProblem } from "./checks.ts";
+import { type CompositionParts, compose } from "./composition.ts";
 import { openFormerQueues } from "./former-queues.ts";
 import { loadNextHops } from "./next-hops.ts";
-import { createPolicies } from "./policies.ts";
 import { openQueue } from "./queue-file.ts";
-import { createQueueSide, type QueueParts } from "./queue-side.ts";
 import { reload } from "./reload.ts";
 import { alone, divided, type WorkerShare } from "./share.ts";
-import { loadTls, type ServingTls } from "./tls.ts";
+import { machine } from "./surroundings.ts";
+import { loadTls } from "./tls.ts";
 import { toldRunner } from "./told-runner.ts";
 import { openTrust } from "./trust.ts";
 import { openServedUsers } from "./users.ts";
@@ -74,40 +73,25 @@ export async function startDaemon(
   if (!trust.ok) return err([trust.error]);
   resources.defer(() => trust.value.close());
 
-  const {
-    runner: queue,
-    start,
-    renew,
-  } = createQueueSide(
-    { config, share, store: store.value, former: former.value, trust: trust.value, nextHops: nextHops.value, log },
-    resources,
-  );
   const users = openServedUsers(config, log);
   if (!users.ok) return err([users.error]);
   resources.defer(() => users.value.close());
-  const lookups = new AbortController();
-  resources.defer(() => lookups.abort());
-  const policies = createPolicies({
+  const parts: CompositionParts = {
     config,
+    share,
     store: store.value,
-    runner: queue,
+    former: former.value,
+    trust: trust.value,
+    nextHops: nextHops.value,
     users: users.value,
-    workers: share.workers,
     tokens: tokens.tokens,
-    lookups: lookups.signal,
+    tls: tls.value,
+    on: machine,
     log,
-  });
-  const server = createServer({
-    hostname: config.hostname,
-    listeners: config.listeners.map((listener) => listenerOptions(listener, { policies, tls: tls.value, share })),
-    policy: policies.mx,
-    ...(tls.value === null ? {} : { tls: tls.value.plain }),
-    limits: serverLimits(config),
-    log,
-  });
-  resources.defer(() => server.stop({ grace: config.timeouts.stop }));
+  };
+  const { server, runner, start, renew } = compose(parts, resources);
 
-  const control = await openControl({ config, share, store: store.value, former: former.value, runner: queue, log });
+  const control = await openControl({ ...parts, runner });
   if (!control.ok) return err([control.error]);
   resources.defer(() => control.value.close());
 
@@ -139,43 +123,7 @@ export async function startDaemon(
   });
 }
 
-interface ListenerParts {
-  readonly policies: Record<"mx" | "submission", Policy>;
-  readonly tls: ServingTls | null;
-  readonly share: WorkerShare;
-}
-
-function listenerOptions(
-  listener: Config["listeners"][number],
-  { policies, tls, share }: ListenerParts,
-): ListenerOptions {
-  return {
-    ...listener.address,
-    reusePort: share.workers > 1,
-    tls: listener.tls,
-    ...(tls === null ? {} : { serverTls: tls.of(listener) }),
-    requireCertificate: listener.clientCertificates === "require",
-    policy: policies[listener.service],
-    proxy: inNetworks(listener.proxy),
-    xclient: inNetworks(listener.xclient),
-    // Programs of users send bare LF; other servers that do are forging or broken (message smuggling).
-    bareNewlines: listener.service === "submission" ? "repair" : "refuse",
-  };
-}
-
-function serverLimits({ limits, timeouts }: Config): Partial<ServerLimits> {
-  return {
-    connections: limits.connections,
-    connectionsPerAddress: limits.connectionsPerAddress,
-    errors: limits.errors,
-    transactions: limits.transactions,
-    command: timeouts.command,
-    bodyBlock: timeouts.data,
-    handshake: timeouts.handshake,
-  };
-}
-
-interface ControlParts extends Pick<QueueParts, "config" | "share" | "store" | "former" | "log"> {
+interface ControlParts extends Pick<CompositionParts, "config" | "share" | "store" | "former" | "log"> {
   readonly runner: Runner;
 }
 

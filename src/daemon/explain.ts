@@ -6,8 +6,9 @@ import { err, mathRandom, ok, type Result, silentLog } from "../base/index.ts";
 import { type Config, configLine, trustFile } from "../config/index.ts";
 import { RouteTable, selfTest } from "../delivery/index.ts";
 import { type ExplainReport, explain } from "../inspection/index.ts";
+import { systemClock } from "../net/index.ts";
 import { type Mailbox, parseMailbox } from "../smtp/index.ts";
-import type { KeptStsPolicies } from "../trust/index.ts";
+import { createStsFetch, type KeptStsPolicies } from "../trust/index.ts";
 import { retryExceptions, retryRule } from "./burdens.ts";
 import { loadNextHops } from "./next-hops.ts";
 import { configuredResolver } from "./resolver.ts";
@@ -70,6 +71,8 @@ async function explainMailbox(
           file: trust?.file ?? null,
           resolver,
           ca: () => trusted,
+          stsFetch: createStsFetch,
+          clock: systemClock,
           log: silentLog,
         });
         return policies;

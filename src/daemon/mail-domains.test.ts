@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { unwrap } from "../base/index.ts";
+import { mathRandom, unwrap } from "../base/index.ts";
 import { parseConfig } from "../config/index.ts";
 import { parseMailbox } from "../smtp/index.ts";
 import { type DnsZone, fakeResolver } from "../testing/index.ts";
@@ -43,7 +43,7 @@ const zone: DnsZone = {
 };
 
 test("a domain is judged as delivery would, and trouble is no verdict", async () => {
-  const domains = createMailDomains(config, fakeResolver(zone));
+  const domains = createMailDomains(config, { resolver: fakeResolver(zone), random: mathRandom });
   for (const [domain, verdict] of [
     ["good.test", "reachable"],
     ["address.test", "reachable"],
@@ -63,7 +63,7 @@ test("a domain is judged as delivery would, and trouble is no verdict", async ()
 
 test("nothing is looked up for domains that go to a named host, or end here", () => {
   const resolver = fakeResolver(zone);
-  const domains = createMailDomains(config, resolver);
+  const domains = createMailDomains(config, { resolver, random: mathRandom });
   for (const domain of ["routed.test", "here.test"])
     assert.equal(domains.check(unwrap(parseMailbox(`x@${domain}`))), "reachable");
   assert.deepEqual(resolver.asked, []);

@@ -1,5 +1,5 @@
 // What the MSA asks of the domains of senders and recipients, answered by the rules of delivery.
-import { mathRandom } from "../base/index.ts";
+import type { Random } from "../base/index.ts";
 import type { Config } from "../config/index.ts";
 import { type HostLookup, lookUpExchangers, RouteTable, selfTest } from "../delivery/index.ts";
 import type { DomainVerdict, MailDomains } from "../intake/index.ts";
@@ -11,7 +11,7 @@ import type { Resolver } from "../net/index.ts";
  */
 export function createMailDomains(
   config: Pick<Config, "hostname" | "domains" | "routes" | "delivery" | "listeners">,
-  resolver: Resolver,
+  { resolver, random }: { readonly resolver: Resolver; readonly random: Random },
 ): MailDomains {
   const table = new RouteTable(
     config.domains,
@@ -19,7 +19,7 @@ export function createMailDomains(
   );
   const lookup = {
     resolver,
-    random: mathRandom,
+    random,
     hostname: config.hostname,
     port: config.delivery.port,
     isSelf: selfTest(config.listeners.map(({ address }) => address)),

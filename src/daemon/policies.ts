@@ -8,18 +8,17 @@ import {
   createReceiver,
   createRelayPolicy,
   createSubmissionPolicy,
-  freeSpaceOf,
   type SubmissionRules,
   sendersOf,
 } from "../intake/index.ts";
-import { inNetworks, systemClock } from "../net/index.ts";
+import { inNetworks } from "../net/index.ts";
 import type { Tokens } from "../oauth/index.ts";
 import type { QueueStore, Runner } from "../queue/index.ts";
 import type { Policy } from "../server/index.ts";
 import { parseDomain } from "../smtp/index.ts";
 import { configuredAuthenticator } from "./auth.ts";
 import { createMailDomains } from "./mail-domains.ts";
-import { configuredResolver } from "./resolver.ts";
+import type { Surroundings } from "./surroundings.ts";
 import type { ServedUsers } from "./users.ts";
 
 /** Octets of the disk that are never filled with mail: room to record outcomes and to log. */
@@ -32,12 +31,13 @@ export interface PolicyParts {
   readonly config: Config;
   readonly store: QueueStore;
   readonly runner: Runner;
-  readonly users: ServedUsers;
+  readonly users: Pick<ServedUsers, "source" | "limiter">;
   /** Processes that serve the same configuration. */
   readonly workers: number;
   readonly tokens: Tokens | null;
   /** Given when nobody waits for DNS any more. */
   readonly lookups: AbortSignal;
+  readonly on: Pick<Surroundings, "clock" | "random" | "resolver" | "freeSpace">;
   readonly log: Log;
 }
 
@@ -50,8 +50,10 @@ export function createPolicies({
   workers,
   tokens,
   lookups,
+  on,
   log,
 }: PolicyParts): Record<"mx" | "submission", Policy> {
+  const { clock, random } = on;
   const domains = config.domains.map(({ name }) => unwrap(parseDomain(name)));
   const hostname = unwrap(parseDomain(config.hostname));
   const home = createHome({ hostname, domains });
@@ -59,9 +61,9 @@ export function createPolicies({
     hostname: config.hostname,
     store,
     offer: (accepted) => void runner.offer(accepted),
-    freeSpace: freeSpaceOf(config.dataDir, systemClock),
+    freeSpace: on.freeSpace(config.dataDir),
     canonical: (mailbox) => home.canonical(mailbox),
-    clock: systemClock,
+    clock,
     log,
     limits: {
       hops: config.limits.hops,
@@ -70,7 +72,7 @@ export function createPolicies({
       freeSpaceFloor: FREE_SPACE_FLOOR,
     },
   });
-  const authenticator = configuredAuthenticator(config, { credentials: users.source, tokens, workers, log });
+  const authenticator = configuredAuthenticator(config, { credentials: users.source, tokens, workers, clock, log });
   const knows = recipientTest(config.domains);
   const { vrfy } = config.smtp;
   const { messageSize, recipients } = config.limits;
@@ -92,13 +94,13 @@ export function createPolicies({
       senders: sendersOf(users.source, domains),
       limiter: users.limiter,
       rules: submissionRules(config),
-      mailDomains: createMailDomains(config, configuredResolver(config, lookups)),
+      mailDomains: createMailDomains(config, { resolver: on.resolver(config, lookups), random }),
       receive,
       home,
       knows,
       vrfy,
       limits: { ...limits, header: HEADER_LIMIT, futureRelease: config.limits.futureRelease },
-      clock: systemClock,
+      clock,
       log,
     }),
   };

@@ -1,10 +1,10 @@
 // MTA-STS as a configuration has it: the policy of our own domains, and the finding of those of others.
 import { domainToASCII } from "node:url";
-import type { Log } from "../base/index.ts";
+import type { Clock, Log } from "../base/index.ts";
 import type { Config } from "../config/index.ts";
-import { type Resolver, systemClock } from "../net/index.ts";
+import type { Resolver } from "../net/index.ts";
 import {
-  createStsFetch,
+  type createStsFetch,
   createStsPolicies,
   formatStsPolicy,
   type KeptStsPolicies,
@@ -23,16 +23,19 @@ export interface StsParts {
   readonly resolver: Pick<Resolver, "txt" | "addresses">;
   /** Authorities trusted at policy hosts now, PEM; null for the system's. */
   ca(): readonly string[] | null;
+  /** Made anew for each fetch, with the authorities of that moment. */
+  readonly stsFetch: typeof createStsFetch;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
 /** The policies of other domains; the caller closes them. */
 export function findStsPolicies(parts: StsParts): KeptStsPolicies {
-  const { config, refresh, file, resolver, log } = parts;
+  const { config, refresh, file, resolver, stsFetch, clock, log } = parts;
   const { fetchPort: port, fetchNetworks: networks } = config.mtaSts;
   const fetch: StsPoliciesOptions["fetch"] = (domain, signal) =>
-    createStsFetch({ resolver, networks, ca: parts.ca(), port })(domain, signal);
-  return createStsPolicies({ resolver, refresh, file, fetch, clock: systemClock, log });
+    stsFetch({ resolver, networks, ca: parts.ca(), port })(domain, signal);
+  return createStsPolicies({ resolver, refresh, file, fetch, clock, log });
 }
 
 /** The policy of our domains, as it is served. */

@@ -75,6 +75,8 @@ export interface ServerOptions {
   readonly policy: Policy;
   /** Without it STARTTLS answers 454, and "implicit" cannot be served. */
   readonly tls?: ServiceTls;
+  /** Opens listeners; default over the network. For tests without sockets. */
+  readonly listen?: typeof listen;
   /** What differs from `defaultLimits`. */
   readonly limits?: Partial<ServerLimits>;
   readonly log?: Log;
@@ -170,11 +172,12 @@ class SmtpServer implements Server {
 
   async start(): Promise<Result<readonly Endpoint[], StartProblem>> {
     const opened: Listener[] = [];
+    const open = this.#options.listen ?? listen;
     for (const listener of this.#options.listeners) {
       const { address, port, reusePort = false } = listener;
       const onStream = (stream: ClearStream) => this.serve(stream, listener);
       const onProblem = ({ kind, detail }: NetProblem) => this.#log.error(events.notTaken, { address, kind, detail });
-      const listening = await listen({ address, port, reusePort, onStream, onProblem });
+      const listening = await open({ address, port, reusePort, onStream, onProblem });
       if (!listening.ok) {
         await Promise.all(opened.map((other) => other.close()));
         return { ok: false, error: { listener, problem: listening.error } };

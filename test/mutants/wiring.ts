@@ -21,7 +21,7 @@ export const wiringMutants: readonly Mutant[] = [
   {
     name: "daemon demands no client certificate",
     promise: "where certificates are demanded nobody else gets in",
-    file: "src/daemon/daemon.ts",
+    file: "src/daemon/composition.ts",
     search: 'requireCertificate: listener.clientCertificates === "require",',
     replacement: "requireCertificate: false,",
     tests: ["test/scenarios/peers.test.ts"],
@@ -29,7 +29,7 @@ export const wiringMutants: readonly Mutant[] = [
   {
     name: "daemon mends bare LF of other servers",
     promise: "a server that sends bare LF is refused (smuggling)",
-    file: "src/daemon/daemon.ts",
+    file: "src/daemon/composition.ts",
     search: 'bareNewlines: listener.service === "submission" ? "repair" : "refuse",',
     replacement: 'bareNewlines: "repair",',
     tests: ["test/scenarios/front-door.test.ts"],
@@ -61,7 +61,7 @@ export const wiringMutants: readonly Mutant[] = [
   {
     name: "daemon believes XCLIENT of all",
     promise: "nobody chooses the address that rules are applied to",
-    file: "src/daemon/daemon.ts",
+    file: "src/daemon/composition.ts",
     search: "xclient: inNetworks(listener.xclient),",
     replacement: "xclient: () => true,",
     tests: ["test/scenarios/open-relay.test.ts", "test/scenarios/hostile.test.ts"],

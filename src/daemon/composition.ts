@@ -1,0 +1,112 @@
+// The two halves of a daemon and its server, tied together; `daemon.ts` opens what they stand on.
+import type { Pool } from "../client/index.ts";
+import type { Config } from "../config/index.ts";
+import { inNetworks } from "../net/index.ts";
+import type { Tokens } from "../oauth/index.ts";
+import type { Runner } from "../queue/index.ts";
+import {
+  createServer,
+  type ListenerOptions,
+  type Policy,
+  type Server,
+  type ServerLimits,
+  type ServiceTls,
+} from "../server/index.ts";
+import type { NextHops } from "./next-hops.ts";
+import { createPolicies } from "./policies.ts";
+import { createQueueSide, type QueueParts } from "./queue-side.ts";
+import type { WorkerShare } from "./share.ts";
+import type { ServingTls } from "./tls.ts";
+import type { ServedUsers } from "./users.ts";
+
+/** What is tied; the caller closes what is open here. */
+export interface CompositionParts extends QueueParts {
+  readonly users: Pick<ServedUsers, "source" | "limiter">;
+  readonly tokens: Tokens | null;
+  readonly tls: ListenerTls | null;
+}
+
+/** The TLS of what is served: of no listener in particular, and of one. */
+interface ListenerTls {
+  readonly plain: ServiceTls;
+  of(listener: Parameters<ServingTls["of"]>[0]): ServiceTls;
+}
+
+export interface Composition {
+  /** Not started. */
+  readonly server: Server;
+  readonly runner: Runner;
+  readonly pool: Pool;
+  /** Begins to deliver. */
+  start(): void;
+  /** As read anew. */
+  renew(nextHops: NextHops): void;
+}
+
+/** Ties the halves before and behind the queue. What is made here ends with `resources`: the server first, then the deliveries. */
+export function compose(parts: CompositionParts, resources: AsyncDisposableStack): Composition {
+  const { config, share, store, users, tokens, tls, on, log } = parts;
+  const behind = createQueueSide(parts, resources);
+  const lookups = new AbortController();
+  resources.defer(() => lookups.abort());
+  const policies = createPolicies({
+    config,
+    store,
+    runner: behind.runner,
+    users,
+    workers: share.workers,
+    tokens,
+    lookups: lookups.signal,
+    on,
+    log,
+  });
+  const server = createServer({
+    hostname: config.hostname,
+    listeners: config.listeners.map((listener) => listenerOptions(listener, { policies, tls, share })),
+    policy: policies.mx,
+    ...(tls === null ? {} : { tls: tls.plain }),
+    limits: serverLimits(config),
+    listen: on.listen,
+    clock: on.clock,
+    random: on.random,
+    log,
+  });
+  resources.defer(() => server.stop({ grace: config.timeouts.stop }));
+  return { server, ...behind };
+}
+
+interface ListenerParts {
+  readonly policies: Record<"mx" | "submission", Policy>;
+  readonly tls: ListenerTls | null;
+  readonly share: WorkerShare;
+}
+
+function listenerOptions(
+  listener: Config["listeners"][number],
+  { policies, tls, share }: ListenerParts,
+): ListenerOptions {
+  return {
+    ...listener.address,
+    reusePort: share.workers > 1,
+    tls: listener.tls,
+    ...(tls === null ? {} : { serverTls: tls.of(listener) }),
+    requireCertificate: listener.clientCertificates === "require",
+    policy: policies[listener.service],
+    proxy: inNetworks(listener.proxy),
+    xclient: inNetworks(listener.xclient),
+    // Programs of users send bare LF; other servers that do are forging or broken (message smuggling).
+    bareNewlines: listener.service === "submission" ? "repair" : "refuse",
+  };
+}
+
+function serverLimits({ limits, timeouts }: Config): Partial<ServerLimits> {
+  return {
+    connections: limits.connections,
+    connectionsPerAddress: limits.connectionsPerAddress,
+    errors: limits.errors,
+    transactions: limits.transactions,
+    command: timeouts.command,
+    bodyBlock: timeouts.data,
+    handshake: timeouts.handshake,
+  };
+}
