@@ -1,17 +1,26 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { concatBytes, decodeUtf8Lenient, encodeUtf8 } from "../base/index.ts";
+import { concatBytes, decodeUtf8Lenient, encodeUtf8, instant, unwrap } from "../base/index.ts";
+import { formatReport } from "../message/index.ts";
 import type { Body } from "../queue/index.ts";
-import type { MailParameters } from "../smtp/index.ts";
+import { type MailParameters, parseMailbox } from "../smtp/index.ts";
 import { type EightBit, fitMessage, fits } from "./fit.ts";
 
 const HEAD = "Content-Type: text/plain; charset=utf-8\r\n\r\n";
 
-async function fitted(text: string, parameters: MailParameters, offered: string, eightBit: EightBit = "convert") {
+const ANN = unwrap(parseMailbox("ann@here.test"));
+
+async function fitted(
+  text: string,
+  parameters: MailParameters,
+  offered: string,
+  eightBit: EightBit = "convert",
+  reversePath: typeof ANN | null = ANN,
+) {
   const octets = encodeUtf8(text);
   const body: Body = { size: octets.length, chunks: () => [octets.subarray(0, 10), octets.subarray(10)] };
   const extensions = new Map(offered.split(" ").map((keyword) => [keyword, []]));
-  const fit = await fitMessage({ parameters, body }, extensions, eightBit);
+  const fit = await fitMessage({ reversePath, parameters, body }, extensions, eightBit);
   const chunks: Uint8Array[] = [];
   for await (const chunk of fit.body.chunks()) chunks.push(chunk);
   return { parameters: fit.parameters, size: fit.body.size, text: decodeUtf8Lenient(concatBytes(chunks)) };
@@ -68,3 +77,29 @@ test("SMTPUTF8 that the header section does not need is dropped, and only then",
     assert.deepEqual(kept.parameters, { smtputf8: true });
   }
 });
+
+for (const kind of ["headers", "full"] as const) {
+  test(`a report on 8-bit mail reaches a sender whose server takes 7 bits only (${kind})`, async () => {
+    const header = "From: ann@here.test\r\nMIME-Version: 1.0\r\n";
+    const returned = kind === "headers" ? `Subject: \u00fc\r\n${header}` : `${header}${HEAD}gr\u00fc\u00dfe\r\n`;
+    const { octets, eightBit } = formatReport({
+      id: "00000000ABC",
+      hostname: "here.test",
+      to: ANN,
+      at: instant(0),
+      arrived: instant(0),
+      deliverBy: null,
+      futureRelease: null,
+      envelopeId: null,
+      recipients: [],
+      returned: { kind, octets: encodeUtf8(returned) },
+      international: false,
+    });
+    assert.equal(eightBit, true);
+    const report = decodeUtf8Lenient(octets);
+    const fit = await fitted(report, { body: "8BITMIME" }, "SIZE", "bounce", null);
+    assert.deepEqual(fit.parameters, {});
+    assert.match(fit.text, /^[\t\r\n\x20-\x7e]*$/);
+    assert.match(fit.text, kind === "headers" ? /\r\nSubject: =C3=BC\r\n/ : /\r\ngr=C3=BC=C3=9Fe\r\n/);
+  });
+}

@@ -1,6 +1,6 @@
 import { type Downgrade, Downgrader, MessageSurvey, type Survey } from "../message/index.ts";
 import type { Body } from "../queue/index.ts";
-import type { Extensions, MailParameters } from "../smtp/index.ts";
+import type { Extensions, MailParameters, ReversePath } from "../smtp/index.ts";
 
 /** What is done with 8-bit mail for a server that takes 7-bit mail only: `convert` breaks DKIM signatures over the body. */
 export type EightBit = "bounce" | "convert";
@@ -18,11 +18,12 @@ export function fits(parameters: MailParameters, extensions: Extensions): boolea
 
 /**
  * Makes a message fit for a server with these extensions, as far as that may be: drops a declaration that the message does not
- * need after all (RFC 6531 §3.4: SHOULD NOT; RFC 6152 §3), and converts it where `eightBit` says so. What is still too much
+ * need after all (RFC 6531 §3.4: SHOULD NOT; RFC 6152 §3), and converts it where `eightBit` says so. A report is always converted: there
+ * is nobody whom it could be returned to, and a sender would never hear of the failure that it tells of. What is still too much
  * afterwards the client refuses. Ask `fits` first: this reads the message.
  */
 export async function fitMessage(
-  message: { readonly parameters: MailParameters; readonly body: Body },
+  message: { readonly reversePath: ReversePath; readonly parameters: MailParameters; readonly body: Body },
   extensions: Extensions,
   eightBit: EightBit,
 ): Promise<Fitted> {
@@ -36,7 +37,8 @@ export async function fitMessage(
   const really = DECLARED[survey.content];
   if (!lacksContent(really, extensions)) return { parameters: { ...kept, ...(really && { body: really }) }, body };
   const { downgrade } = survey;
-  if (eightBit === "bounce" || !downgrade.ok) return { parameters: { ...kept, body: declared }, body };
+  const left = eightBit === "bounce" && message.reversePath !== null;
+  if (left || !downgrade.ok) return { parameters: { ...kept, body: declared }, body };
   return { parameters: kept, body: { size: null, chunks: () => downgraded(body, downgrade.value) } };
 }
 
