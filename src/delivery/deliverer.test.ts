@@ -338,3 +338,22 @@ test("when we are stopping nothing is begun", async (t) => {
   assert.deepEqual(outcomes.map(brief), ["deferred connection 4.3.2"]);
   assert.equal(mx.connections(), 0);
 });
+
+test("renewed rules count from the next delivery on, over a connection of their own", async (t) => {
+  const one = await peer(t, "127.0.0.1", 0, taking());
+  const other = await peer(t, "127.0.0.1", 0, taking());
+  const zone = { "mx.test": { a: ["127.0.0.1"] }, "x.test": { mx: [{ preference: 10, exchange: "mx.test" }] } };
+  const by = deliverer(t, one.port, fakeResolver(zone), { chunking: "never" });
+  const send = async () => brief((await deliver(by, ["ann@x.test"]))[0]);
+  assert.equal(await send(), "delivered");
+  by.renew({});
+  assert.equal(await send(), "delivered");
+  assert.equal(one.connections(), 2, "no connection outlives the rules it was made by");
+  by.renew({ port: other.port });
+  assert.equal(await send(), "delivered");
+  assert.deepEqual([one.connections(), other.connections()], [2, 1]);
+  by.renew({ domains: [{ name: "x.test", deliver: { kind: "discard" }, recipients: ["ann"] }] });
+  assert.equal(await send(), "delivered");
+  assert.deepEqual(await deliver(by, ["eve@x.test"]).then(([outcome]) => brief(outcome)), "failed recipient 5.1.1");
+  assert.equal(other.connections(), 1);
+});

@@ -66,10 +66,29 @@ export interface DelivererOptions {
 /** Hosts, or more exactly demands on hosts, whose TLS sessions are kept. */
 const TLS_SESSIONS = 2000;
 
-/** A deliverer whose files may be renewed while it works. */
+/** Of a deliverer what may be changed while it works. */
+type DeliveryRules = Pick<
+  DelivererOptions,
+  | "domains"
+  | "routes"
+  | "port"
+  | "connectTimeout"
+  | "handshakeTimeout"
+  | "ca"
+  | "dane"
+  | "tlsResumption"
+  | "clearTextAfterTlsFailure"
+  | "eightBit"
+  | "chunking"
+>;
+
+/** A deliverer whose rules may be renewed while it works. */
 export interface RenewableDeliverer extends Deliverer {
-  /** From the next delivery on: these routes, and these CAs besides the system's. What is under way ends as it began. */
-  renew(next: { readonly routes: readonly RouteRule[]; readonly ca: readonly string[] }): void;
+  /**
+   * From the next delivery on: these rules, those before where one is left out, and limits of hosts as they are by now. What is under
+   * way ends as it began.
+   */
+  renew(next: Partial<DeliveryRules>): void;
 }
 
 /** Carries mail to where its routes lead: Maildirs, LMTP, smarthosts, mail exchangers. */
@@ -78,11 +97,11 @@ export function createDeliverer(options: DelivererOptions): RenewableDeliverer {
 }
 
 class RoutingDeliverer implements RenewableDeliverer {
-  readonly #options: DelivererOptions;
+  #options: DelivererOptions;
   #table: RouteTable;
   readonly #maildir: Maildir;
   #dialling: Dialling;
-  readonly #survey: SurveyContext;
+  #survey: SurveyContext;
   readonly #log: Log;
 
   constructor(options: DelivererOptions) {
@@ -96,19 +115,14 @@ class RoutingDeliverer implements RenewableDeliverer {
       connect: options.connect ?? connect,
       upgrade: options.upgrade ?? upgradeClient,
       clock: options.clock,
-      connectTimeout: options.connectTimeout ?? 30 * SECOND,
-      handshakeTimeout: options.handshakeTimeout ?? 30 * SECOND,
+      ...diallingRules(options, null),
       timeouts: options.timeouts ?? {},
       localAddress: options.localAddress ?? null,
       peers: new WeakMap<ClientSession, string>(),
-      extraCa: options.ca ?? [],
       trustRound: 0,
-      sessions: options.tlsResumption === false ? null : createTlsSessions({ max: TLS_SESSIONS, clock: options.clock }),
       memory: options.memory ?? null,
       results: options.results ?? null,
       loads: options.loads ?? createHostLoads({ clock: options.clock, random: options.random ?? mathRandom }),
-      eightBit: options.eightBit ?? "bounce",
-      chunking: options.chunking ?? "auto",
     };
     this.#survey = {
       resolver: options.resolver,
@@ -129,9 +143,14 @@ class RoutingDeliverer implements RenewableDeliverer {
     this.#dialling.loads.resume();
   }
 
-  renew({ routes, ca }: Parameters<RenewableDeliverer["renew"]>[0]): void {
-    this.#table = new RouteTable(this.#options.domains, routes);
-    this.#dialling = { ...this.#dialling, extraCa: ca, trustRound: this.#dialling.trustRound + 1 };
+  renew(next: Partial<DeliveryRules>): void {
+    const options = { ...this.#options, ...next };
+    this.#options = options;
+    this.#table = new RouteTable(options.domains, options.routes);
+    const known = this.#dialling;
+    this.#dialling = { ...known, ...diallingRules(options, known.sessions), trustRound: known.trustRound + 1 };
+    this.#survey = { ...this.#survey, dane: options.dane ?? true };
+    known.loads.renewLimits();
   }
 
   /** Routes anew what the job holds: the configuration may have changed since the job's destination was named. */
@@ -239,6 +258,24 @@ class RoutingDeliverer implements RenewableDeliverer {
     };
     return await deliverToHosts(found, request, isTlsReport(job.message) ? unreported(context) : context);
   }
+}
+
+type DiallingRules = Pick<
+  Dialling,
+  "connectTimeout" | "handshakeTimeout" | "extraCa" | "sessions" | "eightBit" | "chunking"
+>;
+
+/** `sessions`: the TLS sessions that are kept already. */
+function diallingRules(options: DelivererOptions, sessions: Dialling["sessions"]): DiallingRules {
+  const { clock, tlsResumption = true } = options;
+  return {
+    connectTimeout: options.connectTimeout ?? 30 * SECOND,
+    handshakeTimeout: options.handshakeTimeout ?? 30 * SECOND,
+    extraCa: options.ca ?? [],
+    sessions: tlsResumption ? (sessions ?? createTlsSessions({ max: TLS_SESSIONS, clock })) : null,
+    eightBit: options.eightBit ?? "bounce",
+    chunking: options.chunking ?? "auto",
+  };
 }
 
 /** The mail that carries a TLS report: what we write ourselves, and wherever it can go. */

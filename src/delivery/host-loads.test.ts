@@ -11,15 +11,20 @@ const ANSWERED: HostSight = { kind: "answered" };
 
 function bench(limits: Partial<Limit> = {}) {
   const time = fakeClock();
+  let current = limits;
   const loads = createHostLoads({
     clock: time.clock,
     random: { next: () => 0.5 },
-    limitOf: (name) => (name === "mx.test" ? { ...noLimit, ...limits } : noLimit),
+    limitOf: (name) => (name === "mx.test" ? { ...noLimit, ...current } : noLimit),
     first: FIRST,
     longest: 25 * MINUTE,
   });
   const enter = async (host = "mx.test", signal = new AbortController().signal) => await loads.enter(host, 25, signal);
-  return { time, loads, enter };
+  const change = (next: Partial<Limit>): void => {
+    current = next;
+    loads.renewLimits();
+  };
+  return { time, loads, enter, change };
 }
 
 function slotOf(turn: HostTurn): HostSlot {
@@ -143,4 +148,20 @@ test("trouble halves what a host is given, and who waits when it is found dead h
   const waiting = enter();
   slots[2]?.leave(DOWN);
   assert.equal((await waiting).kind, "dead");
+});
+
+test("changed limits count for hosts that are known, and what is open beyond them ends", async () => {
+  const { time, enter, change } = bench({ connections: 3 });
+  const slots = [await enter(), await enter(), await enter()].map(slotOf);
+  change({ connections: 1, messagesPerMinute: 60 });
+  slots[0]?.leave(ANSWERED);
+  slots[1]?.leave(ANSWERED);
+  const waiting = enter();
+  await time.run(SECOND);
+  slots[2]?.leave(ANSWERED);
+  const only = slotOf(await waiting);
+  assert.equal(only.limit.connections, 1);
+  change({});
+  only.leave(ANSWERED);
+  assert.equal(slotOf(await enter()).limit.connections, null);
 });

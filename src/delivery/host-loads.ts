@@ -45,6 +45,8 @@ export interface HostLoads {
   enter(host: string, port: number, signal: AbortSignal): HostTurn | Promise<HostTurn>;
   /** Gives dead hosts another chance now. */
   resume(): void;
+  /** Asks `limitOf` anew for every host. Connections beyond a smaller limit end, and no more begin until there is room. */
+  renewLimits(): void;
 }
 
 export interface HostLoadsOptions {
@@ -84,10 +86,10 @@ interface Waiting {
 }
 
 interface Host {
-  readonly limit: Limit;
-  readonly most: number;
+  limit: Limit;
+  most: number;
   /** Between two messages. */
-  readonly interval: Duration;
+  interval: Duration;
   window: number;
   running: number;
   /** Its rate allows the next message then. */
@@ -125,6 +127,15 @@ class KnownHostLoads implements HostLoads {
     for (const host of this.#hosts.values()) {
       host.deadUntil = instant(0);
       host.deaths = 0;
+    }
+  }
+
+  renewLimits(): void {
+    const now = this.#options.clock.now();
+    for (const [key, host] of this.#hosts) {
+      Object.assign(host, this.#burdenOf(key.slice(0, key.lastIndexOf(" "))));
+      host.window = Math.min(host.window, host.most);
+      host.notBefore = Math.min(host.notBefore, now + host.interval);
     }
   }
 
@@ -229,13 +240,10 @@ class KnownHostLoads implements HostLoads {
     const key = `${name} ${port}`;
     const known = this.#hosts.get(key);
     if (known !== undefined) return known;
-    const limit = this.#options.limitOf?.(name) ?? noLimit;
-    const most = limit.connections ?? MOST;
+    const burden = this.#burdenOf(name);
     const host: Host = {
-      limit,
-      most,
-      interval: limit.messagesPerMinute === null ? 0 : MINUTE / limit.messagesPerMinute,
-      window: Math.min(START, most),
+      ...burden,
+      window: Math.min(START, burden.most),
       running: 0,
       notBefore: 0,
       deaths: 0,
@@ -248,6 +256,15 @@ class KnownHostLoads implements HostLoads {
     this.#hosts.set(key, host);
     if (this.#hosts.size > MOST_HOSTS) this.#forgetOne();
     return host;
+  }
+
+  #burdenOf(name: string): Pick<Host, "limit" | "most" | "interval"> {
+    const limit = this.#options.limitOf?.(name) ?? noLimit;
+    return {
+      limit,
+      most: limit.connections ?? MOST,
+      interval: limit.messagesPerMinute === null ? 0 : MINUTE / limit.messagesPerMinute,
+    };
   }
 
   #forgetOne(): void {

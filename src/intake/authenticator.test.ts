@@ -8,6 +8,7 @@ import { EMPTY, encodeUtf8, type Log } from "../base/index.ts";
 import type { Client, SaslVerdict } from "../server/index.ts";
 import { createSaslClient, formatStatus, type SaslChannel, type SaslCredentials } from "../smtp/index.ts";
 import { type FakeClock, fakeClock } from "../testing/index.ts";
+import { AuthThrottle } from "./auth-throttle.ts";
 import { type AuthenticatorOptions, createAuthenticator } from "./authenticator.ts";
 import { openCredentials } from "./credentials.ts";
 import type { TokenVerification } from "./token-source.ts";
@@ -271,4 +272,11 @@ test("the source is told who asks from where", async () => {
     localAddress: "192.0.2.25",
     localPort: 587,
   });
+});
+
+test("what has counted failures before counts on when the rules of logins change", async () => {
+  const throttle = new AuthThrottle(time.clock, { firstDelay: 0, perAddress: 2 });
+  const guess = async () => (await exchange(authenticator({ throttle }), {}, "PLAIN", "\0nobody\0guess")).last;
+  assert.deepEqual([await guess(), await guess()], ["535 5.7.8", "535 5.7.8"]);
+  assert.match((await guess()) ?? "", /^454/);
 });

@@ -20,8 +20,8 @@ export interface AuthenticatorOptions {
   readonly credentials: CredentialSource;
   readonly clock: Clock;
   readonly log: Log;
-  /** How failures are slowed. */
-  readonly throttle?: Partial<AuthThrottleRules>;
+  /** How failures are slowed; or what slows them, where it has counted before. */
+  readonly throttle?: Partial<AuthThrottleRules> | AuthThrottle;
   /** Those that may be offered where they can be; default: all. */
   readonly mechanisms?: readonly SaslMechanism[];
   /** Who checks OAUTHBEARER and XOAUTH2; without it they are not offered. */
@@ -54,7 +54,8 @@ const LATER = { kind: "refuse", reply: REPLIES.authLater } as const;
  * one reply after one time, which grows with each failure; so nothing tells a wrong name from a wrong password.
  */
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
-  const throttle = new AuthThrottle(options.clock, options.throttle);
+  const { throttle: given } = options;
+  const throttle = given instanceof AuthThrottle ? given : new AuthThrottle(options.clock, given);
   return {
     begin: (client) => new ClientAuthentication(options, throttle, client),
     mechanismsFor: (client) => mechanismsFor(options, client),

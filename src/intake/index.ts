@@ -3,7 +3,7 @@
  * and how it is taken into the queue (`receive.ts`). Nothing here may deliver, connect or look at a socket. Begin with
  * `receive.ts`.
  */
-export { type AuthThrottleRules, dividedThrottle } from "./auth-throttle.ts";
+export { AuthThrottle, type AuthThrottleRules, dividedThrottle } from "./auth-throttle.ts";
 export { type Authenticator, type AuthenticatorOptions, createAuthenticator } from "./authenticator.ts";
 export type {
   Account,

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { silentLog, unwrap } from "../base/index.ts";
 import { type Client, defaultOffer, type MailRequest } from "../server/index.ts";
 import { parseMailbox } from "../smtp/index.ts";
-import { createPeers, type PeerRules } from "./peers.ts";
+import { createPeers, type PeerRules, type Peers } from "./peers.ts";
 
 const rules: PeerRules = {
   name: "partner",
@@ -64,4 +64,16 @@ test("connections are counted over all of a peer's, and given back at their end"
   assert.equal((await welcome(open()))?.kind, "refuse", "two are still there");
   for (const gone of [first, second]) gone.parts.end?.();
   assert.equal((await welcome(open()))?.kind, "accept");
+});
+
+test("connections that are open count on when the rules change", async () => {
+  const connections = new Map<string, number>();
+  const limited = (most: number) =>
+    createPeers({ rules: [{ ...rules, limits: { ...rules.limits, connections: most } }], connections, log: silentLog });
+  const open = (peers: Peers) => peers.begin(client("partner"), defaultOffer) ?? assert.fail("no rules");
+  const before = [limited(2), limited(2)].map(open);
+  const after = limited(2);
+  assert.equal((await open(after).parts.hello?.(hello))?.kind, "refuse");
+  for (const gone of before) gone.parts.end?.();
+  assert.equal((await open(after).parts.hello?.(hello))?.kind, "accept", "with the refused one, which is not gone yet");
 });

@@ -44,10 +44,16 @@ export interface Peers {
 const ACCEPT: Verdict = { kind: "accept" };
 const TOO_MANY: Verdict = { kind: "refuse", reply: REPLIES.tooManyConnections, close: true };
 
+export interface PeersOptions {
+  readonly rules: readonly PeerRules[];
+  /** How many connections each has now, by name; given on where rules change, for those that are open count on. */
+  readonly connections?: Map<string, number>;
+  readonly log: Log;
+}
+
 /** A name that has no rules is nobody's: it may what everybody may. */
-export function createPeers({ rules, log }: { readonly rules: readonly PeerRules[]; readonly log: Log }): Peers {
+export function createPeers({ rules, connections = new Map(), log }: PeersOptions): Peers {
   const byName = new Map(rules.map((rule) => [rule.name, rule]));
-  const connections = new Map<string, number>();
   const count = (name: string, by: number): number => {
     const now = (connections.get(name) ?? 0) + by;
     if (now > 0) connections.set(name, now);

@@ -13,7 +13,8 @@ export interface LookoutOptions {
   readonly log: Log;
   readonly settler: Settler;
   readonly inHand: InHand;
-  readonly rule: RetryRule;
+  /** As it counts now. */
+  readonly rule: () => RetryRule;
   /** Recipients that may be in hand. */
   readonly window: number;
   /** Takes over recipients just claimed, and ends the claims of those it has no room for. Returns how many it took. */
@@ -196,7 +197,7 @@ export class Lookout {
     const now = clock.now();
     const concluded = message.recipients
       .filter(({ state }) => state === "waiting")
-      .map((recipient) => concludeExpired(message, recipient, now, rule));
+      .map((recipient) => concludeExpired(message, recipient, now, rule()));
     return await settler.settleOnce(message, store.body(message), concluded);
   }
 }

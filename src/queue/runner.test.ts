@@ -493,6 +493,31 @@ test("mail that waits too long is reported as delayed, once, at the time for it"
   await runner.stop(0);
 });
 
+test("renewed waits count from the next conclusion on, also for the delay that is told of", async () => {
+  const bench = new Bench();
+  const tried: number[] = [];
+  bench.answer = (job) => {
+    if (job.destination === "x.test") tried.push(bench.time.clock.now() - job.message.receivedAt);
+    return [job.destination === "sender.test" ? DELIVERED : deferred("recipient")];
+  };
+  await bench.keep(["a@x.test"], false, { recipients: [{ mailbox: mailbox("a@x.test"), parameters: {} }] });
+  const fixed = (wait: number) => ({ first: wait, longest: wait, spread: 0 });
+  const runner = bench.runner({ rules: { ...fixed(HOUR), warnAfter: 100 * HOUR } });
+  runner.start();
+  await bench.time.run(SECOND);
+  runner.renew({ rules: { ...fixed(MINUTE), warnAfter: HOUR } });
+  await bench.time.run(HOUR + 3 * MINUTE);
+  assert.deepEqual(bench.reported, ["a delayed"]);
+  assert.deepEqual(
+    tried.map((at) => Math.round(at / MINUTE)),
+    [0, 60, 61, 62, 63],
+  );
+  runner.renew({ rules: fixed(MINUTE), exceptions: [{ match: "x.test", reply: null, schedule: [HOUR] }] });
+  await bench.time.run(30 * MINUTE);
+  assert.equal(tried.length, 6);
+  await runner.stop(0);
+});
+
 test("mail to be returned when it is late is not tried any more then (RFC 2852 §4.1.3)", async () => {
   const bench = new Bench();
   const tried: number[] = [];

@@ -72,6 +72,8 @@ export interface Runner {
    * by then. What is under way ends.
    */
   withdraw(id: QueueId): void;
+  /** From now on these waits count, and what `limitOf` says by now; nothing that waits is waited for anew. */
+  renew(rules: Pick<RunnerOptions, "rules" | "exceptions">): void;
   stats(): RunnerStats;
 }
 
@@ -94,8 +96,8 @@ class QueueRunner implements Runner {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #log: Log;
-  readonly #rule: RetryRule;
-  readonly #exceptions: readonly RetryException[];
+  #rule: RetryRule;
+  #exceptions: readonly RetryException[];
   readonly #limits: RunnerLimits;
   readonly #schedule: Schedule<Job>;
   readonly #settler: Settler;
@@ -123,7 +125,7 @@ class QueueRunner implements Runner {
     this.#limits = { ...defaultRunnerLimits, ...options.limits };
     this.#schedule = new Schedule(this.#limits, limitOf);
     this.#undertakings = new Undertakings(clock, (error) => log.error(events.deliveryBroke, { error: asError(error) }));
-    this.#settler = new Settler({ store, reporter, clock, log, reportRetry: this.#rule.longest });
+    this.#settler = new Settler({ store, reporter, clock, log, reportRetry: () => this.#rule.longest });
     // A minute's mail of a destination with a rate is enough in hand; the rest can still be held or removed.
     this.#inHand = new InHand(this.#limits, {
       mostOf: (destination) => limitOf(destination).messagesPerMinute,
@@ -135,7 +137,7 @@ class QueueRunner implements Runner {
       log,
       settler: this.#settler,
       inHand: this.#inHand,
-      rule: this.#rule,
+      rule: () => this.#rule,
       window: this.#limits.window,
       take: (message, places) => this.#takeClaimed(message, places),
       track: (work) => this.#undertakings.track(work),
@@ -184,6 +186,13 @@ class QueueRunner implements Runner {
   withdraw(id: QueueId): void {
     if (this.#withdrawn.size === 0) this.#clock.after(0, () => this.#letGoWithdrawn());
     this.#withdrawn.add(id);
+  }
+
+  renew({ rules, exceptions = [] }: Parameters<Runner["renew"]>[0]): void {
+    this.#rule = { ...defaultRetryRule, ...rules };
+    this.#exceptions = exceptions;
+    this.#schedule.renewLimits();
+    this.#pump();
   }
 
   stats(): RunnerStats {

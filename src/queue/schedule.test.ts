@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { instant } from "../base/index.ts";
-import { noLimit } from "./limit.ts";
+import { type Limit, noLimit } from "./limit.ts";
 import { Schedule } from "./schedule.ts";
 
 const limits = { total: 10, destinationStart: 2, destinationMost: 4 };
@@ -261,4 +261,21 @@ test("jobs put off come back one behind the other, and never sooner than the sus
   schedule.finished("a", "hostTrouble", instant(110));
   // What was put off before is still to come: there is no second row of the same moment.
   assert.equal(schedule.putOffUntil("a", instant(106)), 130);
+});
+
+test("changed limits count for destinations that have mail in hand", () => {
+  let limit: Limit = { ...noLimit, connections: 3 };
+  const schedule = new Schedule<number>({ total: 10, destinationStart: 5, destinationMost: 5 }, () => limit);
+  for (let job = 0; job < 6; job++) schedule.add("a", job);
+  const started = () => [schedule.next(), schedule.next(), schedule.next(), schedule.next()].filter(Boolean).length;
+  assert.equal(started(), 3);
+  limit = { ...noLimit, connections: 1 };
+  schedule.renewLimits();
+  schedule.finished("a", "answered", instant(0));
+  schedule.finished("a", "answered", instant(0));
+  assert.equal(schedule.next(), null, "one runs");
+  limit = noLimit;
+  schedule.renewLimits();
+  schedule.finished("a", "answered", instant(0));
+  assert.equal(started(), 2, "the window grows again by success");
 });

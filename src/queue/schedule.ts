@@ -30,9 +30,9 @@ interface Destination<Job> extends Learned {
   ready: Map<string, Destination<Job>> | null;
   running: number;
   /** What the window may grow to. */
-  readonly most: number;
+  most: number;
   /** Between the starts of two jobs. */
-  readonly interval: Duration;
+  interval: Duration;
   /** Tries nothing before then; from then on one at a time until one succeeds. */
   suspendedUntil: Instant | null;
   /** When the last job that was put off comes back. */
@@ -190,6 +190,17 @@ export class Schedule<Job> {
     for (const destination of this.#destinations.values()) destination.suspendedUntil = null;
   }
 
+  /** Asks anew what each destination may be burdened with. What runs beyond it ends, and no more begins until there is room. */
+  renewLimits(): void {
+    for (const [name, destination] of this.#destinations) {
+      const { most, interval } = this.#burdenOf(name);
+      destination.most = most;
+      destination.interval = interval;
+      destination.window = Math.min(destination.window, most);
+      this.#consider(name, destination);
+    }
+  }
+
   /** Takes out the jobs that match and have not started. */
   withdraw(matches: (job: Job) => boolean): readonly Job[] {
     const withdrawn: Job[] = [];
@@ -282,8 +293,7 @@ export class Schedule<Job> {
   #of(name: string): Destination<Job> {
     let destination = this.#destinations.get(name);
     if (destination === undefined) {
-      const { connections, messagesPerMinute } = this.#limitOf(name);
-      const most = connections ?? this.#limits.destinationMost;
+      const { most, interval } = this.#burdenOf(name);
       const learned = this.#learned.get(name);
       this.#learned.delete(name);
       destination = {
@@ -292,7 +302,7 @@ export class Schedule<Job> {
         running: 0,
         window: Math.min(learned?.window ?? this.#limits.destinationStart, most),
         most,
-        interval: messagesPerMinute === null ? 0 : MINUTE / messagesPerMinute,
+        interval,
         quick: learned?.quick ?? false,
         notBefore: learned?.notBefore ?? instant(0),
         suspendedUntil: null,
@@ -301,6 +311,14 @@ export class Schedule<Job> {
       this.#destinations.set(name, destination);
     }
     return destination;
+  }
+
+  #burdenOf(name: string): Pick<Destination<Job>, "most" | "interval"> {
+    const { connections, messagesPerMinute } = this.#limitOf(name);
+    return {
+      most: connections ?? this.#limits.destinationMost,
+      interval: messagesPerMinute === null ? 0 : MINUTE / messagesPerMinute,
+    };
   }
 
   /** Puts it where it belongs: among those that are ready, those that wait for time to pass, or neither. */

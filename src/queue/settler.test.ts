@@ -20,7 +20,7 @@ function newSettler(refusals: number) {
       throw new Error("nothing is reported here");
     },
   };
-  const settler = new Settler({ store, reporter, clock: time.clock, log: silentLog, reportRetry: MINUTE });
+  const settler = new Settler({ store, reporter, clock: time.clock, log: silentLog, reportRetry: () => MINUTE });
   return { time, store, settler, tries };
 }
 

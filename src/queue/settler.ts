@@ -17,8 +17,8 @@ export interface SettlerOptions {
   readonly reporter: Reporter;
   readonly clock: Clock;
   readonly log: Log;
-  /** When mail whose report could not be made is tried again, ms. */
-  readonly reportRetry: Duration;
+  /** When mail whose report could not be made is tried again, ms, as it counts now. */
+  readonly reportRetry: () => Duration;
 }
 
 /** Writes what attempts led to, with the report that failures owe, and tells the log once it is durable. */
@@ -87,7 +87,7 @@ export class Settler {
       return { concluded, settlement: settlementOf(message, concluded, report, at) };
     } catch (error) {
       this.#options.log.error(events.reportBroke, { id: message.id, error: asError(error) });
-      const putOff = concluded.map((each) => postponed(each, instant(at + this.#options.reportRetry)));
+      const putOff = concluded.map((each) => postponed(each, instant(at + this.#options.reportRetry())));
       return { concluded: putOff, settlement: settlementOf(message, putOff, null, at) };
     }
   }
