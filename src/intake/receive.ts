@@ -1,29 +1,20 @@
 import { isAscii } from "node:buffer";
-import { type Clock, type Duration, type Log, printable } from "../base/index.ts";
+import { asError, type Clock, type Duration, type Log, printable } from "../base/index.ts";
 import { formatReceived, HeaderScanner } from "../message/index.ts";
 import {
   type AcceptedMessage,
   type Draft,
-  expiryTime,
-  type MessageParameters,
   type NewMessage,
-  type NewRecipient,
   type Origin,
   type QueueStore,
   StoreError,
 } from "../queue/index.ts";
 import type { BodyVerdict, Client, MessageSink, Transaction } from "../server/index.ts";
-import {
-  formatMailbox,
-  formatPath,
-  type Mailbox,
-  type MailParameters,
-  needsSmtpUtf8,
-  type Reply,
-} from "../smtp/index.ts";
+import { formatMailbox, formatPath, type Mailbox, needsSmtpUtf8, type Reply } from "../smtp/index.ts";
 import { grantedPriority } from "./delivery-terms.ts";
 import { events } from "./events.ts";
 import type { FreeSpace } from "./free-space.ts";
+import { type Arrived, newMessage, type Offered } from "./new-message.ts";
 import { queuedAs, queuedAtPriority, REPLIES } from "./replies.ts";
 
 /** What is taken at all. Sizes of whole messages are the engine's. */
@@ -92,26 +83,15 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       log.warn(events.diskLow, { session: client.sessionId, free, needed });
       return { kind: "refuse", reply: REPLIES.diskLow };
     }
-    const sink = new QueueSink(options, { client, transaction, service, trust });
+    const sink = new QueueSink(options, { client, transaction, service }, trust);
     const wait = sink.begin();
     return wait === undefined ? { kind: "accept", sink } : wait.then(() => ({ kind: "accept", sink }));
   };
 }
 
-interface Offered {
-  readonly client: Client;
-  readonly transaction: Transaction;
-  readonly service: Origin["service"];
-  readonly trust: Trust;
-}
-
-const TLS_REQUIRED = "tls-required";
-
 class QueueSink implements ReceiverSink {
   readonly #options: ReceiverOptions;
-  readonly #client: Client;
-  readonly #transaction: Transaction;
-  readonly #service: Origin["service"];
+  readonly #offered: Offered;
   /** As granted; absent where none was asked for. */
   readonly #priority: number | undefined;
   readonly #draft: Draft;
@@ -123,13 +103,11 @@ class QueueSink implements ReceiverSink {
   /** Set when the message will not be taken; the rest of the body is let through unseen, for the reply can only follow it. */
   #refusal: Reply | null = null;
 
-  constructor(options: ReceiverOptions, { client, transaction, service, trust }: Offered) {
+  constructor(options: ReceiverOptions, offered: Offered, trust: Trust) {
     this.#options = options;
-    this.#priority = grantedPriority(transaction.parameters, trust.mayRaise);
+    this.#offered = offered;
+    this.#priority = grantedPriority(offered.transaction.parameters, trust.mayRaise);
     this.#hideClient = trust.hideClient ?? false;
-    this.#client = client;
-    this.#transaction = transaction;
-    this.#service = service;
     this.#header = new HeaderScanner(options.limits.header);
     this.#receivedAt = options.clock.now();
     this.#draft = options.store.createDraft();
@@ -137,15 +115,16 @@ class QueueSink implements ReceiverSink {
 
   /** Writes the trace field. */
   begin(): Promise<void> | undefined {
-    const { hello, identity, parameters, recipients } = this.#transaction;
+    const { client } = this.#offered;
+    const { hello, identity, parameters, recipients } = this.#offered.transaction;
     const only = recipients.length === 1 ? recipients[0] : undefined;
     return this.#append(
       formatReceived({
         hello,
-        client: this.#hideClient ? null : { address: this.#client.peer.address, name: this.#client.name ?? null },
+        client: this.#hideClient ? null : { address: client.peer.address, name: client.name ?? null },
         hostname: this.#options.hostname,
-        tls: this.#client.tls,
-        certificate: this.#client.certificate ?? null,
+        tls: client.tls,
+        certificate: client.certificate ?? null,
         authenticated: identity !== null,
         smtputf8: parameters.smtputf8 === true,
         id: this.#draft.id,
@@ -196,7 +175,8 @@ class QueueSink implements ReceiverSink {
     const wait = this.#handOver(accepted);
     if (wait !== undefined) await wait;
     const { id } = accepted.message;
-    const lowered = this.#priority !== undefined && this.#priority !== this.#transaction.parameters.priority;
+    const asked = this.#offered.transaction.parameters.priority;
+    const lowered = this.#priority !== undefined && this.#priority !== asked;
     return lowered ? queuedAtPriority(this.#priority, id) : queuedAs(id);
   }
 
@@ -246,69 +226,15 @@ class QueueSink implements ReceiverSink {
   }
 
   #newMessage(): NewMessage {
-    const { reversePath } = this.#transaction;
-    const parameters = this.#parameters();
-    const receivedAt = this.#receivedAt;
-    return {
+    const arrived: Arrived = {
       id: this.#draft.id,
-      receivedAt,
-      expiresAt: expiryTime({ receivedAt, parameters }, this.#options.limits.giveUpAfter),
-      reversePath,
-      parameters,
-      origin: this.#origin(),
-      recipients: this.#recipients(),
+      receivedAt: this.#receivedAt,
       size: this.#size,
+      eightBit: this.#eightBit,
+      header: this.#header,
+      priority: this.#priority,
     };
-  }
-
-  /** AUTH= may name nobody but who logged in: any other claim counts as AUTH=<> (RFC 4954 §5). */
-  #parameters(): MessageParameters {
-    const { identity, parameters: asked } = this.#transaction;
-    const priority = this.#priority;
-    const parameters = priority === undefined || priority === asked.priority ? asked : { ...asked, priority };
-    const { auth } = parameters;
-    if (auth === undefined || auth === null || formatMailbox(auth) === identity) return this.#tagged(parameters);
-    return this.#tagged({ ...parameters, auth: null });
-  }
-
-  /** REQUIRETLS outranks the header field, and more than one field asks for nothing (RFC 8689 §3, §4.1). */
-  #tagged(parameters: MailParameters): MessageParameters {
-    const declared = this.#declared(parameters);
-    if (declared.requireTls === true || this.#header.first(TLS_REQUIRED)?.toLowerCase() !== "no") return declared;
-    return this.#header.count(TLS_REQUIRED) === 1 ? { ...declared, tlsOptional: true } : declared;
-  }
-
-  /** Many programs send 8-bit text without a word; the next hop is to hear what it is (RFC 6152 §3). */
-  #declared(parameters: MailParameters): MailParameters {
-    const { body } = parameters;
-    const undeclared = this.#eightBit && (body === undefined || body === "7BIT");
-    return undeclared ? { ...parameters, body: "8BITMIME" } : parameters;
-  }
-
-  #origin(): Origin {
-    const { sessionId, peer, tls, certificate = null } = this.#client;
-    const { identity } = this.#transaction;
-    return {
-      service: this.#service,
-      sessionId,
-      address: peer.address,
-      hello: this.#transaction.hello.name,
-      // Who logged in is said by that: the certificate is then the program's and not the person's.
-      identity: identity ?? (certificate === null ? null : `certificate:${certificate}`),
-      tls: tls === null ? null : `${tls.version} ${tls.cipher}`,
-    };
-  }
-
-  /** Each mailbox once: a recipient named twice gets one copy, by the parameters given first. */
-  #recipients(): readonly NewRecipient[] {
-    const canonical = this.#options.canonical ?? ((mailbox: Mailbox) => mailbox);
-    const unique = new Map<string, NewRecipient>();
-    for (const { recipient, parameters } of this.#transaction.recipients) {
-      const mailbox = canonical(recipient);
-      const key = formatMailbox(mailbox);
-      if (!unique.has(key)) unique.set(key, { mailbox, parameters });
-    }
-    return [...unique.values()];
+    return newMessage(this.#offered, arrived, this.#options);
   }
 
   /**
@@ -328,6 +254,7 @@ class QueueSink implements ReceiverSink {
 
   #logAccepted({ message }: AcceptedMessage): void {
     const { reversePath, origin, size, recipients, parameters } = message;
+    const { certificate = null } = this.#offered.client;
     const messageId = this.#header.first("message-id");
     this.#options.log.info(events.messageAccepted, {
       ...this.#names(),
@@ -336,7 +263,7 @@ class QueueSink implements ReceiverSink {
       hello: printable(origin.hello ?? ""),
       identity: origin.identity,
       tls: origin.tls,
-      ...(this.#client.certificate == null ? {} : { certificate: this.#client.certificate }),
+      ...(certificate === null ? {} : { certificate }),
       from: formatPath(reversePath),
       to: recipients.slice(0, MAX_LOGGED_RECIPIENTS).map((recipient) => formatMailbox(recipient.mailbox)),
       recipients: recipients.length,
@@ -347,13 +274,9 @@ class QueueSink implements ReceiverSink {
   }
 
   #names(): { readonly session: string; readonly id: string } {
-    return { session: this.#client.sessionId, id: this.#draft.id };
+    return { session: this.#offered.client.sessionId, id: this.#draft.id };
   }
 }
 
 /** A line of the log is one write; a thousand addresses would make it a page. */
 const MAX_LOGGED_RECIPIENTS = 10;
-
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
-}

@@ -225,7 +225,7 @@ export const receivingMutants: readonly Mutant[] = [
   {
     name: "AUTH= of somebody else believed",
     promise: "nobody claims to be another to the next server",
-    file: "src/intake/receive.ts",
+    file: "src/intake/new-message.ts",
     search: "if (auth === undefined || auth === null || formatMailbox(auth) === identity)",
     replacement: "if (auth !== null)",
     tests: ["src/intake/receive.test.ts"],
@@ -233,7 +233,7 @@ export const receivingMutants: readonly Mutant[] = [
   {
     name: "TLS-Required passed over",
     promise: "a sender may say that arriving counts for more than secrecy (RFC 8689)",
-    file: "src/intake/receive.ts",
+    file: "src/intake/new-message.ts",
     search: "=== 1 ? { ...declared, tlsOptional: true } : declared;",
     replacement: "=== 0 ? { ...declared, tlsOptional: true } : declared;",
     tests: ["src/intake/receive.test.ts"],
@@ -241,9 +241,9 @@ export const receivingMutants: readonly Mutant[] = [
   {
     name: "TLS-Required beats REQUIRETLS",
     promise: "REQUIRETLS outranks the header field (RFC 8689)",
-    file: "src/intake/receive.ts",
-    search: "if (declared.requireTls === true || this.#header.first(TLS_REQUIRED)",
-    replacement: "if (this.#header.first(TLS_REQUIRED)",
+    file: "src/intake/new-message.ts",
+    search: "if (declared.requireTls === true || header.first(TLS_REQUIRED)",
+    replacement: "if (header.first(TLS_REQUIRED)",
     tests: ["src/intake/receive.test.ts"],
   },
   {
