@@ -21,6 +21,8 @@ const MAX_LINE = 16 * 1024;
 const MAX_PENDING = 1000;
 
 interface Pending {
+  /** What had been heard when it was asked. */
+  readonly heard: number;
   readonly settle: (answer: DovecotAnswer) => void;
   readonly timer: Timer;
 }
@@ -35,6 +37,8 @@ export class DovecotConnection {
   #plain = false;
   #rest = "";
   #lastId = 0;
+  /** Pieces that came, to tell a dead connection from one slow answer. */
+  #heard = 0;
   #broken: string | null = null;
   readonly #handshake: Timer;
 
@@ -65,10 +69,24 @@ export class DovecotConnection {
     if (this.#waiting === null) this.#socket.write(text);
     else this.#waiting.push(text);
     return new Promise((settle) => {
-      // An answer that never comes says that the connection is dead, so that the next one gets a new one.
-      const timer = this.#clock.after(PATIENCE, () => this.#break("it does not answer"));
-      this.#pending.set(id, { settle, timer });
+      const timer = this.#clock.after(PATIENCE, () => this.#giveUp(id));
+      this.#pending.set(id, { heard: this.#heard, settle, timer });
     });
+  }
+
+  /**
+   * Where nothing came since it was asked the connection is dead, and the next login gets a new one. Else Dovecot takes its time over this
+   * one alone, as it does with guessers and a slow database: those beside it must not suffer.
+   */
+  #giveUp(id: number): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    if (pending.heard === this.#heard) {
+      this.#break("it does not answer");
+      return;
+    }
+    this.#pending.delete(id);
+    pending.settle({ kind: "temporary", reason: "it does not answer" });
   }
 
   close(): void {
@@ -76,6 +94,7 @@ export class DovecotConnection {
   }
 
   #read(text: string): void {
+    this.#heard++;
     const lines = (this.#rest + text).split("\n");
     this.#rest = lines.pop() ?? "";
     if (this.#rest.length > MAX_LINE) {

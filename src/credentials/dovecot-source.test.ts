@@ -165,3 +165,20 @@ test("tabs and line ends are escaped, and read back", () => {
   const line = parseDovecotLine(`OK\t5\tuser=${escapeDovecot("a\tb\u0001")}`);
   assert.deepEqual(line.ok && line.value, { kind: "answer", id: 5, answer: { kind: "ok", user: "a\tb\u0001" } });
 });
+
+test("a login that Dovecot takes too long over is trouble of its own, and none of those beside it", async () => {
+  const held: string[] = [];
+  const { source, connections, lines } = await scripted((line, socket) => {
+    held.push(line);
+    if (held.length === 3) setImmediate(() => socket.write(ok(line, "quick")));
+    return held.length === 2 ? ok(line, "between") : "";
+  });
+  const slow = source.verify("slow", "x", CONTEXT).catch((error: Error) => error.message);
+  assert.equal((await source.verify("between", "x", CONTEXT)).kind, "verified");
+  time.advance(19 * SECOND);
+  const quick = source.verify("quick", "x", CONTEXT);
+  time.advance(2 * SECOND);
+  assert.match(String(await slow), /does not answer/);
+  assert.deepEqual(await quick, { kind: "verified", identity: "quick" });
+  assert.deepEqual([connections.length, lines.length], [1, 5]);
+});
