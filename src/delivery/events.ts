@@ -1,10 +1,10 @@
 /** Names of the log events of this folder. They are an interface: a name is never reused for something else. */
 export const events = {
-  /** One host was tried and did not take all: with `host`, `rule`, `problem`. */
+  /** One host was tried and did not take all: with `host`, `rule`, `kind`, `problem`. */
   hostFailed: "delivery.host.failed",
   /** A host shows less than it proved before, and mail for it waits: with `host`, `domain`, `rule`, `until`. */
   downgradeHeld: "delivery.downgrade.held",
-  /** A transaction ended at a host: with `host`, `address`, `tls`, `rule`, `accepted`, `refused`. */
+  /** A transaction ended at a host: with `host`, `address`, `tls`, `rule`, `proven`, `accepted`, `refused`. */
   transaction: "delivery.transaction",
   /** The stored body could not be read while it was sent: with `error`. */
   bodyBroke: "delivery.body.broke",

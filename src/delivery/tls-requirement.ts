@@ -56,6 +56,25 @@ export interface TlsRequirement {
   readonly rule: string;
 }
 
+/** What a connection has proven, as the log and metrics name it: the most that holds of these. */
+export type Proven = "dane" | "mta-sts" | "verified" | "encrypted" | "opportunistic" | "clear";
+
+/**
+ * What a connection that met this requirement has proven: `dane`, or its name by `mta-sts` (a policy in mode enforce) or otherwise
+ * (`verified`: a route, REQUIRETLS, what it proved before); else nothing, over TLS that was demanded (`encrypted`), or that could have been
+ * left out (`opportunistic`), or in clear text.
+ */
+export function provenBy({ mode, proof, policy }: TlsRequirement, secure: boolean): Proven {
+  if (!secure) return "clear";
+  if (proof.kind === "dane") return "dane";
+  if (proof.kind === "nothing") return mode === "opportunistic" ? "opportunistic" : "encrypted";
+  const enforced = policy?.type === "sts" && policy.strings.some((line) => ENFORCED.test(line));
+  return enforced ? "mta-sts" : "verified";
+}
+
+/** RFC 8461 §3.2: a line of a policy. */
+const ENFORCED = /^mode[ \t]*:[ \t]*enforce[ \t]*$/;
+
 /** The same connection in clear text, after a handshake that failed where nothing demanded TLS. */
 export function withoutTls(requirement: TlsRequirement): TlsRequirement {
   return {
