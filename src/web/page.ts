@@ -1,6 +1,6 @@
 /** A request for a page: GET or HEAD, whose difference no page sees. */
 export interface PageRequest {
-  /** The name that was asked for, lower case, without a port or a trailing dot. */
+  /** The name that was asked for, lower case, without a port or a trailing dot; an IPv6 address in its brackets. */
   readonly host: string;
   /** Percent-encoding as it came. */
   readonly path: string;
@@ -23,7 +23,7 @@ export interface Page {
   /** Exactly this path. */
   readonly path: string;
   /** Null: there is none at this name after all. Cheap; asked for each request. */
-  respond(request: PageRequest): PageResponse | null;
+  respond(request: PageRequest): PageResponse | null | Promise<PageResponse | null>;
 }
 
 /** What came of a request line and its `Host`. */
@@ -45,7 +45,7 @@ export interface Answer extends PageResponse {
 const METHODS = "GET, HEAD";
 
 /** Finds the page of a request. What is no page here is 404, whatever the method was; other methods at a page are 405. */
-export function answerTo(pages: readonly Page[], asked: Asked): Answer {
+export async function answerTo(pages: readonly Page[], asked: Asked): Promise<Answer> {
   const request = readRequest(asked);
   if (request === null) return plain(400, "Bad request", null);
   const page = pages.find(({ path, serves }) => path === request.path && serves(request.host));
@@ -53,7 +53,7 @@ export function answerTo(pages: readonly Page[], asked: Asked): Answer {
   if (asked.method !== "GET" && asked.method !== "HEAD") {
     return { ...plain(405, "Method not allowed", request), allow: METHODS };
   }
-  const response = page.respond(request);
+  const response = await page.respond(request);
   return response === null ? plain(404, "Not found", request) : { ...response, allow: null, request };
 }
 
@@ -72,8 +72,8 @@ function readRequest({ target, host }: Asked): PageRequest | null {
   return { host: name, path, query: new URLSearchParams(query.join("?")) };
 }
 
-/** `mta-sts.example.org` out of `MTA-STS.example.org.:443`. */
+/** `mta-sts.example.org` out of `MTA-STS.example.org.:443`, `[::1]` out of `[::1]:9469` (RFC 3986 §3.2.2). */
 function hostName(field: string | null): string | null {
-  const [, name] = /^([A-Za-z0-9._-]{1,253}?)\.?(?::\d{1,5})?$/.exec(field ?? "") ?? [];
+  const [, name] = /^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}?)\.?(?::\d{1,5})?$/.exec(field ?? "") ?? [];
   return name === undefined ? null : name.toLowerCase();
 }

@@ -70,9 +70,9 @@ class PageServer implements WebServer {
     this.#options = options;
     // It never listens: connections are handed to it, so that certificates, sockets and their limits are the house's own.
     this.#http = createServer({ maxHeaderSize: MAX_HEADER, keepAlive: false, insecureHTTPParser: false });
-    this.#http.on("request", (request, response) => this.#answer(request, response));
+    this.#http.on("request", (request, response) => void this.#answer(request, response));
     // Whoever would send a body first waits for 100, and is answered at once.
-    this.#http.on("checkContinue", (request, response) => this.#answer(request, response));
+    this.#http.on("checkContinue", (request, response) => void this.#answer(request, response));
     this.#http.on("clientError", (error, duplex) => refuse(error, duplex));
   }
 
@@ -141,10 +141,10 @@ class PageServer implements WebServer {
     this.#http.emit("connection", duplex);
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse): void {
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pages, clock, log } = this.#options;
     const { method = "", url: target = "" } = request;
-    const answer = this.#answerOf({ pages, method, target, host: hostOf(request) });
+    const answer = await this.#answerOf({ pages, method, target, host: hostOf(request) });
     const { status, type, body, maxAge, allow } = answer;
     const peer = this.#open.get(request.socket) ?? "";
     log.debug(events.answered, {
@@ -168,9 +168,14 @@ class PageServer implements WebServer {
     response.end(method === "HEAD" ? undefined : body);
   }
 
-  #answerOf(asked: { pages: readonly Page[]; method: string; target: string; host: string | null }): Answer {
+  async #answerOf(asked: {
+    pages: readonly Page[];
+    method: string;
+    target: string;
+    host: string | null;
+  }): Promise<Answer> {
     try {
-      return answerTo(asked.pages, asked);
+      return await answerTo(asked.pages, asked);
     } catch (cause) {
       const err = cause instanceof Error ? cause : String(cause);
       this.#options.log.error(events.broken, { path: printable(asked.target, 120), err });
