@@ -29,6 +29,7 @@ export {
   type Selection,
   type SelectQuery,
 } from "./selection.ts";
+export type { StoreWatch } from "./sqlite/channel.ts";
 export { openSqliteStore, type SqliteStoreOptions } from "./sqlite/store.ts";
 export * from "./store.ts";
 export { deliverByTime, expiryTime, releaseTime, remainingTerm } from "./terms.ts";

@@ -1,10 +1,18 @@
 import { Worker } from "node:worker_threads";
-import { type Log, printable } from "../../base/index.ts";
+import { type Duration, type Log, printable } from "../../base/index.ts";
 import { events } from "../events.ts";
 import { StoreError } from "../store.ts";
 import { Departure, Waiting } from "./departure.ts";
 import { storeError } from "./failure.ts";
 import type { Answers, BatchMessage, DatabaseSettings, Request, Result, Span, WorkerMessage } from "./protocol.ts";
+
+/** Who hears of what happens to the store. */
+export interface ChannelEars {
+  readonly log: Log;
+  readonly watch: StoreWatch | null;
+  /** The thread ended by itself. */
+  readonly onDeath: (error: StoreError) => void;
+}
 
 interface Pending {
   readonly request: Request;
@@ -12,6 +20,8 @@ interface Pending {
   readonly octets: readonly Uint8Array[];
   readonly resolve: (answer: never) => void;
   readonly reject: (error: StoreError) => void;
+  /** When it was asked, ms of `performance.now`. */
+  readonly since: number;
 }
 
 /** Octets in one batch beyond which the rest waits for the next, so that no transaction grows without bound. */
@@ -22,6 +32,14 @@ const ANSWERS_A_TURN = 50;
 const LEAST_SHARED_OCTETS = 1024 * 1024;
 const NOWHERE: Span = { from: 0, length: 0 };
 
+/** Who measures what the store takes; must not throw. Times are milliseconds. */
+export interface StoreWatch {
+  /** A commit was synced, and the disk took so long. */
+  synced(took: Duration): void;
+  /** A message is durable; so long ago it was whole. */
+  kept(took: Duration): void;
+}
+
 /**
  * The way to the worker thread and back. One batch is under way at a time; what is asked meanwhile makes the next one. That is
  * the group commit: all who came during one sync share the next.
@@ -29,6 +47,7 @@ const NOWHERE: Span = { from: 0, length: 0 };
 export class Channel {
   readonly #worker: Worker;
   readonly #log: Log;
+  readonly #watch: StoreWatch | null;
   /**
    * Where octets lie on their way to the thread. Only one batch is under way, so one piece of memory does for all; buffers of each
    * batch's own would pile up in the thread until its next collection, by the size of a whole large message.
@@ -46,28 +65,25 @@ export class Channel {
   #broken: StoreError | null = null;
   #closing = false;
 
-  private constructor(worker: Worker, log: Log) {
+  private constructor(worker: Worker, { log, watch }: ChannelEars) {
     this.#worker = worker;
     this.#log = log;
+    this.#watch = watch;
   }
 
   /** Starts the thread. Rejects with a `StoreError` when the file cannot be opened or has another owner. */
-  static open(
-    settings: DatabaseSettings,
-    log: Log,
-    onDeath: (error: StoreError) => void,
-  ): Promise<{ channel: Channel; lastId: number }> {
+  static open(settings: DatabaseSettings, ears: ChannelEars): Promise<{ channel: Channel; lastId: number }> {
     // The published package holds .js files, a checkout .ts ones that Node strips of their types.
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
     const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData: settings });
-    const channel = new Channel(worker, log);
+    const channel = new Channel(worker, ears);
     return new Promise((resolve, reject) => {
       let opened = false;
       const die = (error: StoreError): void => {
         const unexpected = opened && !channel.#closing && channel.#broken === null;
         channel.#break(error);
         reject(error);
-        if (unexpected) onDeath(error);
+        if (unexpected) ears.onDeath(error);
       };
       worker.on("message", (message: WorkerMessage) => {
         if (message.kind === "ready") {
@@ -91,8 +107,9 @@ export class Channel {
     if (this.#broken !== null) return Promise.reject(this.#broken);
     if (request.op === "close") this.#closing = true;
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request, octets, resolve, reject });
-      this.#waiting.add(request.op, performance.now());
+      const since = performance.now();
+      this.#queue.push({ request, octets, resolve, reject, since });
+      this.#waiting.add(request.op, since);
       this.#schedule();
     });
   }
@@ -172,6 +189,7 @@ export class Channel {
     const answered = this.#flying ?? [];
     this.#flying = null;
     const now = performance.now();
+    if (this.#watch !== null) tell(this.#watch, { answered, message, now });
     const { messages } = this.#waiting;
     this.#departure.answered(now, { sync: message.sync, messages: this.#flyingMessages, waiting: messages });
     // Before the answers: what they lead to takes its time, and a slow disk is not to stand idle meanwhile.
@@ -188,6 +206,22 @@ export class Channel {
     this.#queue = [];
     this.#endPause();
     for (const { reject } of all) reject(this.#broken);
+  }
+}
+
+/** What is behind a batch, for measurements. */
+function tell(
+  watch: StoreWatch,
+  batch: {
+    readonly answered: readonly Pending[];
+    readonly message: Extract<WorkerMessage, { kind: "results" }>;
+    readonly now: number;
+  },
+): void {
+  const { answered, message, now } = batch;
+  if (message.sync !== null) watch.synced(message.sync);
+  for (const [at, { request, since }] of answered.entries()) {
+    if (request.op === "keep" && message.results[at]?.ok === true) watch.kept(now - since);
   }
 }
 

@@ -5,7 +5,7 @@ import { formatQueueId, QueueIdSource, queueIdNumber } from "../queue-id.ts";
 import { alterationText } from "../selection.ts";
 import type { OperableStore, StoreError } from "../store.ts";
 import { BlockPool } from "./block-pool.ts";
-import { type Channel, GIVEN, Channel as SqliteChannel } from "./channel.ts";
+import { type Channel, GIVEN, Channel as SqliteChannel, type StoreWatch } from "./channel.ts";
 import { SqliteDraft } from "./draft.ts";
 import { claimDue, counts, list } from "./parts.ts";
 import { messageColumns, outcomeColumns } from "./requests.ts";
@@ -40,6 +40,8 @@ export interface SqliteStoreOptions {
    * again for the next owner: end the process, and let it be started anew.
    */
   readonly onDeath?: (error: StoreError) => void;
+  /** Told what commits take; default: nobody. */
+  readonly watch?: StoreWatch;
 }
 
 /**
@@ -57,8 +59,9 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Oper
     maxFileSize = null,
     history = DEFAULT_HISTORY,
     onDeath = () => {},
+    watch = null,
   } = options;
-  const { channel, lastId } = await SqliteChannel.open({ path, role, maxFileSize, history }, log, onDeath);
+  const { channel, lastId } = await SqliteChannel.open({ path, role, maxFileSize, history }, { log, watch, onDeath });
   return sqliteStore(channel, new QueueIdSource(clock, lastId, lane), draftMemory);
 }
 
