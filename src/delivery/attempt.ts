@@ -23,7 +23,8 @@ import {
 } from "./outcome.ts";
 import { type PlannedAttempt, sessionKey } from "./plan.ts";
 import { type Load, onwardOf, spokenLoad } from "./spoken-load.ts";
-import { fellBelow } from "./tls-failure.ts";
+import { fellBelow, isTlsFailure } from "./tls-failure.ts";
+import { provenBy } from "./tls-requirement.ts";
 
 /** What one host led to. */
 export interface AttemptResult {
@@ -33,10 +34,14 @@ export interface AttemptResult {
   readonly problem: ClientProblem | null;
 }
 
+/** New connections for what is left after sessions that the host ended between transactions: one that ends each is not hammered. */
+const MOST_AFTER_GOODBYES = 10;
+
 /**
  * Tries one host: on an idle session where one fits, else on a new connection. An idle session that proves dead before it
  * answered MAIL says nothing of the host, so the host is asked again at once on a new one. Where the host takes so many
- * transactions in one session and no more (RFC 9422), the rest goes by the next.
+ * transactions in one session and no more, the rest goes by the next: whether it said so before (RFC 9422), or ends a session that took
+ * something (421, RFC 5321 §3.8) and lets the next one in.
  */
 export async function attemptHost(
   attempt: PlannedAttempt,
@@ -50,9 +55,10 @@ export async function attemptHost(
   const { connections, messagesPerConnection } = limit;
   const host = connections === null ? null : { name: `${attempt.host.toLowerCase()} ${attempt.port}`, connections };
   let fresh = false;
+  let goodbyes = 0;
   while (rest.length > 0) {
-    const now = { ...load, recipients: rest.map(({ recipient }) => recipient) };
-    const result = await onOneSession(attempt, now, context, {
+    const part = { ...load, recipients: rest.map(({ recipient }) => recipient) };
+    const result = await onOneSession(attempt, part, context, {
       fresh,
       maxTransactions: messagesPerConnection,
       host,
@@ -60,11 +66,15 @@ export async function attemptHost(
     fresh = result.stale && !fresh && !context.signal.aborted;
     if (fresh) continue;
     problem = result.problem;
+    if (result.goodbye !== null) goodbyes++;
+    const isLast = goodbyes > MOST_AFTER_GOODBYES || context.signal.aborted;
+    const found = rest.map((_, i) => result.findings[i] ?? (isLast ? result.goodbye : null));
     for (const [i, { place }] of rest.entries()) {
-      const finding = result.findings[i] ?? null;
+      const finding = found[i] ?? null;
       if (finding !== null) findings[place] = finding;
     }
-    rest = rest.filter((_, i) => result.findings[i] === null);
+    rest = rest.filter((_, i) => found[i] === null);
+    fresh = result.goodbye !== null;
   }
   logResult(attempt, { findings, problem }, context.log);
   return { findings, problem };
@@ -77,6 +87,8 @@ interface SessionResult {
   readonly problem: ClientProblem | null;
   /** The session had been idle and proved dead. */
   readonly stale: boolean;
+  /** What it means that the host ended the session, for those whose turn did not come by that; null where it did not. */
+  readonly goodbye: Finding | null;
 }
 
 async function onOneSession(
@@ -91,7 +103,7 @@ async function onOneSession(
     const hop = hopOf(attempt, null, null);
     const demanded = attempt.requirement.requireTls ? requireTlsFailure(leased.error, hop) : null;
     const finding = demanded ?? fromProblem(leased.error, hop, heldUntil(attempt, leased.error, context));
-    return { findings: load.recipients.map(() => finding), problem: leased.error, stale: false };
+    return { findings: load.recipients.map(() => finding), problem: leased.error, stale: false, goodbye: null };
   }
   const lease = leased.value;
   try {
@@ -99,7 +111,7 @@ async function onOneSession(
     const hop = hopOf(attempt, session, context.dialling.peers.get(session) ?? null);
     if (attempt.requirement.requireTls && !session.extensions.has("REQUIRETLS")) {
       const finding = withoutRequireTls(hop);
-      return { findings: load.recipients.map(() => finding), problem: null, stale: false };
+      return { findings: load.recipients.map(() => finding), problem: null, stale: false, goodbye: null };
     }
     const now = context.dialling.clock.now();
     const spoken = spokenLoad(load, { protocol: attempt.protocol, extensions: session.extensions }, now);
@@ -108,10 +120,11 @@ async function onOneSession(
     const stale = lease.reused && told.length === results.length && wasDead(told);
     const onward = onwardOf(attempt.protocol, session.extensions);
     const findings = results.map((each) => {
-      if (each === "notBegun") return null;
+      if (each === "notBegun" || each === "leftOver") return null;
       return each === "unreadable" ? unreadableBody(hop) : fromResult(each, hop, onward);
     });
-    return { findings, problem: null, stale };
+    const goodbye = results.includes("leftOver") ? fromProblem({ kind: "closed", stage: "mail" }, hop) : null;
+    return { findings, problem: null, stale, goodbye };
   } finally {
     lease.release();
   }
@@ -128,9 +141,9 @@ function heldUntil(attempt: PlannedAttempt, problem: ClientProblem, { dialling, 
 
 /**
  * "unreadable": the stored body could not be read, so the transaction never came to its end. "notBegun": the session may carry no
- * more transactions.
+ * more transactions. "leftOver": the host ended it after it had taken others.
  */
-type TransactionResult = RecipientResult | "unreadable" | "notBegun";
+type TransactionResult = RecipientResult | "unreadable" | "notBegun" | "leftOver";
 
 type Entry = Recipient & { readonly place: number };
 
@@ -150,6 +163,7 @@ async function transactions(
     ? load
     : await unlessUnreadable(() => fitMessage(load, extensions, context.dialling.eightBit), context);
   if (fitted === "unreadable") return rest.map(() => fitted);
+  let hasTaken = false;
   while (rest.length > 0) {
     const { now, later } = takeBatch(rest, extensions);
     const answers = await unlessUnreadable(
@@ -160,7 +174,13 @@ async function transactions(
       for (const { place } of rest) results[place] = answers;
       break;
     }
+    // The host is leaving, between transactions: it has heard nothing of these.
+    if (hasTaken && wasDead(answers)) {
+      for (const { place } of rest) results[place] = "leftOver";
+      break;
+    }
     const progress = answers.some(({ kind }) => kind === "accepted");
+    hasTaken ||= progress;
     const again: Entry[] = [];
     for (const [i, entry] of now.entries()) {
       const answer = answers[i];
@@ -170,8 +190,8 @@ async function transactions(
     }
     rest = [...again, ...later];
     if (rest.length > 0 && !session.usable) {
-      const problem = { kind: "closed", stage: "mail" } as const;
-      for (const { place } of rest) results[place] ??= { kind: "broken", problem, uncertain: false };
+      const broken = { kind: "broken", problem: { kind: "closed", stage: "mail" }, uncertain: false } as const;
+      for (const { place } of rest) results[place] ??= hasTaken ? "leftOver" : broken;
       break;
     }
     if (!mayBegin(session)) {
@@ -208,11 +228,13 @@ function logResult(attempt: PlannedAttempt, { findings, problem }: AttemptResult
   if (problem !== null) {
     const said = first === undefined || first.kind === "delivered" ? "" : first.problem.text;
     const detail = problem.kind === "network" ? printable(problem.problem.detail) : problem.kind;
-    log.info(events.hostFailed, { host, rule: requirement.rule, problem: printable(said), detail });
+    const kind = isTlsFailure(problem) ? "tls" : problem.kind;
+    log.info(events.hostFailed, { host, rule: requirement.rule, kind, problem: printable(said), detail });
     return;
   }
   const accepted = findings.filter(({ outcome }) => outcome.kind === "delivered").length;
   const { address, tls } = first?.hop ?? { address: null, tls: null };
   const refused = findings.length - accepted;
-  log.info(events.transaction, { host, address, tls, rule: requirement.rule, accepted, refused });
+  const proven = provenBy(requirement, tls !== null);
+  log.info(events.transaction, { host, address, tls, rule: requirement.rule, proven, accepted, refused });
 }

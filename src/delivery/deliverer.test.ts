@@ -228,6 +228,60 @@ test("recipients beyond what a server takes at once follow in the next transacti
   assert.equal(mx.connections(), 1);
 });
 
+/** Takes `room` recipients in a transaction; says `goodbye` (null: hangs up) to all MAIL of a connection but the first. */
+function leaving(room: number, goodbye: string | null, isOpen: (connection: number) => boolean = () => true) {
+  let connections = 0;
+  let mails = 0;
+  return taking((line) => {
+    if (line === "connect") {
+      mails = 0;
+      return isOpen(++connections) ? undefined : "421 4.3.2 closed";
+    }
+    if (line.startsWith("EHLO")) return `250-mx.test\r\n250-LIMITS RCPTMAX=${room}\r\n250 PIPELINING`;
+    return line.startsWith("MAIL") && ++mails > 1 ? goodbye : undefined;
+  });
+}
+
+const zoneOfOne = { "d.test": { mx: [{ preference: 10, exchange: "a.test" }] }, "a.test": { a: ["127.0.0.1"] } };
+
+const mailboxes = (count: number): string[] => Array.from({ length: count }, (_, n) => `r${n}@d.test`);
+
+test("a host that ends the session between transactions gets the rest over new ones", async (t) => {
+  for (const goodbye of ["421 4.3.2 enough for one session", null]) {
+    const there = await peer(t, "127.0.0.1", 0, leaving(2, goodbye));
+    const by = deliverer(t, there.port, fakeResolver(zoneOfOne));
+    const outcomes = await deliver(by, mailboxes(5));
+    assert.deepEqual(outcomes.map(brief), Array(5).fill("delivered"));
+    assert.equal(there.connections(), 3);
+    const asked = there.lines.filter((line) => line.startsWith("RCPT"));
+    assert.equal(new Set(asked).size, 5);
+  }
+});
+
+test("where the next session does not come about the rest waits, and the host is not asked again", async (t) => {
+  const there = await peer(
+    t,
+    "127.0.0.1",
+    0,
+    leaving(2, "421 4.3.2 enough", (connection) => connection === 1),
+  );
+  const by = deliverer(t, there.port, fakeResolver(zoneOfOne));
+  const outcomes = await deliver(by, mailboxes(5));
+  assert.deepEqual(outcomes.map(brief), [...Array(2).fill("delivered"), ...Array(3).fill("deferred host 4.3.2")]);
+  assert.equal(there.connections(), 2);
+});
+
+test("a host that ends each session after one transaction is connected to so often and no more", async (t) => {
+  const there = await peer(t, "127.0.0.1", 0, leaving(1, "421 4.3.2 enough"));
+  const by = deliverer(t, there.port, fakeResolver(zoneOfOne));
+  const outcomes = await deliver(by, mailboxes(14));
+  assert.deepEqual(outcomes.map(brief), [
+    ...Array(11).fill("delivered"),
+    ...Array(3).fill("deferred connection 4.4.2"),
+  ]);
+  assert.equal(there.connections(), 11);
+});
+
 test("STARTTLS is taken where offered, and what it showed is kept", async (t) => {
   const tls = makeCertificate({ names: ["relay.test"] });
   const script = [
