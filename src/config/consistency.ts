@@ -1,4 +1,5 @@
 import { authFindings } from "./auth.ts";
+import { metricsFindings } from "./metrics.ts";
 import { nextHopFindings } from "./next-hop-consistency.ts";
 import { peerFindings } from "./peer-consistency.ts";
 import type { Finding } from "./problems.ts";
@@ -20,6 +21,7 @@ export function contradictions(written: unknown): readonly Finding[] {
     ...routeFindings(written),
     ...nextHopFindings(written),
     ...webFindings(written),
+    ...metricsFindings(written),
     ...queueFindings(written),
   ];
 }

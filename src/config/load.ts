@@ -123,6 +123,7 @@ function configOf(given: Settings, file: string, places: Places): Config {
     retries: given.retry.map(retryOf),
     limitRules: given.limit.map(limitOf),
     log: given.log,
+    metrics: given.metrics ?? null,
   };
 }
 

@@ -320,4 +320,6 @@ export interface Config {
   readonly retries: readonly RetryConfig[];
   readonly limitRules: readonly LimitConfig[];
   readonly log: LogConfig;
+  /** Null: nothing is measured. */
+  readonly metrics: { readonly address: Endpoint } | null;
 }

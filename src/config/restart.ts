@@ -137,6 +137,11 @@ const FIXED: readonly Fixed[] = [
     (of) => of.log.format,
     (config, format) => ({ ...config, log: { ...config.log, format } }),
   ),
+  fixed(
+    "metrics",
+    (of) => of.metrics,
+    (config, metrics) => ({ ...config, metrics }),
+  ),
 ];
 
 /** The keys that only a restart changes, in the order of the reference page; a whole table where all of it is meant. */

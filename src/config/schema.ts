@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { auth } from "./auth.ts";
 import { autoconfig } from "./autoconfig.ts";
-import { byteSize, count, domain, duration, network, path, text } from "./forms.ts";
+import { byteSize, count, domain, duration, network, path, text, timeout } from "./forms.ts";
+import { metrics } from "./metrics.ts";
 import { delivery, route } from "./next-hop.ts";
 import { peer } from "./peer.ts";
 import { limit, queue, retry } from "./queueing.ts";
@@ -182,11 +183,11 @@ const limits = z
 
 const timeouts = z
   .strictObject({
-    command: duration().prefault("5m").describe("For the next command of a client (RFC 5321 §4.5.3.2.7)."),
-    data: duration().prefault("5m").describe("For the next octets of a message."),
-    handshake: duration().prefault("30s").describe("For a TLS handshake, in and out."),
-    connect: duration().prefault("30s").describe("For a connection to another server to open."),
-    stop: duration().prefault("10s").describe("What running sessions get to end in when the daemon is told to stop."),
+    command: timeout().prefault("5m").describe("For the next command of a client (RFC 5321 §4.5.3.2.7)."),
+    data: timeout().prefault("5m").describe("For the next octets of a message."),
+    handshake: timeout().prefault("30s").describe("For a TLS handshake, in and out."),
+    connect: timeout().prefault("30s").describe("For a connection to another server to open."),
+    stop: timeout().prefault("10s").describe("What running sessions get to end in when the daemon is told to stop."),
   })
   .describe("How long to wait.");
 
@@ -244,6 +245,7 @@ export const settings = z
     retry: z.array(retry).prefault([]),
     limit: z.array(limit).prefault([]),
     log: log.prefault({}),
+    metrics: metrics.optional(),
   })
   .describe("The configuration of Postern, a TOML file.");
 

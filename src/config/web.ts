@@ -89,7 +89,7 @@ export function webFindings(written: unknown): Finding[] {
 }
 
 /** Null for what is no endpoint, and for any free port. */
-function endpointOf(listener: unknown): string | null {
+export function endpointOf(listener: unknown): string | null {
   const address = parseEndpoint(String(field(listener, "address")));
   return address.ok && address.value.port !== 0 ? `${address.value.address} ${address.value.port}` : null;
 }
