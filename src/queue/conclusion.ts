@@ -94,6 +94,15 @@ export function expiredOutcome(message: QueuedMessage, last: Outcome | null, now
   return { kind: "failed", scope: "message", problem, hop: last.hop };
 }
 
+/** When the first of them is tried again; null where none is. */
+export function earliestAttempt(concluded: readonly Concluded[]): Instant | null {
+  let first: Instant | null = null;
+  for (const { nextAttempt } of concluded) {
+    if (nextAttempt !== null && (first === null || nextAttempt < first)) first = nextAttempt;
+  }
+  return first;
+}
+
 /** What the outcomes of one job say of the destination it went to. */
 export function experienceOf(outcomes: readonly Outcome[]): Experience {
   let worst: Experience = "nothing";

@@ -1,10 +1,20 @@
-import { type Clock, HOUR, type Instant, instant, type Log, MINUTE, SECOND, type Timer } from "../base/index.ts";
+import {
+  asError,
+  type Clock,
+  HOUR,
+  type Instant,
+  instant,
+  type Log,
+  MINUTE,
+  SECOND,
+  type Timer,
+} from "../base/index.ts";
 import { concludeExpired } from "./conclusion.ts";
 import { events } from "./events.ts";
 import type { InHand } from "./in-hand.ts";
 import type { QueuedMessage, QueueId } from "./model.ts";
 import type { RetryRule } from "./retry.ts";
-import { asError, type Settler } from "./settler.ts";
+import type { Settler } from "./settler.ts";
 import type { QueueStore } from "./store.ts";
 
 export interface LookoutOptions {

@@ -1,4 +1,4 @@
-import { type Clock, type Duration, type Instant, instant, type Log, SECOND } from "../base/index.ts";
+import { asError, type Clock, type Duration, type Instant, instant, type Log, SECOND } from "../base/index.ts";
 import { formatMailbox } from "../smtp/index.ts";
 import type { Concluded } from "./conclusion.ts";
 import { settlementOf } from "./conclusion.ts";
@@ -154,8 +154,4 @@ function postponed(concluded: Concluded, at: Instant): Concluded {
   const { recipient, outcome } = concluded;
   if (outcome.kind !== "failed") return { ...concluded, duty: null };
   return { ...concluded, recipient, outcome: { ...outcome, kind: "deferred" }, nextAttempt: at, duty: null };
-}
-
-export function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

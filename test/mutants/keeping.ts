@@ -224,7 +224,7 @@ export const keepingMutants: readonly Mutant[] = [
   {
     name: "recipient without an outcome",
     promise: "each recipient is delivered to, or its sender told",
-    file: "src/queue/runner.ts",
+    file: "src/queue/deliveries.ts",
     search: "if (outcomes.length === recipients.length) return outcomes;",
     replacement: "return outcomes;",
     tests: ["src/queue/runner.test.ts"],
