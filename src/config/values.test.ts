@@ -8,6 +8,7 @@ import {
   parseMatch,
   parseNetwork,
   parseRecipient,
+  parseTimeout,
   parseVia,
   splitHostPort,
 } from "./values.ts";
@@ -45,6 +46,8 @@ test("durations", () => {
   takes(parseDuration, "4 h", 14_400_000);
   takes(parseDuration, "366d", 31_622_400_000);
   refuses(parseDuration, "", "5", "0s", "367d", "5 weeks", "-5m", "1h30m", "5M");
+  takes(parseTimeout, "1d", 86_400_000);
+  refuses(parseTimeout, "25h", "30d", "0s");
 });
 
 test("endpoints", () => {

@@ -40,6 +40,12 @@ export function parseDuration(text: string): Result<Duration, Complaint> {
   return ok(length);
 }
 
+/** As `parseDuration`, at most a day: `setTimeout` takes what is longer than 24 days for no time at all. */
+export function parseTimeout(text: string): Result<Duration, Complaint> {
+  const length = parseDuration(text);
+  return length.ok && length.value > DAY ? err(`${quote(text)} is longer than a day`) : length;
+}
+
 /** A domain name as SMTP writes it, in lower case. */
 export function parseName(text: string): Result<Domain, Complaint> {
   const domain = parseDomain(text);
