@@ -13,7 +13,20 @@ export function print(...lines: readonly string[]): void {
 
 /** Writes a value as JSON to standard output, for other programs. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, null, 2));
+  print(json(value));
+}
+
+/**
+ * What `JSON.stringify` leaves as it is, and `printable` would not: controls beyond ASCII, of which U+009B begins a command to a terminal,
+ * and what turns the direction of writing. Escaped it is the same value.
+ */
+const UNSAFE = /[\u007f-\u009f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069]/g;
+
+function json(value: unknown): string {
+  return JSON.stringify(value, null, 2).replace(
+    UNSAFE,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** Writes an array of values as `printJson` does, a part at a time; `end` closes it. */
@@ -22,7 +35,7 @@ export function jsonArray(): { add(values: readonly unknown[]): void; end(): voi
   return {
     add(values) {
       for (const value of values) {
-        process.stdout.write(`${opened ? "," : "["}\n  ${JSON.stringify(value, null, 2).replaceAll("\n", "\n  ")}`);
+        process.stdout.write(`${opened ? "," : "["}\n  ${json(value).replaceAll("\n", "\n  ")}`);
         opened = true;
       }
     },
