@@ -56,6 +56,8 @@ export interface Service {
    * the client is, and as whom it has authenticated, is believed. Offered to them alone. Default: nobody. See `inNetworks`.
    */
   readonly xclient?: (address: string) => boolean;
+  /** Where its connections are told of; default: the server's. */
+  readonly log?: Log;
 }
 
 export interface ListenerOptions extends Service {
@@ -176,7 +178,8 @@ class SmtpServer implements Server {
     for (const listener of this.#options.listeners) {
       const { address, port, reusePort = false } = listener;
       const onStream = (stream: ClearStream) => this.serve(stream, listener);
-      const onProblem = ({ kind, detail }: NetProblem) => this.#log.error(events.notTaken, { address, kind, detail });
+      const log = this.#logOf(listener);
+      const onProblem = ({ kind, detail }: NetProblem) => log.error(events.notTaken, { address, kind, detail });
       const listening = await open({ address, port, reusePort, onStream, onProblem });
       if (!listening.ok) {
         await Promise.all(opened.map((other) => other.close()));
@@ -210,7 +213,7 @@ class SmtpServer implements Server {
     this.#headers.delete(stream);
     if (!read.ok) {
       place.leave();
-      this.#log.warn(events.proxyFailed, { proxy, kind: read.error.kind, detail: read.error.detail });
+      this.#logOf(service).warn(events.proxyFailed, { proxy, kind: read.error.kind, detail: read.error.detail });
     } else if (this.#stopping !== null) {
       place.leave();
       this.#turnAway(read.value, service, replies.shuttingDown);
@@ -239,7 +242,7 @@ class SmtpServer implements Server {
       place,
       limits: this.#limits,
       clock: this.#clock,
-      log: this.#log.child({ session: sessionId }),
+      log: this.#logOf(service).child({ session: sessionId }),
       closed: this.#closed,
     });
     this.#connections.add(connection);
@@ -258,6 +261,10 @@ class SmtpServer implements Server {
     const made = upgradeWith(serverTls, this.#limits.handshake);
     this.#upgrades.set(serverTls, made);
     return made;
+  }
+
+  #logOf({ log }: Service): Log {
+    return log ?? this.#log;
   }
 
   stop(options?: { readonly grace?: number }): Promise<void> {
@@ -287,7 +294,7 @@ class SmtpServer implements Server {
   }
 
   #turnAwayCrowd(stream: ClearStream, service: Service): void {
-    this.#log.warn(events.turnedAway, { peer: stream.peer.address });
+    this.#logOf(service).warn(events.turnedAway, { peer: stream.peer.address });
     this.#turnAway(stream, service, replies.tooManyConnections);
   }
 
