@@ -36,6 +36,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   trust: { folders: ["base", "smtp", "message", "net"], node: true },
   web: { folders: ["base", "net"], node: true },
   workers: { folders: ["base"], node: true },
+  metrics: { folders: ["base"], node: false },
   credentials: { folders: ["base", "intake"], node: true },
   oauth: { folders: ["base"], node: true },
   queue: { folders: ["base", "smtp"], node: true },
@@ -46,7 +47,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   admin: { folders: ["base", "smtp", "queue", "config"], node: true },
   daemon: {
     folders: [
-      ...["base", "smtp", "message", "net", "server", "client", "trust", "web", "workers", "credentials", "oauth"],
+      ...["base", "smtp", "message", "net", "server", "client", "trust", "web", "workers", "metrics"],
+      ...["credentials", "oauth"],
       ...["queue", "intake", "delivery", "inspection", "config", "admin"],
     ],
     node: true,

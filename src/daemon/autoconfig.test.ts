@@ -16,10 +16,10 @@ function configOf(...parts: readonly string[]): Config {
 const WEB = '[[web]]\naddress = "127.0.0.1:443"\n';
 const BOTH = [listener("127.0.0.1:587"), listener("127.0.0.1:465", "submission", "implicit"), WEB];
 
-function settings(...parts: readonly string[]): string {
+async function settings(...parts: readonly string[]): Promise<string> {
   const [page] = settingsPages(configOf(...parts));
   const request = { host: "here.test", path: "", query: new URLSearchParams() };
-  return page?.respond(request)?.body ?? "";
+  return (await page?.respond(request))?.body ?? "";
 }
 
 /** The texts of an element in the settings, in their order, those of one server. */
@@ -53,22 +53,22 @@ test("settings are served where there are pages and users", () => {
   }
 });
 
-test("the ways to log in are those that are there, a password first", () => {
+test("the ways to log in are those that are there, a password first", async () => {
   const issuer =
     '[auth.oauth]\nissuer = "https://id.here.test"\naudience = "mail"\njwks_url = "https://id.here.test/k"\n';
   const only = (...names: readonly string[]): string => `[auth]\nmechanisms = ${JSON.stringify(names)}\n`;
-  const ways = (...parts: readonly string[]) => texts("authentication", settings(...BOTH, ...parts));
-  assert.deepEqual(ways(), ["password-cleartext"]);
-  assert.deepEqual(ways(issuer), ["password-cleartext", "OAuth2"]);
-  assert.deepEqual(ways(only("OAUTHBEARER", "SCRAM-SHA-256"), issuer), ["OAuth2"]);
-  assert.deepEqual(ways(only("SCRAM-SHA-256-PLUS", "OAUTHBEARER")), ["password-encrypted"]);
-  assert.deepEqual(ways(only("EXTERNAL")), ["TLS-client-cert"]);
+  const ways = async (...parts: readonly string[]) => texts("authentication", await settings(...BOTH, ...parts));
+  assert.deepEqual(await ways(), ["password-cleartext"]);
+  assert.deepEqual(await ways(issuer), ["password-cleartext", "OAuth2"]);
+  assert.deepEqual(await ways(only("OAUTHBEARER", "SCRAM-SHA-256"), issuer), ["OAuth2"]);
+  assert.deepEqual(await ways(only("SCRAM-SHA-256-PLUS", "OAUTHBEARER")), ["password-encrypted"]);
+  assert.deepEqual(await ways(only("EXTERNAL")), ["TLS-client-cert"]);
 });
 
-test("people read the name of the provider, or that of the domain, and log in as the operator says", () => {
+test("people read the name of the provider, or that of the domain, and log in as the operator says", async () => {
   const given = '[autoconfig]\nname = "A & B"\nusername = "%EMAILLOCALPART%"\n';
-  assert.deepEqual(texts("username", settings(...BOTH)), ["%EMAILADDRESS%"]);
-  assert.deepEqual(texts("username", settings(...BOTH, given)), ["%EMAILLOCALPART%"]);
-  assert.match(settings(...BOTH), /<displayName>here\.test</);
-  assert.match(settings(...BOTH, given), /<displayName>A &amp; B</);
+  assert.deepEqual(texts("username", await settings(...BOTH)), ["%EMAILADDRESS%"]);
+  assert.deepEqual(texts("username", await settings(...BOTH, given)), ["%EMAILLOCALPART%"]);
+  assert.match(await settings(...BOTH), /<displayName>here\.test</);
+  assert.match(await settings(...BOTH, given), /<displayName>A &amp; B</);
 });

@@ -3,7 +3,7 @@ import { accessSync, constants, mkdirSync, statSync } from "node:fs";
 import { openAdmin } from "../admin/index.ts";
 import { type Config, usersFile } from "../config/index.ts";
 import { openCredentials } from "../intake/index.ts";
-import { listen, type NetProblem } from "../net/index.ts";
+import { inNetworks, listen, type NetProblem } from "../net/index.ts";
 import { loadTokens } from "./auth.ts";
 import { loadNextHops } from "./next-hops.ts";
 import { certificateNames, checkAuthorities, loadTls } from "./tls.ts";
@@ -64,6 +64,17 @@ export async function checkConfig(config: Config): Promise<readonly string[]> {
   return problems;
 }
 
+const isLoopback = inNetworks(["127.0.0.0/8", "::1/128"]);
+
+/** What may be meant as it is written, and should be known; one plain line each. */
+export function checkWarnings({ metrics }: Pick<Config, "metrics">): readonly string[] {
+  if (metrics === null || isLoopback(metrics.address.address)) return [];
+  const { address, port } = metrics.address;
+  return [
+    `[metrics] address ${address}:${port} is not loopback, and whoever reaches it may read all metrics; keep others out by a firewall, or write 127.0.0.1:${port}`,
+  ];
+}
+
 function checkUsers(config: Config): readonly string[] {
   try {
     const credentials = openCredentials(usersFile(config));
@@ -84,6 +95,7 @@ export async function checkPorts(config: Config): Promise<readonly string[]> {
   const wanted = [
     ...config.listeners.map(({ address }) => ({ address, table: "[[listener]]" })),
     ...config.web.map(({ address }) => ({ address, table: "[[web]]" })),
+    ...(config.metrics === null ? [] : [{ address: config.metrics.address, table: "[metrics]" }]),
   ];
   for (const { address, table } of wanted) {
     const tried = await listen({ ...address, onStream: (stream) => stream.destroy() });

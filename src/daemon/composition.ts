@@ -1,4 +1,6 @@
 // The two halves of a daemon and its server, tied together; `daemon.ts` opens what they stand on.
+import { type AdminOperations, createOperations } from "../admin/index.ts";
+import type { Log } from "../base/index.ts";
 import type { Pool } from "../client/index.ts";
 import type { Config } from "../config/index.ts";
 import { inNetworks } from "../net/index.ts";
@@ -17,6 +19,7 @@ import { createPolicies } from "./policies.ts";
 import { createQueueSide, type QueueParts } from "./queue-side.ts";
 import type { WorkerShare } from "./share.ts";
 import type { ServingTls } from "./tls.ts";
+import { toldRunner } from "./told-runner.ts";
 import type { ServedUsers } from "./users.ts";
 
 /** What is tied; the caller closes what is open here. */
@@ -24,6 +27,8 @@ export interface CompositionParts extends QueueParts {
   readonly users: Pick<ServedUsers, "source" | "limiter">;
   readonly tokens: Tokens | null;
   readonly tls: ListenerTls | null;
+  /** Where the connections of a listener are told of; default: `log`. */
+  readonly logOf?: (listener: Config["listeners"][number]) => Log;
 }
 
 /** The TLS of what is served: of no listener in particular, and of one. */
@@ -37,6 +42,8 @@ export interface Composition {
   readonly server: Server;
   readonly runner: Runner;
   readonly pool: Pool;
+  /** What an operator may do to the queue. */
+  readonly operations: AdminOperations;
   /** Begins to deliver. */
   start(): void;
   /** As read anew. */
@@ -45,7 +52,7 @@ export interface Composition {
 
 /** Ties the halves before and behind the queue. What is made here ends with `resources`: the server first, then the deliveries. */
 export function compose(parts: CompositionParts, resources: AsyncDisposableStack): Composition {
-  const { config, share, store, users, tokens, tls, on, log } = parts;
+  const { config, share, store, users, tokens, tls, on, log, logOf } = parts;
   const behind = createQueueSide(parts, resources);
   const lookups = new AbortController();
   resources.defer(() => lookups.abort());
@@ -62,7 +69,7 @@ export function compose(parts: CompositionParts, resources: AsyncDisposableStack
   });
   const server = createServer({
     hostname: config.hostname,
-    listeners: config.listeners.map((listener) => listenerOptions(listener, { policies, tls, share })),
+    listeners: config.listeners.map((listener) => listenerOptions(listener, { policies, tls, share, logOf })),
     policy: policies.mx,
     ...(tls === null ? {} : { tls: tls.plain }),
     limits: serverLimits(config),
@@ -72,18 +79,21 @@ export function compose(parts: CompositionParts, resources: AsyncDisposableStack
     log,
   });
   resources.defer(() => server.stop({ grace: config.timeouts.stop }));
-  return { server, ...behind };
+  const { runner } = behind;
+  const queue = createOperations({ store, clock: on.clock, poke: () => runner.poke() });
+  return { server, ...behind, operations: toldRunner(queue, () => runner) };
 }
 
 interface ListenerParts {
   readonly policies: Record<"mx" | "submission", Policy>;
   readonly tls: ListenerTls | null;
   readonly share: WorkerShare;
+  readonly logOf: CompositionParts["logOf"];
 }
 
 function listenerOptions(
   listener: Config["listeners"][number],
-  { policies, tls, share }: ListenerParts,
+  { policies, tls, share, logOf }: ListenerParts,
 ): ListenerOptions {
   return {
     ...listener.address,
@@ -96,6 +106,7 @@ function listenerOptions(
     xclient: inNetworks(listener.xclient),
     // Programs of users send bare LF; other servers that do are forging or broken (message smuggling).
     bareNewlines: listener.service === "submission" ? "repair" : "refuse",
+    ...(logOf === undefined ? {} : { log: logOf(listener) }),
   };
 }
 

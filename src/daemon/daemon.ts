@@ -3,22 +3,23 @@
  * `queue-side.ts` behind it), and takes all of it down again in the opposite order.
  */
 import { mkdirSync } from "node:fs";
-import { combineOperations, createControlServer, createOperations, socketPath } from "../admin/index.ts";
+import { type AdminOperations, combineOperations, createControlServer, socketPath } from "../admin/index.ts";
 import { err, type Log, ok, type Result } from "../base/index.ts";
 import { type Config, workerFolder } from "../config/index.ts";
-import { type Endpoint, systemClock } from "../net/index.ts";
-import type { Runner } from "../queue/index.ts";
+import type { Told } from "../metrics/index.ts";
+import type { Endpoint } from "../net/index.ts";
 import { loadTokens, servedTokens } from "./auth.ts";
 import { checkDataFolder, listenProblem } from "./checks.ts";
 import { type CompositionParts, compose } from "./composition.ts";
 import { openFormerQueues } from "./former-queues.ts";
+import { startMetering } from "./metering.ts";
+import { openMetrics } from "./metrics-page.ts";
 import { loadNextHops } from "./next-hops.ts";
 import { openQueue } from "./queue-file.ts";
 import { reload } from "./reload.ts";
 import { alone, divided, type WorkerShare } from "./share.ts";
 import { machine } from "./surroundings.ts";
 import { loadTls } from "./tls.ts";
-import { toldRunner } from "./told-runner.ts";
 import { openTrust } from "./trust.ts";
 import { openServedUsers } from "./users.ts";
 import { openWeb } from "./web.ts";
@@ -35,6 +36,8 @@ export interface Daemon {
    * the old ones stay in use. Running sessions keep theirs.
    */
   reload(): Promise<Result<void, readonly string[]>>;
+  /** What it has measured so far; null without `[metrics]`. */
+  tell(): Promise<Told | null>;
   /** Graceful: no new connections, running transactions and deliveries end or are cut after the configured time. */
   stop(): Promise<void>;
 }
@@ -50,9 +53,12 @@ export async function startDaemon(
     readonly share?: WorkerShare;
   },
 ): Promise<Result<Daemon, readonly string[]>> {
-  const { log, onDeath, share = alone } = options;
+  const { onDeath, share = alone } = options;
   const config = divided(whole, share.workers);
   await using resources = new AsyncDisposableStack();
+  const metering = config.metrics === null ? null : startMetering(config, share.worker, options.log);
+  resources.defer(() => metering?.close());
+  const log = metering?.log ?? options.log;
   const problem = checkDataFolder(config);
   if (problem !== null) return err([problem]);
   const tls = loadTls(config);
@@ -62,7 +68,7 @@ export async function startDaemon(
   const loaded = loadTokens(config);
   if (!loaded.ok) return loaded;
   const tokens = servedTokens(loaded.value);
-  const store = await openQueue({ config, log, onDeath }, share.worker);
+  const store = await openQueue({ config, log, onDeath, watch: metering?.watch }, share.worker);
   if (!store.ok) return err([store.error]);
   resources.defer(() => store.value.close());
   const former = await openFormerQueues({ config, share, log, onDeath });
@@ -88,10 +94,13 @@ export async function startDaemon(
     tls: tls.value,
     on: machine,
     log,
+    ...(metering === null ? {} : { logOf: metering.logOf }),
   };
-  const { server, runner, start, renew } = compose(parts, resources);
+  const { server, runner, start, renew, ...composed } = compose(parts, resources);
 
-  const control = await openControl({ ...parts, runner });
+  const operations = combineOperations(() => [composed.operations, ...former.value.operations()]);
+  metering?.see({ operations, store: store.value, runner });
+  const control = await openControl({ config, share, operations, log });
   if (!control.ok) return err([control.error]);
   resources.defer(() => control.value.close());
 
@@ -103,8 +112,13 @@ export async function startDaemon(
   const web = await openWeb(share.worker === 1 ? config : { ...config, web: [] }, tls.value, log);
   if (!web.ok) return err([web.error]);
   resources.defer(() => web.value.stop());
+  const metrics = await openMetrics(share.workers === 1 ? config : { metrics: null }, metering, log);
+  if (!metrics.ok) return err([metrics.error]);
+  resources.defer(() => metrics.value.stop());
   start();
-  const endpoints = [...started.value, ...web.value.endpoints].map(({ address, port }) => `${address}:${port}`);
+  const endpoints = [...started.value, ...web.value.endpoints, ...metrics.value.endpoints].map(
+    ({ address, port }) => `${address}:${port}`,
+  );
   log.info("daemon.started", { listeners: endpoints });
 
   const owned = resources.move();
@@ -115,6 +129,7 @@ export async function startDaemon(
       local: started.value[at] ?? { address: "", port: 0 },
     })),
     reload: async () => reload({ config, tls: tls.value, tokens, users: users.value, renew, log }),
+    tell: async () => (await metering?.tell()) ?? null,
     async stop() {
       log.info("daemon.stopping", {});
       await owned.disposeAsync();
@@ -123,18 +138,15 @@ export async function startDaemon(
   });
 }
 
-interface ControlParts extends Pick<CompositionParts, "config" | "share" | "store" | "former" | "log"> {
-  readonly runner: Runner;
+interface ControlParts extends Pick<CompositionParts, "config" | "share" | "log"> {
+  readonly operations: AdminOperations;
 }
 
 /** A worker has a socket of its own, through which the supervisor asks it. */
-async function openControl({ config, share, store, former, runner, log }: ControlParts) {
+async function openControl({ config, share, operations, log }: ControlParts) {
   const dataDir = share.workers === 1 ? config.dataDir : workerFolder(config, share.worker);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const path = socketPath({ dataDir }, true);
   if (!path.ok) return path;
-  const queue = createOperations({ store, clock: systemClock, poke: () => runner.poke() });
-  const own = toldRunner(queue, () => runner);
-  const operations = combineOperations(() => [own, ...former.operations()]);
   return await createControlServer({ path: path.value, operations, log });
 }

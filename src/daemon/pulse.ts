@@ -41,7 +41,7 @@ export function startPulse({ every, log }: { readonly every: Duration; readonly 
 }
 
 /** Descriptors where the system lists them (Linux, macOS), else what keeps the event loop busy. */
-function openHandles(): number {
+export function openHandles(): number {
   try {
     return readdirSync("/dev/fd").length;
   } catch {

@@ -4,22 +4,29 @@ import { dirname } from "node:path";
 import { err, type Log, ok, type Result } from "../base/index.ts";
 import { type Config, workerQueueFile } from "../config/index.ts";
 import { systemClock } from "../net/index.ts";
-import { type OperableStore, openSqliteStore, StoreError } from "../queue/index.ts";
+import { type OperableStore, openSqliteStore, StoreError, type StoreWatch } from "../queue/index.ts";
 
 export interface QueueFileParts {
   readonly config: Config;
   readonly log: Log;
   readonly onDeath?: ((error: Error) => void) | undefined;
+  readonly watch?: StoreWatch | undefined;
 }
 
 /** Opens the queue of worker `worker` to deliver from it, made where there is none. A failure is one plain line. */
 export async function openQueue(parts: QueueFileParts, worker: number): Promise<Result<OperableStore, string>> {
-  const { config, log, onDeath } = parts;
+  const { config, log, onDeath, watch } = parts;
   const path = workerQueueFile(config, worker);
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const settings = { path, clock: systemClock, log, lane: laneOf(worker), history: config.queue.history };
-    return ok(await openSqliteStore(onDeath === undefined ? settings : { ...settings, onDeath }));
+    return ok(
+      await openSqliteStore({
+        ...settings,
+        ...(onDeath === undefined ? {} : { onDeath }),
+        ...(watch === undefined ? {} : { watch }),
+      }),
+    );
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
     if (cause instanceof StoreError && cause.kind === "busy") {

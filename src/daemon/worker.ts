@@ -2,6 +2,7 @@
 import { ok } from "../base/index.ts";
 import type { Config } from "../config/index.ts";
 import { makeLog } from "../logging.ts";
+import type { Told } from "../metrics/index.ts";
 import { serveOrders } from "../workers/index.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
 import { startPulse } from "./pulse.ts";
@@ -18,7 +19,7 @@ export type WorkerReport = Pick<Daemon, "listeners">;
 // The supervisor passes lines on until it is gone itself.
 process.stdout.on("error", () => {});
 
-serveOrders<WorkerTask, WorkerReport>(async ({ config, share }) => {
+serveOrders<WorkerTask, WorkerReport, Told | null>(async ({ config, share }) => {
   process.title = `postern worker ${share.worker}`;
   const log = makeLog(config.log).child({ worker: share.worker });
   const die = (error: Error): never => {
@@ -28,7 +29,7 @@ serveOrders<WorkerTask, WorkerReport>(async ({ config, share }) => {
   process.on("uncaughtException", die);
   const started = await startDaemon(config, { log, share, onDeath: die });
   if (!started.ok) return started;
-  const { listeners, reload, stop } = started.value;
+  const { listeners, reload, tell, stop } = started.value;
   startPulse({ every: config.log.pulse, log });
-  return ok({ report: { listeners }, reload, stop });
+  return ok({ report: { listeners }, reload, tell, stop });
 });

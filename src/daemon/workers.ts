@@ -12,10 +12,13 @@ import {
 } from "../admin/index.ts";
 import { type Duration, err, type Log, ok, type Result, SECOND } from "../base/index.ts";
 import { type Config, workerFolder } from "../config/index.ts";
+import type { Told } from "../metrics/index.ts";
 import { systemClock } from "../net/index.ts";
 import { createSupervisor, type Supervisor } from "../workers/index.ts";
 import { checkDataFolder, checkPorts } from "./checks.ts";
 import type { Daemon } from "./daemon.ts";
+import { ofAll, startSupervisorMetering } from "./metering.ts";
+import { openMetrics } from "./metrics-page.ts";
 import type { WorkerReport, WorkerTask } from "./worker.ts";
 
 /** As many lanes as ids have; `config` allows no more. */
@@ -35,10 +38,13 @@ export function workerCount({ workers }: Pick<Config, "workers">): number {
 /** As `startDaemon`, in `workerCount` processes that this one starts and watches. */
 export async function startWorkers(
   config: Config,
-  { log }: { readonly log: Log },
+  options: { readonly log: Log },
 ): Promise<Result<Daemon, readonly string[]>> {
   const count = workerCount(config);
   await using resources = new AsyncDisposableStack();
+  const metering = config.metrics === null ? null : startSupervisorMetering(count, options.log);
+  resources.defer(() => metering?.close());
+  const log = metering?.log ?? options.log;
   const folder = checkDataFolder(config);
   if (folder !== null) return err([folder]);
   const supervisor = supervise(config, count, log);
@@ -57,13 +63,18 @@ export async function startWorkers(
   const started = await supervisor.start();
   if (!started.ok) return started;
   const { listeners } = started.value;
-  const endpoints = listeners.map(({ local }) => `${local.address}:${local.port}`);
+  const metrics = await openMetrics(config, metering === null ? null : ofAll(supervisor, metering, count), log);
+  if (!metrics.ok) return err([metrics.error]);
+  resources.defer(() => metrics.value.stop());
+  const all = [...listeners.map(({ local }) => local), ...metrics.value.endpoints];
+  const endpoints = all.map(({ address, port }) => `${address}:${port}`);
   log.info("daemon.started", { listeners: endpoints, workers: count });
 
   const owned = resources.move();
   return ok({
     listeners,
     reload: () => supervisor.reload(),
+    tell: async () => (await metering?.tell()) ?? null,
     async stop() {
       log.info("daemon.stopping", {});
       await owned.disposeAsync();
@@ -72,13 +83,15 @@ export async function startWorkers(
   });
 }
 
-function supervise(config: Config, count: number, log: Log): Supervisor<WorkerReport> {
+type Workers = Supervisor<WorkerReport, Told | null>;
+
+function supervise(config: Config, count: number, log: Log): Workers {
   // The published package holds .js files, a checkout .ts ones that Node strips of their types.
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const { level, format, pulse } = config.log;
   // To a worker its output is never a terminal.
   const shown = format === "auto" ? (process.stdout.isTTY ? "pretty" : "json") : format;
-  return createSupervisor<WorkerTask, WorkerReport>({
+  return createSupervisor<WorkerTask, WorkerReport, Told | null>({
     program: new URL(`./worker.${extension}`, import.meta.url),
     count,
     task: (worker, first) => ({
@@ -100,7 +113,7 @@ function listenersOf({ listeners }: Config, first: WorkerReport | null): Config[
   });
 }
 
-async function openControl(config: Config, count: number, supervisor: Supervisor<WorkerReport>, log: Log) {
+async function openControl(config: Config, count: number, supervisor: Workers, log: Log) {
   const path = socketPath(config, true);
   if (!path.ok) return path;
   const workers = Array.from({ length: count }, (_, at) => operationsOf(config, at + 1, supervisor));
@@ -108,7 +121,7 @@ async function openControl(config: Config, count: number, supervisor: Supervisor
 }
 
 /** A worker that runs is asked; in place of one that does not its queue is opened here. */
-function operationsOf(config: Config, worker: number, supervisor: Supervisor<WorkerReport>): AdminOperations {
+function operationsOf(config: Config, worker: number, supervisor: Workers): AdminOperations {
   const ask = <T>(operation: (on: AdminOperations) => Promise<T>): Promise<T> =>
     supervisor.use(
       worker,

@@ -120,7 +120,8 @@ export class Settler {
       log.info(events.delivered, { ...fields, host, tls, rule });
     } else {
       const next = nextAttempt === null ? undefined : new Date(nextAttempt).toISOString();
-      log.warn(events[outcome.kind], { ...fields, status: outcome.problem.status, next });
+      const { status, reply } = outcome.problem;
+      log.warn(events[outcome.kind], { ...fields, status, code: reply?.code, next });
       if (outcome.kind === "failed" && duty === null) {
         const reason = message.reversePath === null ? "null reverse-path" : "NOTIFY";
         log.info(events.unreported, { id: message.id, recipient: fields.recipient, reason });

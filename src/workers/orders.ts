@@ -2,10 +2,12 @@ import type { Result } from "../base/index.ts";
 import type { Answer, Order } from "./protocol.ts";
 
 /** The work of a worker, once it has begun. */
-export interface Work<Report> {
+export interface Work<Report, State> {
   /** What the supervisor is told. */
   readonly report: Report;
   reload(): Promise<Result<void, readonly string[]>>;
+  /** How it is doing now, whatever that is; a structured clone goes over. */
+  tell(): Promise<State>;
   /** Gracefully; nothing may keep the process afterwards. */
   stop(): Promise<void>;
 }
@@ -14,16 +16,16 @@ export interface Work<Report> {
  * Makes this process a worker: it begins its work when the supervisor says so, and does what that, or a signal, asks from then on. A
  * worker whose supervisor is gone ends at once: the next supervisor needs its ports and its files.
  */
-export function serveOrders<Task, Report>(
-  start: (task: Task) => Promise<Result<Work<Report>, readonly string[]>>,
+export function serveOrders<Task, Report, State>(
+  start: (task: Task) => Promise<Result<Work<Report, State>, readonly string[]>>,
 ): void {
-  let working: Promise<Work<Report> | null> | null = null;
+  let working: Promise<Work<Report, State> | null> | null = null;
   let stopping = false;
 
-  const say = (answer: Answer<Report>): void => {
+  const say = (answer: Answer<Report, State>): void => {
     if (process.connected) process.send?.(answer);
   };
-  const begin = async (task: Task): Promise<Work<Report> | null> => {
+  const begin = async (task: Task): Promise<Work<Report, State> | null> => {
     const started = await start(task);
     say(started.ok ? { kind: "ready", report: started.value.report } : { kind: "failed", problems: started.error });
     return started.ok ? started.value : null;
@@ -31,6 +33,12 @@ export function serveOrders<Task, Report>(
   const reload = async (): Promise<void> => {
     const reloaded = await (await working)?.reload();
     say({ kind: "reloaded", problems: reloaded === undefined || reloaded.ok ? [] : reloaded.error });
+  };
+  const tell = async (question: number): Promise<void> => {
+    const work = await working;
+    // Whoever asked goes on without an answer that cannot be given.
+    const state = work === null ? null : await work.tell().catch(() => null);
+    say({ kind: "told", question, state });
   };
   const stop = async (): Promise<void> => {
     if (stopping) return;
@@ -49,6 +57,7 @@ export function serveOrders<Task, Report>(
         if (work === null) void stop();
       });
     } else if (order.kind === "reload") void reload();
+    else if (order.kind === "tell") void tell(order.question);
     else void stop();
   });
   process.on("disconnect", orphaned);

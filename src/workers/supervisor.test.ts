@@ -32,6 +32,11 @@ serveOrders(async (task) => {
     value: {
       report: process.pid,
       reload: async () => told().includes("broken") ? { ok: false, error: ["broken file"] } : { ok: true, value: undefined },
+      tell: async () => {
+        if (told().includes("sulks" + task.worker)) throw new Error("nothing to say");
+        if (told().includes("silent" + task.worker)) await new Promise(() => {});
+        return "I am " + task.worker;
+      },
       stop: async () => { if (!mood.includes("deaf" + task.worker)) clearInterval(life); },
     },
   };
@@ -46,7 +51,7 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 
 interface Scene {
-  readonly supervisor: Supervisor<number>;
+  readonly supervisor: Supervisor<number, string>;
   readonly events: readonly (LogFields & { readonly event: string })[];
   /** What the workers said at their starts, so far. */
   tasks(): readonly Task[];
@@ -65,7 +70,7 @@ async function withSupervisor(
   output.setEncoding("utf8").on("data", (text: string) => {
     said += text;
   });
-  const supervisor = createSupervisor<Task, number>({
+  const supervisor = createSupervisor<Task, number, string>({
     program: pathToFileURL(join(folder, "program.mjs")),
     count: options.count,
     task: (worker, first) => ({ worker, first }),
@@ -170,5 +175,21 @@ test("one that does not stop in time is ended by force", async () => {
       events.flatMap(({ event, worker }) => (event === "worker.killed" ? [worker] : [])),
       [2],
     );
+  });
+});
+
+test("each is asked how it is doing; one that is gone, broken or late says nothing, and holds nobody up", async () => {
+  await withSupervisor({ count: 3 }, async ({ supervisor, events }) => {
+    assert.deepEqual(await supervisor.tell(5000), [null, null, null], "none runs yet");
+    const first = unwrap(await supervisor.start());
+    assert.deepEqual(await supervisor.tell(5000), ["I am 1", "I am 2", "I am 3"]);
+    await writeFile(join(folder, "mood"), "sulks2 silent3");
+    assert.deepEqual(await supervisor.tell(300), ["I am 1", null, null]);
+
+    await writeFile(join(folder, "mood"), "silent1 refuse1");
+    const late = supervisor.tell(60_000);
+    process.kill(first, "SIGKILL");
+    await until(() => events.some(({ event }) => event === "worker.died"));
+    assert.equal((await Promise.race([late, sleep(20_000, ["no answer"])]))[0], null, "its death is an answer");
   });
 });

@@ -20,11 +20,13 @@ export interface SupervisorOptions<Task, Report> {
   readonly log: Log;
 }
 
-export interface Supervisor<Report> {
+export interface Supervisor<Report, State> {
   /** Starts the first worker, then the others at the same time; all of them or none. The result is the first one's report. */
   start(): Promise<Result<Report, readonly string[]>>;
   /** Does the one thing when the worker runs, the other in its place while it does not; see `WorkerProcess.use`. */
   use<T>(worker: number, running: () => Promise<T>, substitute: () => Promise<T>): Promise<T>;
+  /** How each worker is doing, in order; null for one that does not run or does not answer within `patience` milliseconds. */
+  tell(patience: Duration): Promise<readonly (State | null)[]>;
   /** Asks all that run. The problems of all, each once. */
   reload(): Promise<Result<void, readonly string[]>>;
   stop(): Promise<void>;
@@ -33,21 +35,23 @@ export interface Supervisor<Report> {
 }
 
 /** Keeps `count` workers running until it is stopped: one that dies is started again, and the others go on meanwhile. */
-export function createSupervisor<Task, Report>(options: SupervisorOptions<Task, Report>): Supervisor<Report> {
+export function createSupervisor<Task, Report, State>(
+  options: SupervisorOptions<Task, Report>,
+): Supervisor<Report, State> {
   return new ProcessSupervisor(options);
 }
 
 /** One worker with what is known of its lives. */
-interface Place<Task, Report> {
-  readonly process: WorkerProcess<Task, Report>;
+interface Place<Task, Report, State> {
+  readonly process: WorkerProcess<Task, Report, State>;
   startedAt: Instant;
   quickDeaths: number;
   timer: Timer | null;
 }
 
-class ProcessSupervisor<Task, Report> implements Supervisor<Report> {
+class ProcessSupervisor<Task, Report, State> implements Supervisor<Report, State> {
   readonly #options: SupervisorOptions<Task, Report>;
-  readonly #places: readonly Place<Task, Report>[];
+  readonly #places: readonly Place<Task, Report, State>[];
   #first: Report | null = null;
   #stopping = false;
 
@@ -57,7 +61,7 @@ class ProcessSupervisor<Task, Report> implements Supervisor<Report> {
     this.#options = options;
     this.#places = Array.from({ length: count }, (_, at) => {
       const onDeath = (death: Death): void => this.#died(at + 1, death);
-      const process = new WorkerProcess<Task, Report>({ worker: at + 1, program, output, clock, log, onDeath });
+      const process = new WorkerProcess<Task, Report, State>({ worker: at + 1, program, output, clock, log, onDeath });
       return { process, startedAt: clock.now(), quickDeaths: 0, timer: null };
     });
   }
@@ -81,6 +85,10 @@ class ProcessSupervisor<Task, Report> implements Supervisor<Report> {
     return await place.process.use(running, substitute);
   }
 
+  async tell(patience: Duration): Promise<readonly (State | null)[]> {
+    return await Promise.all(this.#places.map(({ process }) => process.tell(patience)));
+  }
+
   async reload(): Promise<Result<void, readonly string[]>> {
     const all = await Promise.all(this.#places.map(({ process }) => process.reload()));
     const problems = new Set(all.flatMap((each) => each ?? []));
@@ -101,7 +109,7 @@ class ProcessSupervisor<Task, Report> implements Supervisor<Report> {
     }
   }
 
-  #startProcess(place: Place<Task, Report>): Promise<Result<Report, readonly string[]>> {
+  #startProcess(place: Place<Task, Report, State>): Promise<Result<Report, readonly string[]>> {
     place.startedAt = this.#options.clock.now();
     return place.process.start(this.#options.task(place.process.worker, this.#first));
   }
@@ -116,13 +124,13 @@ class ProcessSupervisor<Task, Report> implements Supervisor<Report> {
   }
 
   /** Milliseconds until it is tried. */
-  #startLater(place: Place<Task, Report>): Duration {
+  #startLater(place: Place<Task, Report, State>): Duration {
     const again = restartDelay(place.quickDeaths++);
     place.timer = this.#options.clock.after(again, () => void this.#startAgain(place));
     return again;
   }
 
-  async #startAgain(place: Place<Task, Report>): Promise<void> {
+  async #startAgain(place: Place<Task, Report, State>): Promise<void> {
     const started = await this.#startProcess(place);
     if (started.ok || this.#stopping) return;
     const again = this.#startLater(place);

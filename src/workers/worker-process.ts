@@ -31,7 +31,7 @@ const RELOAD_PATIENCE: Duration = 10 * SECOND;
 const END_PATIENCE: Duration = 5 * SECOND;
 
 /** One worker seen from outside: at most one process at a time, started as often as needed. */
-export class WorkerProcess<Task, Report> {
+export class WorkerProcess<Task, Report, State> {
   readonly #options: WorkerProcessOptions;
   #child: ChildProcess | null = null;
   #ended: Promise<Death> | null = null;
@@ -42,6 +42,8 @@ export class WorkerProcess<Task, Report> {
   /** What is done in place of the worker while it does not run. No start overtakes it. */
   readonly #substitutes = new Set<Promise<unknown>>();
   #reloaded: ((problems: readonly string[]) => void) | null = null;
+  readonly #asked = new Map<number, (state: State | null) => void>();
+  #questions = 0;
 
   constructor(options: WorkerProcessOptions) {
     this.#options = options;
@@ -93,6 +95,22 @@ export class WorkerProcess<Task, Report> {
     });
   }
 
+  /** How it is doing; null where it does not run, or does not say so in time. */
+  async tell(patience: Duration): Promise<State | null> {
+    const child = this.#child;
+    if (!this.#ready || child === null) return null;
+    const question = this.#questions++;
+    return await new Promise((resolve) => {
+      const late = this.#options.clock.after(patience, () => this.#asked.get(question)?.(null));
+      this.#asked.set(question, (state) => {
+        this.#asked.delete(question);
+        late.cancel();
+        resolve(state);
+      });
+      this.#send(child, { kind: "tell", question });
+    });
+  }
+
   /** Tells it to stop; what is left of it after `patience` is ended by force. Nothing is started afterwards. */
   async stop(patience: Duration): Promise<void> {
     this.#stopping = true;
@@ -127,9 +145,10 @@ export class WorkerProcess<Task, Report> {
     void ended.then((death) => this.#gone(child, death));
     const answer = new Promise<Result<Report, readonly string[]>>((resolve) => {
       // The worker is this program: what it sends has the type of an answer.
-      child.on("message", (message: Answer<Report>) => {
+      child.on("message", (message: Answer<Report, State>) => {
         if (message.kind === "ready") resolve(ok(message.report));
         else if (message.kind === "failed") resolve(err(message.problems));
+        else if (message.kind === "told") this.#asked.get(message.question)?.(message.state);
         else this.#reloaded?.(message.problems);
       });
       void ended.then((death) => resolve(err([`worker ${worker} ended while it started (${describe(death)})`])));
@@ -153,6 +172,7 @@ export class WorkerProcess<Task, Report> {
     this.#child = null;
     this.#ready = false;
     this.#reloaded?.([]);
+    for (const answer of [...this.#asked.values()]) answer(null);
     if (wasReady && !this.#stopping) this.#options.onDeath(death);
   }
 
