@@ -46,7 +46,7 @@ const LEAST = { together: "least", outlives: true } as const;
 const OF_PROCESS = { ofProcess: true } as const;
 
 /** Everything that is measured, in the order in which it is told. Names are an interface: one once given keeps its meaning. */
-export const CATALOGUE = {
+const CATALOGUE = {
   build: gauge("build_info", ["version", "node"], "Always 1; the labels tell what runs.", { together: "least" }),
 
   connections: counter("connections", ENTRY, "Connections that were taken."),
@@ -143,8 +143,8 @@ export const CATALOGUE = {
     ...counter("process_cpu_seconds", ["worker", "mode"], "Seconds of processor time."),
     ...OF_PROCESS,
   },
-  started: gauge("process_start_time_seconds", WORKER, "When the process began.", OF_PROCESS),
-  resident: gauge("process_resident_memory_bytes", WORKER, "Memory that the process has.", OF_PROCESS),
+  started: gauge("process_start_time_seconds", WORKER, "When it began.", OF_PROCESS),
+  resident: gauge("process_resident_memory_bytes", WORKER, "Memory that it holds (RSS).", OF_PROCESS),
   heap: gauge("process_heap_bytes", WORKER, "Of that, what objects take.", OF_PROCESS),
   external: gauge(
     "process_external_memory_bytes",

@@ -73,7 +73,7 @@ function messages(meter: Meter, services: readonly string[]): readonly (readonly
   const count = cellsBy(meter, "messages");
   const recipientsOf = cellsBy(meter, "recipients");
   const octetsOf = cellsBy(meter, "octets");
-  for (const of of [count, recipientsOf, octetsOf]) for (const service of services) of(service);
+  for (const service of services) for (const cells of [count, recipientsOf, octetsOf]) cells(service);
   const notTaken = (reason: string): readonly [string, Count] => {
     const cell = meter.cell("messagesFailed", reason);
     return [`intake.message.${reason}`, () => void cell.value++];
