@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -289,6 +289,14 @@ test("looking at a queue that never was makes no files", async () => {
   assert.deepEqual(await admin.list({ limit: 5 }), []);
   await admin.close();
   assert.deepEqual(readdirSync(dataDir), []);
+});
+
+test("a queue that cannot be looked at is not taken for an empty one", async () => {
+  // As unreadable for the superuser, who runs tests in containers, as a folder of another user's is for everybody else.
+  const dataDir = join(folder, "loop");
+  symlinkSync(dataDir, dataDir);
+  const admin = await openAdmin(configIn(dataDir));
+  assert.match(admin.ok ? "opened" : admin.error, /^the queue in .*loop cannot be looked at: ELOOP/);
 });
 
 test("a data folder with too long a path has its socket in a private folder elsewhere", () => {

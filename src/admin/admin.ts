@@ -1,6 +1,5 @@
-import { existsSync } from "node:fs";
 import { type Clock, err, instant, ok, type Result } from "../base/index.ts";
-import { type Config, workerQueueFile, workersWithQueue } from "../config/index.ts";
+import { type Config, isThere, workerQueueFile, workersWithQueue } from "../config/index.ts";
 import { createMemoryStore, type OperableStore, openSqliteStore, StoreError } from "../queue/index.ts";
 import { combineOperations } from "./combined.ts";
 import { connectControl } from "./control-client.ts";
@@ -25,7 +24,9 @@ export async function openAdmin(config: Config): Promise<Result<Admin, string>> 
   if (daemon !== null) return ok({ ...daemon, running: true, close: async () => daemon.close() });
   await using opened = new AsyncDisposableStack();
   const stores: OperableStore[] = [];
-  for (const worker of workersWithQueue(config)) {
+  const workers = workersOnDisk(config);
+  if (!workers.ok) return workers;
+  for (const worker of workers.value) {
     const store = await openWorkerStore(config, worker);
     if (!store.ok) return store;
     opened.defer(() => store.value.close());
@@ -52,13 +53,23 @@ export async function openStoppedWorker(config: Config, worker: number): Promise
   return ok({ ...operations, close: () => store.value.close() });
 }
 
+function workersOnDisk(config: Config): Result<readonly number[], string> {
+  try {
+    return ok(workersWithQueue(config));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return err(`the queue in ${config.dataDir} cannot be looked at: ${reason}; run this as the user of the server`);
+  }
+}
+
 async function openWorkerStore(config: Config, worker: number): Promise<Result<OperableStore, string>> {
   const path = workerQueueFile(config, worker);
-  if (!existsSync(path)) return ok(createMemoryStore({ clock: wallClock }));
   try {
+    if (!isThere(path)) return ok(createMemoryStore({ clock: wallClock }));
     return ok(await openSqliteStore({ path, clock: wallClock, role: "admin" }));
   } catch (cause) {
-    if (!(cause instanceof StoreError)) throw cause;
+    const isSystems = cause instanceof Error && "code" in cause;
+    if (!(cause instanceof StoreError || isSystems)) throw cause;
     return err(`the queue ${path} cannot be opened: ${cause.message}`);
   }
 }

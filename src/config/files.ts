@@ -1,8 +1,16 @@
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "./model.ts";
 
 const WORKERS = "workers";
+
+/**
+ * Whether something is at `path`. Throws where that cannot be told, as in a folder of another user: taken for an absence it would
+ * show that user an empty queue.
+ */
+export function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
 
 /** The database of the queue; of the first worker where there are several. */
 export function queueFile(config: Pick<Config, "dataDir">): string {
@@ -19,12 +27,15 @@ export function workerQueueFile(config: Pick<Config, "dataDir">, worker: number)
   return worker === 1 ? queueFile(config) : join(workerFolder(config, worker), "queue.sqlite");
 }
 
-/** The workers that have a queue on disk, in order: those that run, and former ones whose mail still waits. */
+/**
+ * The workers that have a queue on disk, in order: those that run, and former ones whose mail still waits. Throws where the data folder
+ * cannot be looked into.
+ */
 export function workersWithQueue(config: Pick<Config, "dataDir">): readonly number[] {
   const folder = join(config.dataDir, WORKERS);
-  const others = existsSync(folder) ? readdirSync(folder).filter((name) => /^[1-9]\d{0,5}$/.test(name)) : [];
+  const others = isThere(folder) ? readdirSync(folder).filter((name) => /^[1-9]\d{0,5}$/.test(name)) : [];
   return [1, ...others.map(Number).filter((worker) => worker !== 1)]
-    .filter((worker) => existsSync(workerQueueFile(config, worker)))
+    .filter((worker) => isThere(workerQueueFile(config, worker)))
     .sort((a, b) => a - b);
 }
 

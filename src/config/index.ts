@@ -5,6 +5,7 @@
  */
 export {
   controlSocketFile,
+  isThere,
   queueFile,
   sendingFile,
   trustFile,

@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { domainToASCII } from "node:url";
 import { err, mathRandom, ok, type Result, silentLog } from "../base/index.ts";
-import { type Config, configLine, trustFile } from "../config/index.ts";
+import { type Config, configLine } from "../config/index.ts";
 import { RouteTable, selfTest } from "../delivery/index.ts";
 import { type ExplainReport, explain } from "../inspection/index.ts";
 import { systemClock } from "../net/index.ts";
@@ -13,7 +13,7 @@ import { retryExceptions, retryRule } from "./burdens.ts";
 import { loadNextHops } from "./next-hops.ts";
 import { configuredResolver } from "./resolver.ts";
 import { findStsPolicies } from "./sts.ts";
-import { openTrust, type Trust } from "./trust.ts";
+import { readTrust, type Trust } from "./trust.ts";
 
 export type { DemandReport, ExplainReport, HopReport, LookupReport, TryReport } from "../inspection/index.ts";
 
@@ -29,13 +29,13 @@ export async function explainAddress(
   if (!mailbox.ok) return err([`${address} is not an address such as ann@example.org`]);
   const nextHops = loadNextHops(config);
   if (!nextHops.ok) return nextHops;
-  const trust = openKnown(config);
-  if (trust !== null && !trust.ok) return err([trust.error]);
+  const trust = readTrust(config, { hold: config.delivery.downgradeHold });
+  if (!trust.ok) return err([trust.error]);
   try {
     const { routes, trusted } = nextHops.value;
-    return ok(await explainMailbox(config, mailbox.value, { routes, trusted, trust: trust?.value ?? null }));
+    return ok(await explainMailbox(config, mailbox.value, { routes, trusted, trust: trust.value }));
   } finally {
-    trust?.value.close();
+    trust.value?.close();
   }
 }
 
@@ -89,11 +89,6 @@ async function explainMailbox(
 
 function closePolicies(policies: KeptStsPolicies | null): void {
   policies?.close();
-}
-
-/** Only the daemon makes the file; without one nothing is known yet. */
-function openKnown(config: Config): Result<Trust, string> | null {
-  return existsSync(trustFile(config)) ? openTrust(config, { hold: config.delivery.downgradeHold }) : null;
 }
 
 function lineOf(config: Config, kind: "domain" | "route", name: string): number | null {

@@ -1,5 +1,4 @@
 // What is known of other mail systems, as a configuration has it kept, and the reports on it that go to them.
-import { existsSync } from "node:fs";
 import { domainToASCII } from "node:url";
 import {
   type Clock,
@@ -15,7 +14,7 @@ import {
   silentLog,
   unwrap,
 } from "../base/index.ts";
-import { type Config, trustFile } from "../config/index.ts";
+import { type Config, isThere, trustFile } from "../config/index.ts";
 import { formatTlsReport } from "../message/index.ts";
 import { type Resolver, systemClock } from "../net/index.ts";
 import type { QueueStore, Runner } from "../queue/index.ts";
@@ -66,7 +65,8 @@ export function openTrust(config: Pick<Config, "dataDir">, options: TrustOptions
   }
 }
 
-function trustIn(file: Trust["file"], options: Required<TrustOptions>): Trust {
+/** The same over a file that is open already. */
+export function trustIn(file: Trust["file"], options: Required<TrustOptions>): Trust {
   const { hold, clock, log } = options;
   const memory = createHostMemory({ file, clock, hold, log });
   const results = createTlsResults({ file, clock, log });
@@ -78,8 +78,16 @@ function trustIn(file: Trust["file"], options: Required<TrustOptions>): Trust {
 }
 
 /** As `openTrust`, for the command line: null where nothing is known yet, for only the daemon makes the file. */
-export function readTrust(config: Pick<Config, "dataDir">): Result<Trust | null, string> {
-  return existsSync(trustFile(config)) ? openTrust(config, { hold: DAY }) : ok(null);
+export function readTrust(
+  config: Pick<Config, "dataDir">,
+  options: TrustOptions = { hold: DAY },
+): Result<Trust | null, string> {
+  try {
+    return isThere(trustFile(config)) ? openTrust(config, options) : ok(null);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return err(`what is known of other servers cannot be looked at: ${reason}; run this as the user of the server`);
+  }
 }
 
 export interface TlsReportingParts {
