@@ -49,6 +49,7 @@ export class BodySender {
   }
 
   start(): void {
+    this.#options.connection.beginBody();
     this.#options.connection.cork();
     this.#run();
   }

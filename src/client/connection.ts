@@ -1,4 +1,4 @@
-import { type Clock, concatBytes, type Log, type Timer } from "../base/index.ts";
+import { type Clock, concatBytes, type Instant, type Log, SECOND, type Timer } from "../base/index.ts";
 import type { NetProblem, Stream } from "../net/index.ts";
 import { describeReply, formatCommand, type Reply, ReplyDecoder, type ReplyProblem } from "../smtp/index.ts";
 import { STAGE_TIMEOUT } from "./timeouts.ts";
@@ -38,6 +38,9 @@ export interface ConnectionOptions {
 /** How long a connection that we have said goodbye on may take to close before it is cut. */
 const LINGER = 5_000;
 
+/** Of a block that is larger no more octets lengthen the wait for it: what a mute server has taken of it cannot be seen. */
+const LARGE_BLOCK = 256 * 1024;
+
 /**
  * Replies in, commands out, over one stream. Keeps the count of replies owed: an octet beyond them ends the connection, because
  * it can only be an answer to something not yet asked (response injection). One deadline runs for the reply that is due next,
@@ -55,6 +58,12 @@ export class Connection {
   #exchange: Exchange | null = null;
   #timer: Timer | null = null;
   #stage: Stage = "greeting";
+  /** Octets written so far, and before the body that is under way. */
+  #written = 0;
+  #beforeBody = 0;
+  /** How long that body was waited for in all, and since when it is now. */
+  #bodyWaited = 0;
+  #bodyWaitsSince: Instant | null = null;
   /** "muted": more came in than was owed, so nothing goes out any more. */
   #state: "open" | "muted" | "leaving" | "closed" | "released" = "open";
 
@@ -128,12 +137,19 @@ export class Connection {
 
   /** False when the caller should wait for `drained`. */
   write(bytes: Uint8Array): boolean {
+    this.#written += bytes.length;
     return this.#state === "open" ? this.#stream.write(bytes) : true;
   }
 
   /** Octets written and not yet taken by the kernel. */
   get unsent(): number {
     return this.#stream.unsent;
+  }
+
+  /** A body begins: the waits for it are added up from here. */
+  beginBody(): void {
+    this.#beforeBody = this.#written;
+    this.#bodyWaited = 0;
   }
 
   cork(): void {
@@ -149,7 +165,7 @@ export class Connection {
     this.disarm();
     if (this.#state !== "open") return;
     this.#stage = stage;
-    const allowed = this.#timeouts[STAGE_TIMEOUT[stage]];
+    const allowed = stage === "body" ? this.#waitForBody() : this.#timeouts[STAGE_TIMEOUT[stage]];
     // Nothing depends on the answer to QUIT: a peer that owes it keeps no program from ending.
     const time = stage === "quit" ? Math.min(allowed, LINGER) : allowed;
     this.#timer = this.#clock.after(time, () => this.fail({ kind: "timeout", stage }));
@@ -164,6 +180,9 @@ export class Connection {
   disarm(): void {
     this.#timer?.cancel();
     this.#timer = null;
+    if (this.#bodyWaitsSince === null) return;
+    this.#bodyWaited += this.#clock.now() - this.#bodyWaitsSince;
+    this.#bodyWaitsSince = null;
   }
 
   /** Gives the stream away, for the upgrade to TLS. This connection is spent. */
@@ -200,6 +219,16 @@ export class Connection {
     this.#leaveOpen("leaving");
     this.#stream.end();
     this.#timer = this.#clock.after(LINGER, () => this.destroy());
+  }
+
+  /** How long the server may take for the next step of the body, see `ClientTimeouts`. The time that our own source takes is not its. */
+  #waitForBody(): number {
+    const { dataBlock, body, bodyRate } = this.#timeouts;
+    const { unsent } = this;
+    this.#bodyWaitsSince = this.#clock.now();
+    const block = dataBlock + (Math.min(unsent, LARGE_BLOCK) / bodyRate) * SECOND;
+    const taken = this.#written - this.#beforeBody - unsent;
+    return Math.max(0, Math.min(block, body + (taken / bodyRate) * SECOND - this.#bodyWaited));
   }
 
   #leaveOpen(state: "leaving" | "closed"): void {

@@ -36,15 +36,20 @@ export type ClientAuth = (
   readonly mechanisms?: readonly string[];
 };
 
-/** RFC 5321 §4.5.3.2, milliseconds. */
+/** RFC 5321 §4.5.3.2, milliseconds, and the least rate of a body. */
 export interface ClientTimeouts {
   readonly greeting: number;
   readonly command: number;
   readonly mail: number;
   readonly rcpt: number;
   readonly dataStart: number;
+  /** For a block of the body to be taken, besides what it takes at `bodyRate` (of a large block 256 KiB count). */
   readonly dataBlock: number;
   readonly dataEnd: number;
+  /** A server may keep a body waiting for so long in all, and a second more for each `bodyRate` octets that it took. */
+  readonly body: number;
+  /** Octets a second that a long body must reach on the whole; above 0. */
+  readonly bodyRate: number;
 }
 
 export interface OpenOptions {

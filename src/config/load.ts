@@ -160,6 +160,7 @@ function deliveryOf(delivery: Settings["delivery"], folder: string): DeliveryCon
     port: delivery.port,
     eightBit: delivery.eight_bit,
     chunking: delivery.chunking,
+    leastRate: delivery.least_rate,
     mtaSts: delivery.mta_sts,
     dane: delivery.dane,
     ca: delivery.ca.map((file) => resolve(folder, file)),

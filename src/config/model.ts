@@ -128,6 +128,8 @@ export interface DeliveryConfig {
   readonly eightBit: "bounce" | "convert";
   /** BDAT where it saves a round trip, or never. */
   readonly chunking: "auto" | "never";
+  /** Octets a second that other servers must take of a message, on the whole. */
+  readonly leastRate: number;
   /** The MTA-STS policies of recipient domains count. */
   readonly mtaSts: boolean;
   /** Hold hosts to their TLSA records. */

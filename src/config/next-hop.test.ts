@@ -41,13 +41,14 @@ test("the settings of all deliveries have defaults that protect, and 0s holds no
   const of = (rest: string) => {
     const parsed = parseConfig(`${HEAD}[delivery]\n${rest}`, "/etc/postern/postern.toml");
     assert.ok(parsed.ok);
-    const { dane, ca, afterTlsFailure, downgradeHold, tlsResumption } = parsed.value.delivery;
-    return [dane, ca, afterTlsFailure, downgradeHold, tlsResumption];
+    const { dane, ca, afterTlsFailure, downgradeHold, tlsResumption, leastRate } = parsed.value.delivery;
+    return [dane, ca, afterTlsFailure, downgradeHold, tlsResumption, leastRate];
   };
-  assert.deepEqual(of(""), [true, [], "defer", 86_400_000, true]);
+  assert.deepEqual(of(""), [true, [], "defer", 86_400_000, true, 500]);
   const changed =
-    'dane = false\nca = ["x.pem"]\nafter_tls_failure = "clear"\ndowngrade_hold = "0s"\ntls_resumption = false';
-  assert.deepEqual(of(changed), [false, ["/etc/postern/x.pem"], "clear", 0, false]);
+    'dane = false\nca = ["x.pem"]\nafter_tls_failure = "clear"\ndowngrade_hold = "0s"\ntls_resumption = false\n' +
+    'least_rate = "2 KiB"';
+  assert.deepEqual(of(changed), [false, ["/etc/postern/x.pem"], "clear", 0, false, 2048]);
   assert.deepEqual(problemsOf('[delivery]\ndowngrade_hold = "soon"\n'), ["7 delivery.downgrade_hold"]);
 });
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type Duration, ok, type Result } from "../base/index.ts";
-import { keyPin, path, port, text } from "./forms.ts";
+import { byteSize, keyPin, path, port, text } from "./forms.ts";
 import { parseDuration, parseMatch, parseVia } from "./values.ts";
 
 const authorities = () => z.array(path('the path of a PEM file, such as "tls/ca.pem"')).prefault([]);
@@ -63,6 +63,12 @@ export const delivery = z
       .describe(
         "`auto` sends a small message by BDAT in one go with its envelope where CHUNKING is offered (RFC 3030). " +
           "`never` sends all by DATA, and then no BINARYMIME.",
+      ),
+    least_rate: byteSize()
+      .prefault("500 B")
+      .describe(
+        "What another server must take of a message in a second, on the whole. One that has kept a message waiting for ten minutes more than " +
+          "that is given up, and the mail goes to the next host or waits.",
       ),
     dane: z
       .boolean()

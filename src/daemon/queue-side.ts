@@ -1,12 +1,14 @@
 // The half of a daemon behind the queue: how a configuration has mail carried to where it goes, and reported on.
+import { isDeepStrictEqual } from "node:util";
 import type { Log } from "../base/index.ts";
 import { createPool, type Pool } from "../client/index.ts";
 import type { Config } from "../config/index.ts";
 import { createDeliverer, createReporter, selfTest } from "../delivery/index.ts";
 import { createRunner, defaultRunnerLimits, type OperableStore, type QueueStore, type Runner } from "../queue/index.ts";
-import { domainLimits, hostLoads, retryExceptions, retryRule } from "./burdens.ts";
+import { burdensOf, hostLoads, retryExceptions, retryRule } from "./burdens.ts";
 import type { FormerQueues } from "./former-queues.ts";
 import type { NextHops } from "./next-hops.ts";
+import { changingResolver } from "./resolver.ts";
 import type { WorkerShare } from "./share.ts";
 import { findStsPolicies } from "./sts.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -24,18 +26,27 @@ export interface QueueParts {
   readonly log: Log;
 }
 
+export interface QueueSide {
+  readonly runner: Runner;
+  readonly pool: Pool;
+  /** Begins to deliver. */
+  start(): void;
+  /** From the next delivery on, by these rules, and with what their files hold. */
+  renew(config: Config, nextHops: NextHops): void;
+}
+
 /** Everything behind the waist: from the due message to its outcome, and the reports on the connections that it took. */
 export function createQueueSide(
   { config, share, store, former, trust, nextHops, on, log }: QueueParts,
   resources: AsyncDisposableStack,
-): { readonly runner: Runner; readonly pool: Pool; start(): void; renew(nextHops: NextHops): void } {
+): QueueSide {
   // A lookup that nobody waits for any more would keep the process for the rest of its timeouts.
   const { clock, random, connect, upgrade, stsFetch } = on;
   const lookups = new AbortController();
   resources.defer(() => lookups.abort());
-  const resolver = on.resolver(config, lookups.signal);
-  let { trusted } = nextHops;
-  const ca = (): typeof trusted => trusted;
+  let now = { config, burdens: burdensOf(config), ca: nextHops.trusted, resolver: on.resolver(config, lookups.signal) };
+  const resolver = changingResolver(() => now.resolver);
+  const ca = (): typeof now.ca => now.ca;
   const sts = config.delivery.mtaSts
     ? findStsPolicies({ config, refresh: share.worker === 1, file: trust.file, resolver, ca, stsFetch, clock, log })
     : null;
@@ -45,19 +56,11 @@ export function createQueueSide(
   resources.defer(() => pool.close());
   const deliverer = createDeliverer({
     hostname: config.hostname,
-    domains: config.domains,
-    routes: nextHops.routes,
-    port: config.delivery.port,
-    ca: nextHops.extraCa,
-    dane: config.delivery.dane,
+    ...deliveryRules(config, nextHops),
     ...(sts === null ? {} : { sts }),
     memory: trust.memory,
     results: trust.results,
-    loads: hostLoads(config, { clock, random }),
-    clearTextAfterTlsFailure: config.delivery.afterTlsFailure === "clear",
-    tlsResumption: config.delivery.tlsResumption,
-    eightBit: config.delivery.eightBit,
-    chunking: config.delivery.chunking,
+    loads: hostLoads({ burdens: () => now.burdens, queue: () => now.config.queue }, { clock, random }),
     resolver,
     pool,
     connect,
@@ -66,32 +69,35 @@ export function createQueueSide(
     random,
     log,
     isSelf: selfTest(config.listeners.map(({ address }) => address)),
-    connectTimeout: config.timeouts.connect,
-    handshakeTimeout: config.timeouts.handshake,
   });
   const carrier = on.around(deliverer);
-  const runnerOf = (of: QueueStore, limits: { readonly total: number; readonly memory: number }) =>
-    createRunner({
+  const runners: Runner[] = [];
+  const runnerOf = (of: QueueStore, limits: { readonly total: number; readonly memory: number }): Runner => {
+    const made = createRunner({
       store: of,
       deliverer: carrier,
       reporter: createReporter({
         hostname: config.hostname,
         clock,
         nextId: () => of.nextId(),
-        lifetime: config.queue.giveUpAfter,
+        lifetime: () => now.config.queue.giveUpAfter,
         log,
       }),
       clock,
       random,
       log,
-      rules: retryRule(config),
-      exceptions: retryExceptions(config),
+      ...retryRules(now.config),
       limits: { ...on.windows, ...limits, ...destinationWindows(config, share) },
-      limitOf: domainLimits(config),
+      limitOf: (destination) => now.burdens.domain(destination),
     });
+    runners.push(made);
+    return made;
+  };
   const runner = runnerOf(store, { total: former.deliveriesLeft, memory: config.limits.memory });
-  const { stop: grace } = config.timeouts;
-  resources.defer(() => Promise.all([runner.stop(grace), former.stop(grace)]).then(() => {}));
+  resources.defer(async () => {
+    const { stop: grace } = now.config.timeouts;
+    await Promise.all([runner.stop(grace), former.stop(grace)]);
+  });
   if (config.tlsReport.send && share.worker === 1) {
     const reports = createTlsReporting({ config, trust, resolver, store, runner, ca, clock, random, log });
     resources.defer(() => reports.close());
@@ -101,11 +107,37 @@ export function createQueueSide(
     runner.start();
     former.start((of, total) => runnerOf(of, { total, memory: 0 }));
   };
-  const renew = (next: NextHops): void => {
-    trusted = next.trusted;
-    deliverer.renew({ routes: next.routes, ca: next.extraCa });
+  const renew = (next: Config, hops: NextHops): void => {
+    const { config: before } = now;
+    const asked = isDeepStrictEqual(before.dns, next.dns) ? now.resolver : on.resolver(next, lookups.signal);
+    now = { config: next, burdens: burdensOf(next), ca: hops.trusted, resolver: asked };
+    deliverer.renew(deliveryRules(next, hops));
+    for (const each of runners) each.renew(retryRules(next));
+    // What was wrong may be mended: nothing waits for the end of a pause that the rules before led to.
+    if (!isDeepStrictEqual(before, next)) for (const each of runners) each.poke();
   };
   return { runner, pool, start, renew };
+}
+
+function deliveryRules({ domains, delivery, timeouts }: Config, { routes, extraCa }: NextHops) {
+  return {
+    domains,
+    routes,
+    port: delivery.port,
+    ca: extraCa,
+    dane: delivery.dane,
+    clearTextAfterTlsFailure: delivery.afterTlsFailure === "clear",
+    tlsResumption: delivery.tlsResumption,
+    eightBit: delivery.eightBit,
+    chunking: delivery.chunking,
+    timeouts: { bodyRate: delivery.leastRate },
+    connectTimeout: timeouts.connect,
+    handshakeTimeout: timeouts.handshake,
+  };
+}
+
+function retryRules(config: Config) {
+  return { rules: retryRule(config), exceptions: retryExceptions(config) };
 }
 
 /** What a destination is spared counts for all workers together. */

@@ -74,6 +74,7 @@ type DeliveryRules = Pick<
   | "port"
   | "connectTimeout"
   | "handshakeTimeout"
+  | "timeouts"
   | "ca"
   | "dane"
   | "tlsResumption"
@@ -116,7 +117,6 @@ class RoutingDeliverer implements RenewableDeliverer {
       upgrade: options.upgrade ?? upgradeClient,
       clock: options.clock,
       ...diallingRules(options, null),
-      timeouts: options.timeouts ?? {},
       localAddress: options.localAddress ?? null,
       peers: new WeakMap<ClientSession, string>(),
       trustRound: 0,
@@ -262,7 +262,7 @@ class RoutingDeliverer implements RenewableDeliverer {
 
 type DiallingRules = Pick<
   Dialling,
-  "connectTimeout" | "handshakeTimeout" | "extraCa" | "sessions" | "eightBit" | "chunking"
+  "connectTimeout" | "handshakeTimeout" | "timeouts" | "extraCa" | "sessions" | "eightBit" | "chunking"
 >;
 
 /** `sessions`: the TLS sessions that are kept already. */
@@ -271,6 +271,7 @@ function diallingRules(options: DelivererOptions, sessions: Dialling["sessions"]
   return {
     connectTimeout: options.connectTimeout ?? 30 * SECOND,
     handshakeTimeout: options.handshakeTimeout ?? 30 * SECOND,
+    timeouts: options.timeouts ?? {},
     extraCa: options.ca ?? [],
     sessions: tlsResumption ? (sessions ?? createTlsSessions({ max: TLS_SESSIONS, clock })) : null,
     eightBit: options.eightBit ?? "bounce",

@@ -102,6 +102,7 @@ const problems: readonly [ClientProblem, string][] = [
   [network("reset", "rcpt"), "deferred connection 4.4.2 +"],
   [{ kind: "timeout", stage: "greeting" }, "deferred host 4.4.2 +"],
   [{ kind: "timeout", stage: "data" }, "deferred connection 4.4.2 +"],
+  [{ kind: "timeout", stage: "body" }, "deferred connection 4.4.2 +"],
   [{ kind: "closed", stage: "mail" }, "deferred connection 4.4.2 +"],
   [{ kind: "protocol", stage: "hello", detail: "x", problem: null }, "deferred host 4.5.0 +"],
   [{ kind: "tlsNotOffered" }, "deferred host 4.7.4 +"],

@@ -250,6 +250,7 @@ function describeProblem(problem: ClientProblem, host: string): { readonly statu
         text: `${host} broke the protocol at ${STAGE_WORDS[problem.stage]}: ${printable(problem.detail)}`,
       };
     case "timeout":
+      if (problem.stage === "body") return { status: "4.4.2", text: `${host} took the message too slowly` };
       return {
         status: problem.stage === "connect" ? "4.4.1" : "4.4.2",
         text: `${host} did not answer in time at ${STAGE_WORDS[problem.stage]}`,
