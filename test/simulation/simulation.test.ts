@@ -7,7 +7,7 @@ import { describeBroken, runWorlds, type WorldsResult } from "./worlds.ts";
 /** What has to go wrong now and then in 150 worlds. */
 const FAULTS = [
   ...["cuts, heard by both", "cuts, heard by near", "cuts, heard by far", "cuts, heard by none"],
-  ...["refused", "silent", "slowLinks", "outages", "lookups"],
+  ...["refused", "silent", "slowLinks", "overtaking", "outages", "lookups", "policyFetches"],
   ...["temporaryReplies", "permanentReplies", "slowReplies", "hangs", "closes", "greylisted"],
   ...["strippedTls", "wrongCertificates", "brokenHandshakes"],
   ...["commits cut off, kept", "commits cut off, lost"],

@@ -163,7 +163,21 @@ function* strangers({ submissions, copies }: Ledger): Iterable<string> {
 
 /** What users hand in gets the Date that it lacks, and nothing else; see `drawText`. */
 function withoutMending(text: string, { from }: Submission): string {
-  return from === "user" ? text.replace(/(^|\r\n)Date: [^\r\n]*\r\n/, "$1") : text;
+  const original = withoutConversion(text);
+  return from === "user" ? original.replace(/(^|\r\n)Date: [^\r\n]*\r\n/, "$1") : original;
+}
+
+const CONVERTED =
+  "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=unknown-8bit\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n";
+
+/** What an operator may have made of 8-bit mail for a host that takes none (RFC 6152 §3), undone. No message has such fields by itself. */
+function withoutConversion(text: string): string {
+  const [header = "", body] = text.split(CONVERTED);
+  if (body === undefined) return text;
+  const decoded = body.replaceAll("=\r\n", "").replaceAll(/=([0-9A-F]{2})/g, (_, octet: string) => {
+    return String.fromCharCode(Number.parseInt(octet, 16));
+  });
+  return `${header}\r\n${decoded}`;
 }
 
 function* altered({ arrivals, submissions }: Ledger): Iterable<string> {
@@ -249,10 +263,10 @@ export async function inspect(world: World): Promise<Violation[]> {
   const found: Violation[] = [];
   const settled = world.loop.now > world.calmAt + SETTLING_TIME;
   for (const { settings, disk, program, now } of world.nodes) {
-    const { name, limits } = settings;
+    const { name, memory, concurrency, windows } = settings;
     const stats = program?.runner.stats();
     if (stats !== undefined) {
-      const over = stats.octets > limits.memory || stats.claimed > limits.window || stats.delivering > limits.total;
+      const over = stats.octets > memory || stats.claimed > windows.window || stats.delivering > concurrency;
       if (over) found.push({ invariant: "own limits are kept", text: `${name}: ${JSON.stringify(stats)}` });
     }
     for (const message of await disk.messages()) {

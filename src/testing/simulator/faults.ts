@@ -4,6 +4,7 @@ import type { DiskFate } from "./disk.ts";
 import type { HostMove, HostStage } from "./host.ts";
 import type { Cut, LinkConditions } from "./link.ts";
 import type { ConnectFate, Weather } from "./network.ts";
+import type { FetchFate } from "./policy-hosts.ts";
 import type { LookupFate } from "./zone.ts";
 
 /** How often what goes wrong in a world, as parts of all cases (0 to 1) or as counts for each machine. */
@@ -13,7 +14,11 @@ export interface FaultRates {
   readonly refused: number;
   readonly silent: number;
   readonly slowLinks: number;
+  /** Writes that come late while those of other connections pass by. */
+  readonly stalls: number;
   readonly lookups: number;
+  /** Of MTA-STS policies. */
+  readonly policyFetches: number;
   /** At each stage of a conversation with a host of somebody else. */
   readonly temporaryReplies: number;
   readonly permanentReplies: number;
@@ -44,7 +49,9 @@ export function drawRates(chance: Chance): FaultRates {
     refused: rate(0.2),
     silent: rate(0.1),
     slowLinks: rate(0.2),
+    stalls: rate(0.2),
     lookups: rate(0.2),
+    policyFetches: rate(0.6),
     temporaryReplies: rate(0.15),
     permanentReplies: rate(0.05),
     hangs: rate(0.03),
@@ -134,11 +141,12 @@ export class Faults implements Weather {
   conditions(): LinkConditions {
     const chance = this.#chance;
     const delay = chance.whole(1, 40);
-    if (this.calm) return { delay, jitter: 0, pieces: 0.1, rate: 10_000, cut: null };
+    if (this.calm) return { delay, jitter: 0, stalls: 0, pieces: 0.1, rate: 10_000, cut: null };
     const slow = this.strikes("slowLinks");
     return {
       delay: slow ? chance.whole(200, 3000) : delay,
       jitter: chance.is(0.5) ? chance.whole(0, 20) : 0,
+      stalls: this.rates.stalls,
       pieces: chance.is(0.3) ? chance.between(0, 1) : 0,
       rate: slow ? chance.between(0.5, 5) : 10_000,
       cut: this.#isDrawn("cuts") ? this.#cut() : null,
@@ -148,6 +156,12 @@ export class Faults implements Weather {
   lookup(): LookupFate {
     const failure = this.strikes("lookups") ? this.#chance.pick(["servfail", "timeout"] as const) : null;
     return { delay: failure === "timeout" ? 5 * SECOND : this.#chance.whole(0, 30), failure };
+  }
+
+  /** An MTA-STS policy, from its host. */
+  policyFetch(): FetchFate {
+    const failed = this.strikes("policyFetches");
+    return { delay: failed && this.#chance.is(0.5) ? MINUTE : this.#chance.whole(5, 200), failed };
   }
 
   disk(writes: boolean): DiskFate {

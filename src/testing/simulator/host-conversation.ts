@@ -191,7 +191,7 @@ export class HostConversation implements StreamHandler {
       this.#say("503 5.5.1 Bad sequence");
       return;
     }
-    this.#forbidden(lackingProtection(this.#host.options, this.#shown, mailbox));
+    this.#forbidden(lackingProtection(this.#host.options, { shown: this.#shown, by: this.#stream.linkEnd }, mailbox));
     const { rcptMax } = this.#host.options.offers;
     if (rcptMax !== null && this.#recipients.length >= rcptMax) {
       this.#breach("limits of peers are kept", `more recipients than RCPTMAX=${rcptMax}`);

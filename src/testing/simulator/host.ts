@@ -1,5 +1,6 @@
 import { HostConversation } from "./host-conversation.ts";
 import type { Ledger } from "./ledger.ts";
+import type { LinkEnd } from "./link-end.ts";
 import type { ClearLinkStream } from "./link-stream.ts";
 import type { Life, VirtualLoop } from "./loop.ts";
 import type { SimulatedCertificate, SimulatedServerTls } from "./tls.ts";
@@ -36,7 +37,8 @@ export interface HostOptions {
   /** STARTTLS is offered on this connection; whoever stands between may take it away. */
   readonly showsTls: () => boolean;
   readonly proves: (certificate: SimulatedCertificate) => boolean;
-  readonly demand: (domain: string) => Demand;
+  /** Of mail for a domain that comes by `by`. */
+  readonly demand: (domain: string, by: LinkEnd) => Demand;
   /** The token of a message that was handed in with REQUIRETLS. */
   readonly requiresTls: (token: string) => boolean;
   /** Says goodbye to who says nothing for so long between messages, milliseconds. */

@@ -14,7 +14,15 @@ function open(changes: Partial<LinkConditions> = {}) {
   const loop = new VirtualLoop(START, (error) => {
     throw error;
   });
-  const conditions = { delay: 10, jitter: 0, pieces: 0, rate: Number.POSITIVE_INFINITY, cut: null, ...changes };
+  const conditions = {
+    delay: 10,
+    jitter: 0,
+    stalls: 0,
+    pieces: 0,
+    rate: Number.POSITIVE_INFINITY,
+    cut: null,
+    ...changes,
+  };
   const [life, farLife] = [new Life(), new Life()];
   const over = { count: 0 };
   const link = new Link(
@@ -38,7 +46,7 @@ function listen(stream: Stream): string[] {
 }
 
 test("octets come after the delay, whole or in pieces and never out of order", async () => {
-  const { loop, near, far } = open({ jitter: 50, pieces: 1 });
+  const { loop, near, far } = open({ jitter: 50, stalls: 0, pieces: 1 });
   const told = listen(far);
   for (const text of ["EHLO a\r\n", "MAIL\r\n", "RCPT\r\n"]) near.write(encodeUtf8(text));
   await loop.run(later(START, 5));

@@ -19,12 +19,17 @@ export interface LinkConditions {
   readonly delay: number;
   /** Milliseconds that may come on top. Nothing is overtaken within a connection. */
   readonly jitter: number;
+  /** The part of writes that are lost on their way and come late, when they were sent again, 0 to 1. */
+  readonly stalls: number;
   /** The part of writes that come in several pieces, 0 to 1. */
   readonly pieces: number;
   /** Octets a millisecond. */
   readonly rate: number;
   readonly cut: Cut | null;
 }
+
+/** Milliseconds. */
+const LONGEST_STALL = 3000;
 
 /** One direction. */
 interface Way {
@@ -44,6 +49,8 @@ export class Link {
   readonly #back: Way = { last: 0, octets: 0 };
   readonly #over: () => void;
   readonly #broke: (heard: Cut["heard"]) => void;
+  readonly #sent: (from: LinkEnd, arrival: number) => void;
+  readonly openedAt: number;
   #broken = false;
   /** Since when the near end can send nothing more: it is gone, or the link is cut. Null while it can. */
   mutedAt: number | null = null;
@@ -55,6 +62,8 @@ export class Link {
       readonly conditions: LinkConditions;
       /** Told of a cut, and who hears of it. */
       readonly broke?: (heard: Cut["heard"]) => void;
+      /** Told of octets that were sent, and when they arrive. */
+      readonly sent?: (from: LinkEnd, arrival: number) => void;
       /** Called once, when both ends are gone. */
       readonly over: () => void;
     },
@@ -62,10 +71,12 @@ export class Link {
     far: { readonly end: Endpoint; readonly life: Life },
   ) {
     this.loop = parts.loop;
+    this.openedAt = parts.loop.now;
     this.#chance = parts.chance;
     this.#conditions = parts.conditions;
     this.#over = parts.over;
     this.#broke = parts.broke ?? (() => {});
+    this.#sent = parts.sent ?? (() => {});
     this.near = new LinkEnd(this, near.end, far.end, near.life);
     this.far = new LinkEnd(this, far.end, near.end, far.life);
   }
@@ -114,9 +125,12 @@ export class Link {
   }
 
   #carry(from: LinkEnd, way: Way, piece: Piece, octets: number): void {
-    const { delay, jitter, rate } = this.#conditions;
-    const extra = jitter === 0 ? 0 : this.#chance.between(0, jitter);
+    const { delay, jitter, stalls, rate } = this.#conditions;
+    const stalled = stalls > 0 && octets > 0 && this.#chance.is(stalls) ? LONGEST_STALL : 0;
+    const most = jitter + stalled;
+    const extra = most === 0 ? 0 : this.#chance.between(0, most);
     way.last = Math.max(way.last, this.loop.now + delay + extra) + octets / rate;
+    if (octets > 0) this.#sent(from, way.last);
     const to = from === this.near ? this.far : this.near;
     this.loop.after(way.last - this.loop.now, () => to.arrive(piece));
   }

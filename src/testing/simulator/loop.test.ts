@@ -82,3 +82,19 @@ test("the timers of a program end with it, and its clock may be wrong", async ()
   await loop.run(later(START, 100));
   assert.equal(ran, false);
 });
+
+test("a run that is begun in a callback waits for the microtasks before it, as any other", async () => {
+  const order = await new Promise<string[]>((resolve) => {
+    setImmediate(() => {
+      const loop = new VirtualLoop(instant(0), () => {});
+      const told: string[] = [];
+      loop.after(0, () => told.push("event"));
+      void (async () => {
+        for (let n = 0; n < 5; n++) await null;
+        told.push("settled");
+      })();
+      void loop.run(instant(1)).then(() => resolve(told));
+    });
+  });
+  assert.deepEqual(order, ["settled", "event"]);
+});

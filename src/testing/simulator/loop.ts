@@ -77,7 +77,8 @@ export class VirtualLoop {
         void SETTLED.then(again);
       };
       const again = (): void => process.nextTick(turn);
-      again();
+      // The first event waits, too: whoever called may have left microtasks behind, and may be in a callback, where ticks come first.
+      void SETTLED.then(again);
     });
   }
 

@@ -1,7 +1,8 @@
 import { err, ok, type Result } from "../../base/index.ts";
-import type { ClearStream, ConnectOptions, Endpoint, NetProblem } from "../../net/index.ts";
+import type { ClearStream, ConnectOptions, Endpoint, Listener, ListenOptions, NetProblem } from "../../net/index.ts";
 import type { Chance } from "./chance.ts";
 import { type Cut, Link, type LinkConditions } from "./link.ts";
+import type { LinkEnd } from "./link-end.ts";
 import { ClearLinkStream } from "./link-stream.ts";
 import type { Life, VirtualLoop } from "./loop.ts";
 import type { Trace } from "./trace.ts";
@@ -35,6 +36,8 @@ export class SimulatedNetwork {
   readonly #trace: Trace;
   readonly #listeners = new Map<string, SimulatedListener>();
   readonly #links = new Set<Link>();
+  /** From one machine to another: the octets of one connection that arrive last of all sent until now. */
+  readonly #lastArrivals = new Map<string, { readonly link: Link; readonly at: number }>();
   #ports = FIRST_PORT;
 
   constructor(parts: {
@@ -58,12 +61,34 @@ export class SimulatedNetwork {
     return open;
   }
 
-  listen(listener: SimulatedListener): void {
+  /** Until the end of its life, or until what is returned is called. */
+  listen(listener: SimulatedListener): () => void {
     const key = keyOf(listener);
     this.#listeners.set(key, listener);
-    listener.life.onEnd(() => {
+    const close = (): void => {
       if (this.#listeners.get(key) === listener) this.#listeners.delete(key);
-    });
+    };
+    listener.life.onEnd(close);
+    return close;
+  }
+
+  /** Opens listeners, with the port that `net`'s `listen` has. `watch` sees each connection first. */
+  listening(
+    life: Life,
+    watch: (stream: ClearLinkStream) => void,
+  ): (options: ListenOptions) => Promise<Result<Listener, NetProblem>> {
+    return async ({ address, port, onStream }) => {
+      const close = this.listen({
+        address,
+        port,
+        life,
+        onStream: (stream) => {
+          watch(stream);
+          onStream(stream);
+        },
+      });
+      return ok({ local: { address, port }, close: async () => close() });
+    };
   }
 
   /** Opens connections from `address`, with the port that `net`'s `connect` has. Addresses are tried one after the other. */
@@ -93,6 +118,17 @@ export class SimulatedNetwork {
     }
   }
 
+  /** Within a connection octets keep their order; those of a later one may pass by. */
+  #sent({ link, local, peer }: LinkEnd, at: number): void {
+    const key = `${local.address} ${peer.address}`;
+    const last = this.#lastArrivals.get(key);
+    if (last !== undefined && at < last.at) {
+      if (last.link !== link && last.link.openedAt < link.openedAt) this.#weather.count("overtaking");
+      return;
+    }
+    this.#lastArrivals.set(key, { link, at });
+  }
+
   #attempt(from: string, life: Life, to: Endpoint, timeout: number): Promise<Result<ClearLinkStream, NetProblem>> {
     const listener = this.#listeners.get(keyOf(to));
     const fate = this.#weather.fate(from, to);
@@ -111,7 +147,9 @@ export class SimulatedNetwork {
       if (fate === "unreachable") return fail(round, "unreachable");
       if (fate === "refused" || listener === undefined) return fail(round, "refused");
       later(round, () => {
-        if (!listener.life.alive) return resolve(err({ kind: "refused", detail: `${where}: refused` }));
+        if (this.#listeners.get(keyOf(to)) !== listener) {
+          return resolve(err({ kind: "refused", detail: `${where}: refused` }));
+        }
         resolve(ok(this.#open(from, life, listener, conditions)));
       });
     });
@@ -126,6 +164,7 @@ export class SimulatedNetwork {
         loop: this.#loop,
         chance: this.#chance,
         conditions,
+        sent: (from, arrival) => this.#sent(from, arrival),
         broke: (heard) => this.#weather.count(`cuts, heard by ${heard}`),
         over: () => this.#links.delete(link),
       },

@@ -1,47 +1,25 @@
 import { DatabaseSync } from "node:sqlite";
-import { type Clock, type Duration, type Instant, type Log, later, type Random } from "../../base/index.ts";
-import { createPool, type Pool } from "../../client/index.ts";
-import { createDeliverer, createReporter, type LocalDomain, type RouteRule } from "../../delivery/index.ts";
+import { type Duration, type Instant, later, type Random } from "../../base/index.ts";
+import type { Config } from "../../config/index.ts";
+import { type Composition, compose } from "../../daemon/composition.ts";
+import type { FormerQueues } from "../../daemon/former-queues.ts";
+import { loadNextHops, type NextHops } from "../../daemon/next-hops.ts";
+import { alone } from "../../daemon/share.ts";
+import type { Surroundings } from "../../daemon/surroundings.ts";
+import { trustIn } from "../../daemon/trust.ts";
 import type { Resolver } from "../../net/index.ts";
-import {
-  createRunner,
-  type Deliverer,
-  type QueueStore,
-  type RetryRule,
-  type Runner,
-  type RunnerLimits,
-} from "../../queue/index.ts";
-import { createServer, type Server, type ServerLimits, type Service } from "../../server/index.ts";
-import { createHostMemory, type HostMemoryStore, type StsPolicies } from "../../trust/index.ts";
+import type { Deliverer, QueueStore } from "../../queue/index.ts";
+import type { StsFetch } from "../../trust/index.ts";
+import { type NodeSettings, readConfiguration } from "./configuration.ts";
 import type { SimulatedDisk } from "./disk.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Cut } from "./link.ts";
-import type { ClearLinkStream } from "./link-stream.ts";
 import { clockOf, Life, type VirtualLoop } from "./loop.ts";
 import type { SimulatedNetwork } from "./network.ts";
-import { createPolicies, type Policies, SUBMISSION_PORT } from "./policies.ts";
 import { watchReplies } from "./reply-watch.ts";
 import { type SimulatedServerTls, simulatedClientUpgrade, simulatedServerUpgrade } from "./tls.ts";
 import type { Trace } from "./trace.ts";
-
-/** How a node is set up; what an operator would write. */
-export interface NodeSettings {
-  readonly name: string;
-  readonly hostname: string;
-  readonly address: string;
-  /** Where its own mail goes: LMTP servers. */
-  readonly domains: readonly LocalDomain[];
-  readonly routes: readonly RouteRule[];
-  readonly rules: RetryRule;
-  readonly limits: RunnerLimits;
-  readonly serverLimits: Partial<ServerLimits>;
-  readonly tls: SimulatedServerTls | null;
-  /** Hosts are held to what they proved for so long; null: nothing is remembered. */
-  readonly memory: Duration | null;
-  readonly clearTextAfterTlsFailure: boolean;
-  readonly chunking: "auto" | "never";
-  readonly greetingDelay: Duration;
-}
+import { simulatedUsers } from "./users.ts";
 
 /** What a node stands on. */
 export interface NodeWorld {
@@ -51,33 +29,32 @@ export interface NodeWorld {
   readonly trace: Trace;
   /** How wrong the node's clock is, milliseconds. */
   readonly skew: () => Duration;
-  readonly resolver: (life: Life) => Resolver;
-  readonly sts: StsPolicies;
+  readonly resolver: (life: Life, signal: AbortSignal) => Resolver;
+  /** MTA-STS policies, from their hosts. */
+  readonly stsFetch: (life: Life) => StsFetch;
+  readonly tls: SimulatedServerTls;
   /** Octets free on the disk. */
   readonly freeSpace: () => number;
   readonly random: () => Random;
 }
 
-const STOP_GRACE = 30_000;
-/** Bounds of a delivery, milliseconds; the defaults of a configuration. */
-const CONNECT_TIMEOUT = 30_000;
-
 /** A program that runs on a node until it stops or is killed. */
-interface Program {
+interface Program extends Composition {
   readonly life: Life;
-  readonly server: Server;
-  readonly runner: Runner;
-  readonly pool: Pool;
   readonly store: QueueStore;
+  /** Ends it in order. */
+  stop(): Promise<void>;
 }
 
-/** One Postern in a simulated world: its real parts, put together as the daemon does, on simulated ones. */
+/** One Postern in a simulated world: the daemon's own composition, of a configuration as it is written, on simulated surroundings. */
 export class SimulatedNode {
   readonly settings: NodeSettings;
   readonly disk: SimulatedDisk;
   readonly #world: NodeWorld;
-  /** Outlives the program, like its file. */
-  readonly #memory: HostMemoryStore | null;
+  readonly #config: Config;
+  readonly #nextHops: NextHops;
+  /** What is known of other systems. Outlives the program, like the file that it is. */
+  readonly #file = new DatabaseSync(":memory:");
   #program: Program | null = null;
   /** Since when the program that runs, runs. */
   startedAt = 0;
@@ -86,11 +63,10 @@ export class SimulatedNode {
     this.settings = settings;
     this.disk = disk;
     this.#world = world;
-    const clock = clockOf(world.loop, new Life(), world.skew);
-    this.#memory =
-      settings.memory === null
-        ? null
-        : createHostMemory({ file: new DatabaseSync(":memory:"), clock, hold: settings.memory });
+    this.#config = readConfiguration(settings);
+    const nextHops = loadNextHops(this.#config);
+    if (!nextHops.ok) throw new Error(nextHops.error.join("; "));
+    this.#nextHops = nextHops.value;
   }
 
   /** What its clock shows. */
@@ -99,46 +75,71 @@ export class SimulatedNode {
   }
 
   /** Null while it is down. */
-  get program(): Pick<Program, "server" | "runner" | "pool" | "store"> | null {
+  get program(): Omit<Program, "life" | "stop"> | null {
     return this.#program;
   }
 
   async start(): Promise<void> {
     if (this.#program !== null) return;
-    const { loop, network, trace, skew } = this.#world;
-    const { name, address } = this.settings;
-    const life = new Life();
-    const clock = clockOf(loop, life, skew);
-    const log = trace.log(name);
-    const store = await this.disk.open(life);
-    const pool = createPool({ clock });
-    const runner = this.#createRunner({ store, pool, life, clock, log });
-    const { settings } = this;
-    const policies = createPolicies({ settings, store, runner, freeSpace: this.#world.freeSpace, clock, log });
-    const server = this.#createServer({ policies, clock, log });
-    this.#program = { life, server, runner, pool, store };
+    const { loop, trace } = this.#world;
+    const { name } = this.settings;
+    const program = await this.#load(new Life());
+    this.#program = program;
     this.startedAt = loop.now;
     trace.note(name, "started");
-    const service: Service = { tls: this.settings.tls === null ? "none" : "starttls" };
-    const onStream = (stream: ClearLinkStream) => {
-      watchReplies(stream, (id, end, offset) => this.#world.ledger.replied(name, id, end, offset));
-      server.serve(stream, service);
-    };
-    network.listen({ address, port: 25, life, onStream });
-    if (service.tls !== "none") this.#listenToUsers({ server, policies, life });
-    runner.start();
+    await program.server.start();
+    program.start();
   }
 
-  #listenToUsers(parts: { readonly server: Server; readonly policies: Policies; readonly life: Life }): void {
-    const { server, policies, life } = parts;
-    const { name, address } = this.settings;
-    const service: Service = { tls: "starttls", policy: policies.submission, bareNewlines: "repair" };
-    const onStream = (stream: ClearLinkStream) => {
-      watchReplies(stream, (id, end, offset) => this.#world.ledger.replied(name, id, end, offset));
-      server.serve(stream, service);
-    };
-    this.#world.network.listen({ address, port: SUBMISSION_PORT, life, onStream });
+  async #load(life: Life): Promise<Program> {
+    const store = await this.disk.open(life);
+    const on = this.#surroundings(life);
+    const log = this.#world.trace.log(this.settings.name);
+    const config = this.#config;
+    const trust = trustIn(this.#file, { hold: config.delivery.downgradeHold, clock: on.clock, log });
+    const upgrade = simulatedServerUpgrade(this.#world.tls, config.timeouts.handshake);
+    const resources = new AsyncDisposableStack();
+    resources.defer(() => store.close());
+    resources.defer(() => trust.results.close());
+    const composition = compose(
+      {
+        config,
+        share: alone,
+        store,
+        former: noFormerQueues(config),
+        trust,
+        nextHops: this.#nextHops,
+        users: simulatedUsers(config, { clock: on.clock, log }),
+        tokens: null,
+        tls: config.tls === null ? null : { plain: upgrade, of: () => upgrade },
+        on,
+        log,
+      },
+      resources,
+    );
+    return { ...composition, life, store, stop: () => resources.disposeAsync() };
   }
+
+  #surroundings(life: Life): Surroundings {
+    const { loop, network, skew, resolver, stsFetch, freeSpace, random } = this.#world;
+    const { address, windows } = this.settings;
+    return {
+      clock: clockOf(loop, life, skew),
+      random: random(),
+      resolver: (_, signal) => resolver(life, signal),
+      freeSpace: () => freeSpace,
+      listen: network.listening(life, (stream) => this.#watch(stream)),
+      connect: network.connector(address, life),
+      upgrade: simulatedClientUpgrade,
+      stsFetch: () => stsFetch(life),
+      around: (deliverer) => this.#counted(deliverer),
+      windows,
+    };
+  }
+
+  readonly #watch: Parameters<SimulatedNetwork["listening"]>[1] = (stream) => {
+    watchReplies(stream, (id, end, offset) => this.#world.ledger.replied(this.settings.name, id, end, offset));
+  };
 
   /** Pulls the plug. Those it is connected to may hear of it ("both") or not. */
   crash(heard: Cut["heard"]): void {
@@ -159,86 +160,36 @@ export class SimulatedNode {
     if (program === null) return;
     const { trace, ledger, loop } = this.#world;
     trace.note(this.settings.name, "stopping");
-    const { server, runner, pool, store, life } = program;
-    await server.stop({ grace: STOP_GRACE });
-    await runner.stop(STOP_GRACE);
-    await pool.close();
-    await store.close();
+    await program.stop();
     if (this.#program !== program) return;
     this.#program = null;
     // Deliveries that it cut off are in the state of a crash: what their hosts took may come again.
     ledger.crashes.push({ node: this.settings.name, at: loop.now });
     trace.note(this.settings.name, "stopped");
-    life.end();
-  }
-
-  #createRunner(parts: {
-    readonly store: QueueStore;
-    readonly pool: Pool;
-    readonly life: Life;
-    readonly clock: Clock;
-    readonly log: Log;
-  }): Runner {
-    const { store, pool, life, clock, log } = parts;
-    const { network, resolver, sts, random } = this.#world;
-    const { hostname, address, domains, routes, rules, limits } = this.settings;
-    const deliverer = createDeliverer({
-      hostname,
-      domains,
-      routes,
-      port: 25,
-      resolver: resolver(life),
-      pool,
-      connect: network.connector(address, life),
-      upgrade: simulatedClientUpgrade,
-      clock,
-      random: random(),
-      log,
-      isSelf: (to, port) => to === address && port === 25,
-      connectTimeout: CONNECT_TIMEOUT,
-      handshakeTimeout: CONNECT_TIMEOUT,
-      dane: true,
-      sts,
-      ...(this.#memory === null ? {} : { memory: this.#memory }),
-      tlsResumption: false,
-      clearTextAfterTlsFailure: this.settings.clearTextAfterTlsFailure,
-      chunking: this.settings.chunking,
-    });
-    const reporter = createReporter({
-      hostname,
-      clock,
-      nextId: () => store.nextId(),
-      lifetime: rules.giveUpAfter,
-      log,
-    });
-    return createRunner({
-      store,
-      deliverer: this.#counted(deliverer),
-      reporter,
-      clock,
-      random: random(),
-      log,
-      rules,
-      limits,
-    });
+    program.life.end();
   }
 
   /** Holds the runner to its limits. */
   #counted(deliverer: Deliverer): Deliverer {
-    const { total, destinationMost } = this.settings.limits;
+    const { name, concurrency, destinationConcurrency, limits } = this.settings;
     const { ledger } = this.#world;
     const running = new Map<string, number>();
     let all = 0;
+    const mostFor = (destination: string): number => {
+      const limit = limits.find(({ match }) => match === "*" || match === destination);
+      // Next hops that are named have the limits of hosts.
+      return (destination.includes(":") ? null : limit?.connections) ?? destinationConcurrency;
+    };
     const count = (destination: string, by: 1 | -1): void => {
       all += by;
       const now = (running.get(destination) ?? 0) + by;
       running.set(destination, now);
-      const { name } = this.settings;
-      if (now > destinationMost) ledger.breach("own limits are kept", `${name}: ${now} jobs for ${destination}`);
-      if (all > total) ledger.breach("own limits are kept", `${name}: ${all} jobs`);
+      if (now > mostFor(destination)) ledger.breach("own limits are kept", `${name}: ${now} jobs for ${destination}`);
+      if (all > concurrency) ledger.breach("own limits are kept", `${name}: ${all} jobs`);
     };
     return {
-      destination: (mailbox) => deliverer.destination(mailbox),
+      destination: (mailbox, override) => deliverer.destination(mailbox, override),
+      resume: () => deliverer.resume?.(),
       async deliver(job, signal) {
         count(job.destination, 1);
         try {
@@ -249,20 +200,9 @@ export class SimulatedNode {
       },
     };
   }
+}
 
-  #createServer(parts: { readonly policies: Policies; readonly clock: Clock; readonly log: Log }): Server {
-    const { policies, clock, log } = parts;
-    const { hostname, serverLimits, tls, greetingDelay } = this.settings;
-    const { random } = this.#world;
-    return createServer({
-      hostname,
-      listeners: [],
-      policy: policies.mx,
-      ...(tls === null ? {} : { tls: simulatedServerUpgrade(tls, CONNECT_TIMEOUT) }),
-      limits: { ...serverLimits, greetingDelay },
-      clock,
-      random: random(),
-      log,
-    });
-  }
+/** It was never one of several. */
+function noFormerQueues({ queue }: Config): FormerQueues {
+  return { deliveriesLeft: queue.concurrency, operations: () => [], start() {}, stop: async () => {} };
 }

@@ -1,12 +1,10 @@
 import { DAY, HOUR, instant, MINUTE, SECOND } from "../../base/index.ts";
-import type { LocalDomain, RouteRule } from "../../delivery/index.ts";
-import type { RetryRule, RunnerLimits } from "../../queue/index.ts";
-import type { StsPolicy } from "../../trust/index.ts";
+import { formatStsPolicy } from "../../trust/index.ts";
 import type { DnsEntry } from "../dns-zone.ts";
 import type { Chance } from "./chance.ts";
+import type { HostLimit, NodeSettings } from "./configuration.ts";
 import { drawRates, drawTroubledTime, type FaultRates } from "./faults.ts";
 import type { Demand, HostOptions } from "./host.ts";
-import type { NodeSettings } from "./node.ts";
 
 /** When all worlds begin. */
 export const START = instant(Date.UTC(2030, 0, 1));
@@ -29,13 +27,12 @@ export interface PlannedDomain {
 
 /** A world before anything happens in it; a seed gives one. */
 export interface WorldPlan {
-  readonly nodes: readonly Omit<NodeSettings, "tls">[];
-  /** Nodes that offer STARTTLS, by name. */
-  readonly secure: ReadonlySet<string>;
+  readonly nodes: readonly NodeSettings[];
   readonly hosts: readonly PlannedHost[];
   readonly domains: readonly PlannedDomain[];
   readonly zone: Readonly<Record<string, DnsEntry>>;
-  readonly policies: ReadonlyMap<string, StsPolicy>;
+  /** MTA-STS policies as they are served, by domain. */
+  readonly policies: ReadonlyMap<string, string>;
   readonly rates: FaultRates;
   /** From then on nothing goes wrong any more, milliseconds after the start. */
   readonly troubledFor: number;
@@ -46,23 +43,22 @@ export function drawPlan(chance: Chance): WorldPlan {
   const count = chance.whole(1, 4);
   const hosts = Array.from({ length: chance.whole(2, 6) }, (_, at) => drawHost(chance, at));
   const far = Array.from({ length: chance.whole(2, 6) }, (_, at) => drawDomain(chance, `far${at}.test`, hosts));
-  const rules = drawRules(chance);
+  const waits = drawWaits(chance);
   const zone: Record<string, DnsEntry> = { "null.test": { mx: [{ preference: 0, exchange: "" }] } };
   if (chance.is(0.2)) zone["dead.test"] = { a: ["10.3.0.1"] };
   for (const { name, address } of hosts) zone[name] = { a: [address] };
-  const policies = new Map<string, StsPolicy>();
+  const policies = new Map<string, string>();
   for (const domain of far) publish(domain, { zone, policies, chance });
   const nodes = Array.from({ length: count }, (_, at) => {
-    const routes = [...relayRoutes(chance, at, count, far), ...far.flatMap(({ route }) => route)];
+    const routes = [...relayRoutes(chance, at, count, far), ...far.flatMap(({ route }) => route)].filter(isFirst);
     zone[`mx${at}.nodes.test`] = { a: [`10.0.0.${at + 1}`] };
     zone[`local${at}.test`] = { mx: [{ preference: 10, exchange: `mx${at}.nodes.test` }] };
-    return drawNode(chance, at, rules, routes);
+    return drawNode(chance, at, { waits, routes, names: [...hosts, ...far].map(({ name }) => name) });
   });
   const own = nodes.map((_, at) => ({ name: `local${at}.test`, demand: "nothing" as const, reachable: true }));
   const nowhere = ["void.test", "null.test", ...("dead.test" in zone ? ["dead.test"] : [])];
   return {
     nodes,
-    secure: new Set(nodes.filter(() => chance.is(0.6)).map(({ name }) => name)),
     hosts: [...hosts, ...nodes.map((_, at) => mailboxHost(chance, at))],
     domains: [
       ...own,
@@ -125,7 +121,7 @@ interface DrawnDomain {
   readonly kind: "plain" | "encrypted" | "verified" | "dane" | "sts" | "off";
   readonly demand: Demand;
   readonly hosts: readonly PlannedHost[];
-  readonly route: readonly RouteRule[];
+  readonly route: NodeSettings["routes"];
 }
 
 const DEMANDS = {
@@ -145,21 +141,24 @@ function drawDomain(chance: Chance, name: string, hosts: readonly PlannedHost[])
       : chance.pick(["plain", "plain", "encrypted", "verified", "dane", "sts", "off"] as const);
   const demand = DEMANDS[kind];
   const level = kind === "encrypted" || kind === "verified" || kind === "off" ? kind : null;
-  const route: readonly RouteRule[] = level === null ? [] : [{ match: name, via: { kind: "mx" }, tls: level }];
+  const route: NodeSettings["routes"] = level === null ? [] : [{ match: name, via: { kind: "mx" }, tls: level }];
   const chosen = chance.some(demand === "nothing" ? hosts : able, chance.whole(1, 3));
   return { name, kind, demand, hosts: chosen, route };
 }
 
 interface Published {
   readonly zone: Record<string, DnsEntry>;
-  readonly policies: Map<string, StsPolicy>;
+  readonly policies: Map<string, string>;
   readonly chance: Chance;
 }
 
 function publish({ name, kind, hosts }: DrawnDomain, { zone, policies, chance }: Published): void {
   const secure = kind === "dane";
   zone[name] = { mx: hosts.map((host) => ({ preference: chance.pick([10, 20]), exchange: host.name })), secure };
-  if (kind === "sts") policies.set(name, stsPolicy(name, hosts));
+  if (kind === "sts") {
+    zone[`_mta-sts.${name}`] = { txt: ["v=STSv1; id=1;"] };
+    policies.set(name, formatStsPolicy({ mode: "enforce", mx: hosts.map((host) => host.name), maxAge: 365 * DAY }));
+  }
   if (!secure) return;
   for (const { name: host, address, key } of hosts) {
     zone[host] = { a: [address], secure: true };
@@ -167,67 +166,65 @@ function publish({ name, kind, hosts }: DrawnDomain, { zone, policies, chance }:
   }
 }
 
-function stsPolicy(domain: string, hosts: readonly PlannedHost[]): StsPolicy {
-  return {
-    domain,
-    id: "1",
-    mode: "enforce",
-    mx: hosts.map(({ name }) => name),
-    lines: ["version: STSv1", "mode: enforce"],
-    fetchedAt: START,
-    expiresAt: instant(START + 365 * DAY),
-  };
-}
-
 /** Some nodes hand mail for some domains to a node behind them; never in a circle. */
-function relayRoutes(chance: Chance, at: number, count: number, far: readonly DrawnDomain[]): RouteRule[] {
+function relayRoutes(chance: Chance, at: number, count: number, far: readonly DrawnDomain[]): NodeSettings["routes"] {
   if (at + 1 >= count || !chance.is(0.5)) return [];
   const host = `mx${chance.whole(at + 1, count - 1)}.nodes.test`;
   return chance.some(far, 2).map(({ name }) => ({ match: name, via: { kind: "smtp", host, port: 25 } }));
 }
 
-function drawRules(chance: Chance): RetryRule {
+/** The first match wins; the product has operators remove the others. */
+function isFirst({ match }: NodeSettings["routes"][number], at: number, all: NodeSettings["routes"]): boolean {
+  return all.findIndex((other) => other.match === match) === at;
+}
+
+function drawWaits(chance: Chance): NodeSettings["waits"] {
   const first = chance.pick([1, 5]) * MINUTE;
   return {
     first,
-    longest: chance.pick([10 * MINUTE, 4000 * 1000]),
-    spread: 0.1,
+    longest: chance.pick([10 * MINUTE, 4000 * SECOND]),
     giveUpAfter: chance.pick([HOUR, 2 * HOUR, 6 * HOUR]),
     warnAfter: chance.pick([30 * MINUTE, 2 * HOUR]),
   };
 }
 
-function drawLimits(chance: Chance): RunnerLimits {
-  const destinationMost = chance.whole(1, 20);
+/** For one of the hosts or domains named, or for all. */
+function drawLimit(chance: Chance, names: readonly string[]): HostLimit {
   return {
-    total: chance.pick([3, 20, 200]),
-    destinationStart: Math.min(5, destinationMost),
-    destinationMost,
-    memory: chance.pick([0, 20_000, 64 * 1024 * 1024]),
-    window: chance.pick([20, 10_000]),
-    domainWindow: chance.pick([5, 2000]),
+    match: chance.is(0.2) ? "*" : chance.pick(names),
+    messagesPerMinute: chance.is(0.5) ? chance.whole(20, 120) : null,
+    connections: chance.whole(1, 3),
+    messagesPerConnection: chance.is(0.5) ? chance.whole(1, 4) : null,
   };
 }
 
-function drawNode(
-  chance: Chance,
-  at: number,
-  rules: RetryRule,
-  routes: readonly RouteRule[],
-): Omit<NodeSettings, "tls"> {
-  const deliver: LocalDomain["deliver"] = { kind: "lmtp", host: `10.2.0.${at + 1}`, port: 24 };
+interface NodePlan extends Pick<NodeSettings, "waits" | "routes"> {
+  /** What may be limited. */
+  readonly names: readonly string[];
+}
+
+function drawNode(chance: Chance, at: number, { waits, routes, names }: NodePlan): NodeSettings {
   return {
     name: `node${at}`,
     hostname: `mx${at}.nodes.test`,
     address: `10.0.0.${at + 1}`,
-    domains: [{ name: `local${at}.test`, deliver, ...(chance.is(0.3) ? { recipients: ["u0", "u1", "u2"] } : {}) }],
+    secure: chance.is(0.6),
+    domain: {
+      name: `local${at}.test`,
+      lmtp: `10.2.0.${at + 1}:24`,
+      recipients: chance.is(0.3) ? ["u0", "u1", "u2"] : [],
+    },
     routes,
-    rules,
-    limits: drawLimits(chance),
-    serverLimits: chance.is(0.2) ? { connectionsPerAddress: 3 } : {},
-    memory: chance.is(0.2) ? HOUR : null,
-    clearTextAfterTlsFailure: chance.is(0.3),
+    waits,
+    concurrency: chance.pick([3, 20, 200]),
+    destinationConcurrency: chance.whole(1, 20),
+    memory: chance.pick([1, 20_000, 64 * 1024 * 1024]),
+    connectionsPerAddress: chance.is(0.2) ? 3 : 50,
+    limits: chance.is(0.3) ? [drawLimit(chance, names)] : [],
+    downgradeHold: chance.is(0.2) ? HOUR : 0,
+    afterTlsFailure: chance.is(0.3) ? "clear" : "defer",
     chunking: chance.pick(["auto", "never"]),
-    greetingDelay: chance.is(0.2) ? 500 : 0,
+    eightBit: chance.pick(["bounce", "convert"]),
+    windows: { window: chance.pick([20, 10_000]), domainWindow: chance.pick([5, 2000]) },
   };
 }

@@ -2,12 +2,13 @@ import { type Clock, encodeUtf8, type Log, MINUTE, unwrap } from "../../base/ind
 import { type ClientTls, type OutgoingMessage, openSession } from "../../client/index.ts";
 import { type MailParameters, parseMailbox, type RcptParameters } from "../../smtp/index.ts";
 import type { Chance } from "./chance.ts";
+import { MX_PORT, SUBMISSION_PORT } from "./configuration.ts";
 import type { Ledger, Submission } from "./ledger.ts";
 import type { Life } from "./loop.ts";
 import type { SimulatedNetwork } from "./network.ts";
-import { SUBMISSION_PORT, USER } from "./policies.ts";
 import { latin1 } from "./read-message.ts";
 import { simulatedClientUpgrade } from "./tls.ts";
+import { USER } from "./users.ts";
 
 export interface SenderWorld {
   readonly chance: Chance;
@@ -39,7 +40,7 @@ export async function handIn(target: Target, messages: readonly DrawnMessage[], 
   const { chance, network, life, clock, log } = world;
   const from = `10.9.0.${chance.whole(1, 200)}`;
   const who = messages[0]?.submission.from ?? "relay";
-  const port = who === "relay" ? 25 : SUBMISSION_PORT;
+  const port = who === "relay" ? MX_PORT : SUBMISSION_PORT;
   const connected = await network.connector(from, life)({ addresses: [target.address], port, timeout: TIMEOUT });
   if (!connected.ok) return;
   const requireTls = messages.some(({ submission }) => submission.requireTls);

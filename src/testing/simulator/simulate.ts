@@ -88,7 +88,7 @@ export async function simulate({ seed, events = 60 }: SimulateOptions): Promise<
 function timeToDrain({ plan }: World): number {
   const [node] = plan.nodes;
   if (node === undefined) return 0;
-  const { giveUpAfter, longest } = node.rules;
+  const { giveUpAfter, longest } = node.waits;
   return 3 * giveUpAfter + 6 * longest + 4 * HOUR;
 }
 

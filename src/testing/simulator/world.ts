@@ -1,18 +1,20 @@
 import { HOUR, type Instant, later, MINUTE, SECOND } from "../../base/index.ts";
-import type { StsPolicies } from "../../trust/index.ts";
 import { fakeResolver } from "../fake-resolver.ts";
 import { Chance } from "./chance.ts";
+import type { NodeSettings } from "./configuration.ts";
 import { SimulatedDisk } from "./disk.ts";
 import { Faults } from "./faults.ts";
-import { SimulatedHost } from "./host.ts";
+import { type Demand, SimulatedHost } from "./host.ts";
 import { Ledger } from "./ledger.ts";
 import type { Cut } from "./link.ts";
+import type { LinkEnd } from "./link-end.ts";
 import { clockOf, Life, VirtualLoop } from "./loop.ts";
 import { SimulatedNetwork } from "./network.ts";
-import { type NodeSettings, type NodeWorld, SimulatedNode } from "./node.ts";
+import { type NodeWorld, SimulatedNode } from "./node.ts";
 import { drawPlan, type PlannedHost, START, type WorldPlan } from "./plan.ts";
+import { PolicyHosts } from "./policy-hosts.ts";
 import { drawSubmission, handIn, type SenderWorld } from "./sender.ts";
-import type { SimulatedCertificate, SimulatedServerTls } from "./tls.ts";
+import type { SimulatedCertificate } from "./tls.ts";
 import { Trace } from "./trace.ts";
 import { simulatedResolver } from "./zone.ts";
 
@@ -29,6 +31,7 @@ export class World {
   readonly calmAt: Instant;
   readonly #zone: ReturnType<typeof fakeResolver>;
   readonly #demands: ReadonlyMap<string, WorldPlan["domains"][number]["demand"]>;
+  readonly #policyHosts: PolicyHosts;
   readonly #skews = new Map<string, number>();
 
   constructor(seed: number) {
@@ -43,6 +46,7 @@ export class World {
     this.faults = new Faults({ rates: plan.rates, chance, now: () => loop.now, calmAt: this.calmAt });
     this.network = new SimulatedNetwork({ loop, chance, weather: this.faults, trace: this.trace });
     this.#zone = fakeResolver(plan.zone);
+    this.#policyHosts = new PolicyHosts({ policies: plan.policies, loop, fate: () => this.faults.policyFetch() });
     this.#demands = new Map(plan.domains.map(({ name, demand }) => [name, demand]));
     for (const host of plan.hosts) this.#addHost(host);
     this.nodes = plan.nodes.map((settings) => this.#createNode(settings));
@@ -71,7 +75,7 @@ export class World {
     this.ledger.breach("nothing is thrown", text.split("\n").slice(0, 4).join(" | "));
   }
 
-  #createNode(settings: Omit<NodeSettings, "tls">): SimulatedNode {
+  #createNode(settings: NodeSettings): SimulatedNode {
     const { loop, chance, ledger, trace, network, faults } = this;
     const { name } = settings;
     const skew = () => this.#skews.get(name) ?? 0;
@@ -96,32 +100,22 @@ export class World {
         removed: (id) => ledger.removed(name, id),
       },
     });
+    const certificate = goodCertificate(settings.hostname, new Uint8Array(32));
     const world: NodeWorld = {
       loop,
       network,
       ledger,
       trace,
       skew,
-      resolver: (life) => simulatedResolver({ zone: this.#zone, loop, life, fate: () => faults.lookup() }),
-      sts: this.#policies(),
+      resolver: (life, signal) =>
+        simulatedResolver({ zone: this.#zone, loop, life, signal, fate: () => faults.lookup() }),
+      stsFetch: (life) => this.#policyHosts.fetcher(settings.address, life),
+      tls: { certificate: () => certificate, manner: () => faults.handshake() },
       freeSpace: () => (faults.strikes("fullDisks") ? 0 : Number.POSITIVE_INFINITY),
       random: () => chance.fork(),
     };
-    const tls: SimulatedServerTls | null = this.plan.secure.has(name)
-      ? { certificate: () => goodCertificate(settings.hostname, new Uint8Array(32)), manner: () => faults.handshake() }
-      : null;
-    const node = new SimulatedNode({ ...settings, tls }, disk, world);
+    const node = new SimulatedNode(settings, disk, world);
     return node;
-  }
-
-  #policies(): StsPolicies {
-    const none = { kind: "none", reason: "no policy", failure: null } as const;
-    return {
-      find: async (domain) => {
-        const policy = this.plan.policies.get(domain);
-        return policy === undefined ? none : { kind: "policy", policy, failure: null };
-      },
-    };
   }
 
   #addHost({ tls, greylists, key, ...planned }: PlannedHost): void {
@@ -137,7 +131,7 @@ export class World {
           : null,
         showsTls: () => !faults.strikes("strippedTls"),
         proves: (certificate) => certificate === good,
-        demand: (domain) => this.#demands.get(domain) ?? "nothing",
+        demand: (domain, by) => this.#demanded(domain, by),
         requiresTls: (token) => ledger.submissions.get(token)?.requireTls === true,
         move: (stage, argument) => faults.host(stage, argument, greylists),
       },
@@ -147,6 +141,12 @@ export class World {
     });
     const { address, port } = planned;
     this.network.listen({ address, port, life, onStream: (stream) => host.serve(stream) });
+  }
+
+  /** Of mail for a domain that comes by this end. */
+  #demanded(domain: string, by: LinkEnd): Demand {
+    const known = this.plan.policies.has(domain) ? this.#policyHosts.isKnown(domain, by) : true;
+    return known ? (this.#demands.get(domain) ?? "nothing") : "nothing";
   }
 
   /** At some moment while things go wrong. */
@@ -206,8 +206,7 @@ export class World {
     const deed = this.chance.pick(["hold", "hold", "release", "retry", "remove"] as const);
     this.trace.note(node.settings.name, deed, id);
     // What the disk refuses the operator is told; nothing has changed then.
-    await program.store[deed](id, this.loop.now).catch(() => false);
-    program.runner.poke();
+    await program.operations.act(deed, { id }).catch(() => null);
   }
 
   #planMail(): void {
@@ -223,12 +222,12 @@ export class World {
       domains: plan.domains.map(({ name }) => name),
     };
     for (let n = 0; n < plan.messages; ) {
-      const { name, address } = chance.pick(plan.nodes);
+      const { name, address, secure } = chance.pick(plan.nodes);
       const together = Math.min(plan.messages - n, chance.is(0.3) ? chance.whole(1, 10) : 1);
       const first = n;
       n += together;
       loop.after(this.#sometime(), () => {
-        const from = !plan.secure.has(name) || chance.is(0.6) ? "relay" : chance.is(0.9) ? "user" : "stranger";
+        const from = !secure || chance.is(0.6) ? "relay" : chance.is(0.9) ? "user" : "stranger";
         const messages = Array.from({ length: together }, (_, i) =>
           drawSubmission(`m${first + i}`, { node: name, from }, world),
         );

@@ -15,13 +15,16 @@ export function simulatedResolver(parts: {
   readonly loop: VirtualLoop;
   readonly life: Life;
   readonly fate: () => LookupFate;
+  /** Nobody waits any more. */
+  readonly signal: AbortSignal;
 }): Resolver {
-  const { zone, loop, life, fate } = parts;
+  const { zone, loop, life, fate, signal } = parts;
   const ask = <T>(answer: () => Promise<DnsAnswer<T>>): Promise<DnsAnswer<T>> =>
     new Promise((resolve) => {
-      const { delay, failure } = fate();
+      const { delay, failure: drawn } = fate();
       loop.after(delay, () => {
         if (!life.alive) return;
+        const failure = signal.aborted ? "unreachable" : drawn;
         resolve(failure === null ? answer() : { kind: "failed", reason: failure, detail: failure });
       });
     });
