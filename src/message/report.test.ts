@@ -193,10 +193,10 @@ test("an internationalized message is reported in the forms of RFC 6533", () => 
 });
 
 test("where the message was not internationalized the fields for programs are ASCII", () => {
-  const mailbox = unwrap(parseMailbox("jos\u00e9@there.test"));
+  const mailbox = unwrap(parseMailbox("jos\u00e9+a=b@there.test"));
   const said = reply(550, null, "kein Benutzer \u201ejos\u00e9\u201c");
   const { groups, status } = parseReport({ ...REPORT, recipients: [{ ...RECIPIENT, mailbox, reply: said }] });
-  assert.equal(groups[1]?.get("final-recipient"), "utf-8;jos\\x{E9}@there.test");
+  assert.equal(groups[1]?.get("final-recipient"), "utf-8;jos\\x{E9}\\x{2B}a\\x{3D}b@there.test");
   assert.match(status.body, /^[\r\n\t -~]*$/);
 });
 

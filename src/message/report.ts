@@ -1,5 +1,5 @@
 import { concatBytes, encodeUtf8, type Instant, printable } from "../base/index.ts";
-import { describeReply, formatMailbox, type Mailbox, needsSmtpUtf8, type Reply } from "../smtp/index.ts";
+import { describeReply, encodeUnitext, formatMailbox, type Mailbox, needsSmtpUtf8, type Reply } from "../smtp/index.ts";
 import { formatDate, formatField } from "./field.ts";
 
 /** What a report tells of a recipient (RFC 3464 §2.3.3); each has its words below. */
@@ -194,7 +194,9 @@ function recipientFields(recipient: ReportedRecipient, report: Report): Uint8Arr
 
 /** An address stands whole on its line; one that is too long for a line (only an ORCPT can be) is left out. */
 function addressField(name: string, type: string, address: string, report: Report): Uint8Array[] {
-  const text = `${plain(type, false)};${plain(address, report.international)}`;
+  // RFC 6533 §3: in ASCII `+`, `=` and `\` are escaped too, or `\x{41}` in an address would be read as an A.
+  const escaped = type === "utf-8" && !report.international;
+  const text = `${plain(type, false)};${escaped ? encodeUnitext(address) : plain(address, report.international)}`;
   return encodeUtf8(text).length > MAX_ADDRESS ? [] : [formatField(name, [[text]])];
 }
 

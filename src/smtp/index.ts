@@ -23,6 +23,7 @@ export * from "./domain.ts";
 export * from "./extensions.ts";
 export * from "./limits.ts";
 export * from "./line-decoder.ts";
+export { encodeUnitext } from "./original-recipient.ts";
 export {
   formatMailParameters,
   formatRcptParameters,

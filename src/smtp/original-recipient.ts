@@ -55,7 +55,8 @@ export function formatOriginalRecipient({ type, address }: OriginalRecipient): s
   return `${type};${type === "utf-8" ? encodeUnitext(address) : formatXtext(address)}`;
 }
 
-function encodeUnitext(address: string): string {
+/** An address in the form that is ASCII everywhere: utf-8-addr-xtext of RFC 6533 §3. */
+export function encodeUnitext(address: string): string {
   return address.replace(NEEDS_UNITEXT_ESCAPE, (char) => {
     const point = char.codePointAt(0) ?? 0;
     return `\\x{${point.toString(16).toUpperCase().padStart(2, "0")}}`;
