@@ -49,7 +49,7 @@ export const receivingMutants: readonly Mutant[] = [
     name: "commands go on while the policy thinks",
     promise: "replies of a pipelined group come in order",
     file: "src/server/exchange.ts",
-    search: "return !this.#busy && !this.#writer.blocked",
+    search: "return !this.#driver.busy && !this.#writer.blocked",
     replacement: "return !this.#writer.blocked",
     tests: ["src/server/server.test.ts"],
   },
