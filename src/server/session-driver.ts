@@ -19,6 +19,7 @@ export interface Stage {
   /** Octets of the peer wait behind what was taken of them last. */
   readonly followed: boolean;
   reply(reply: Reply): void;
+  /** The beginning of a message takes the sink for it, by `SessionDriver.takeSink`; nobody else will. */
   receive(action: BodyAction): void;
   /** The message whose next chunk is awaited, if any, will get none. */
   dropMessage(): void;
