@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { instant } from "../base/index.ts";
+import { HOUR, instant, MINUTE, SECOND } from "../base/index.ts";
 import { type Limit, noLimit } from "./limit.ts";
 import { Schedule } from "./schedule.ts";
 
@@ -261,6 +261,39 @@ test("jobs put off come back one behind the other, and never sooner than the sus
   schedule.finished("a", "hostTrouble", instant(110));
   // What was put off before is still to come: there is no second row of the same moment.
   assert.equal(schedule.putOffUntil("a", instant(106)), 130);
+});
+
+test("a million put off for one destination come back within the hour, the first ten thousand no closer than before", () => {
+  const schedule = new Schedule<string>(limits);
+  const dead = (name: string) => {
+    schedule.add(name, "probe");
+    schedule.next(instant(0));
+    schedule.finished(name, "hostTrouble", instant(SECOND));
+  };
+  const last = (name: string, count: number): number => {
+    let at = 0;
+    for (let n = 0; n < count; n++) at = schedule.putOffUntil(name, instant(0)) ?? assert.fail();
+    return at;
+  };
+  dead("one");
+  assert.equal(last("one", 9000), SECOND + 8999 * 10);
+  const million = last("one", 991_000);
+  assert.ok(million > 30 * MINUTE && million < HOUR, String(million / MINUTE));
+  // Many such destinations write no more for it than 500 rows a second all together, or 100 each.
+  for (let n = 0; n < 9; n++) {
+    dead(`${n}`);
+    last(`${n}`, 11_000);
+  }
+  const before = last("one", 1);
+  assert.equal(last("one", 1000) - before, 10 * SECOND);
+  // Those that answer again weigh on nobody.
+  for (let n = 0; n < 9; n++) {
+    schedule.add(`${n}`, "probe");
+    assert.equal(schedule.next(instant(2 * SECOND))?.destination, `${n}`);
+    schedule.finished(`${n}`, "answered", instant(0));
+  }
+  const after = last("one", 1);
+  assert.equal(last("one", 1000) - after, 2 * SECOND);
 });
 
 test("changed limits count for destinations that have mail in hand", () => {

@@ -1,5 +1,6 @@
 import { type Duration, type Instant, instant, later, MINUTE, SECOND } from "../base/index.ts";
 import { type Limit, noLimit } from "./limit.ts";
+import { ReturnLines } from "./return-lines.ts";
 import { Turns } from "./turns.ts";
 
 export interface ScheduleLimits {
@@ -35,8 +36,6 @@ interface Destination<Job> extends Learned {
   interval: Duration;
   /** Tries nothing before then; from then on one at a time until one succeeds. */
   suspendedUntil: Instant | null;
-  /** When the last job that was put off comes back. */
-  lastPutOff: Instant;
 }
 
 /** What is kept of a destination while nothing is in hand for it. */
@@ -54,9 +53,6 @@ const MOST_REMEMBERED = 10_000;
 
 /** A job that took longer says that its destination holds up what it shares with others. */
 const QUICK = 5 * SECOND;
-
-/** Between the returns of jobs that were put off: a destination that stays dead has 100 rows a second written at most. */
-const PUT_OFF_INTERVAL: Duration = 10;
 
 /** Ready destinations looked at for one start, so that its cost has a bound. */
 const MOST_TRIES = 8;
@@ -83,6 +79,7 @@ export class Schedule<Job> {
   readonly #limits: ScheduleLimits;
   readonly #limitOf: (name: string) => Limit;
   readonly #destinations = new Map<string, Destination<Job>>();
+  readonly #lines = new ReturnLines();
   readonly #learned = new Map<string, Learned>();
   readonly #levels = Array.from({ length: LEVELS }, (): Level<Job> => ({ quick: new Map(), others: new Map() }));
   /** Jobs wait, and only for time to pass. */
@@ -154,6 +151,7 @@ export class Schedule<Job> {
     this.#running--;
     if (!destination.quick) this.#burden--;
     const suspends = this.#learn(destination, experience, resumeAt);
+    if (experience === "answered") this.#lines.dissolve(name);
     if (experience !== "nothing" && experience !== "busy") {
       this.#setQuick(destination, experience === "answered" && took <= QUICK);
     }
@@ -173,16 +171,10 @@ export class Schedule<Job> {
     return until !== null && until > now ? until : null;
   }
 
-  /**
-   * When a job that finds its destination suspended is to come back; null where it is not. They come back soon after its end, one behind
-   * the other, so that a probe that fails has few of them written anew, and a million of them do not return each time.
-   */
+  /** When a job that finds its destination suspended is to come back, see `ReturnLines`; null where it is not. */
   putOffUntil(name: string, now: Instant): Instant | null {
     const until = this.suspendedUntil(name, now);
-    const destination = this.#destinations.get(name);
-    if (until === null || destination === undefined) return null;
-    destination.lastPutOff = instant(Math.max(until, destination.lastPutOff + PUT_OFF_INTERVAL));
-    return destination.lastPutOff;
+    return until === null ? null : this.#lines.next(name, until, now);
   }
 
   /** Gives every suspended destination another chance now. */
@@ -265,7 +257,6 @@ export class Schedule<Job> {
     switch (experience) {
       case "answered":
         destination.suspendedUntil = null;
-        destination.lastPutOff = instant(0);
         destination.window = Math.min(destination.window + 1, destination.most);
         return false;
       case "nothing":
@@ -306,7 +297,6 @@ export class Schedule<Job> {
         quick: learned?.quick ?? false,
         notBefore: learned?.notBefore ?? instant(0),
         suspendedUntil: null,
-        lastPutOff: instant(0),
       };
       this.#destinations.set(name, destination);
     }
@@ -364,6 +354,7 @@ export class Schedule<Job> {
     if (!isIdle(destination)) return;
     if (destination.suspendedUntil === null) {
       this.#destinations.delete(name);
+      this.#lines.dissolve(name);
       const { window, quick, notBefore } = destination;
       this.#learned.set(name, { window, quick, notBefore });
       const [oldest] = this.#learned.keys();
@@ -373,6 +364,7 @@ export class Schedule<Job> {
     for (const [oldest, candidate] of this.#destinations) {
       if (!isIdle(candidate)) continue;
       this.#destinations.delete(oldest);
+      this.#lines.dissolve(oldest);
       return;
     }
   }
