@@ -66,6 +66,18 @@ test("a queue of many recipients is listed, selected from and counted in bounded
     assert.deepEqual([messages, recipients, octets], [MESSAGES, MESSAGES * EACH, MESSAGES * 5]);
   }));
 
+test("counting comes to its end though messages keep coming", () =>
+  withStore(async (store) => {
+    let counted: number | null = null;
+    const counting = store.counts().then(({ messages }) => {
+      counted = messages;
+    });
+    let came = 0;
+    for (; counted === null && came < 3000; came++) await keepSample(store, ["late@x.test"], { text: "12345" });
+    assert.ok(counted !== null && counted >= MESSAGES, `${came} came meanwhile, and it is still counting`);
+    await counting;
+  }));
+
 test("a claim holds no recipients but its own", () =>
   withStore(async (store) => {
     const [claimed] = await store.claimDue({ now: stillClock.now(), limit: 2 });

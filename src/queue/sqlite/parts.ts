@@ -53,8 +53,11 @@ export async function list(channel: Channel, { limit, after, address }: ListQuer
   return messages;
 }
 
-/** Counts as `QueueStore.counts` says; what comes and goes meanwhile may be counted or not. */
-export async function counts(channel: Channel): Promise<QueueCounts> {
+/**
+ * Counts as `QueueStore.counts` says; what comes and goes meanwhile may be counted or not. Up to the id `until`, which is made when it
+ * begins: behind the last message there is always another while mail comes in, and it would never end.
+ */
+export async function counts(channel: Channel, until: number): Promise<QueueCounts> {
   const sum = { messages: 0, recipients: 0, held: 0, claimed: 0, octets: 0 };
   let after: number | null = -1;
   while (after !== null) {
@@ -64,7 +67,7 @@ export async function counts(channel: Channel): Promise<QueueCounts> {
     sum.held += part.held;
     sum.octets += part.octets;
     sum.claimed = part.claimed;
-    after = next;
+    after = next !== null && next < until ? next : null;
   }
   return sum;
 }

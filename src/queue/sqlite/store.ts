@@ -113,7 +113,7 @@ function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number):
       return channel.ask({ op: "alter", id: queueIdNumber(id), at, recipients, change: wanted, text });
     },
     expired: (now, limit) => channel.ask({ op: "expired", now, limit }),
-    counts: () => counts(channel),
+    counts: () => counts(channel, ids.nextNumber()),
     close() {
       closing ??= channel.ask({ op: "close" }).then(() => {});
       return closing;
