@@ -6,14 +6,24 @@ export interface Place {
   leave(): void;
 }
 
+interface AdmissionLimits {
+  readonly connections: number;
+  readonly connectionsPerAddress: number;
+}
+
 /** Counts the connections of each address and in all, so that one peer cannot take every place. */
 export class Admission {
-  readonly #inAll: number;
-  readonly #perAddress: number;
+  #inAll = 0;
+  #perAddress = 0;
   readonly #counts = new Map<string, number>();
   #total = 0;
 
-  constructor(limits: { readonly connections: number; readonly connectionsPerAddress: number }) {
+  constructor(limits: AdmissionLimits) {
+    this.renew(limits);
+  }
+
+  /** Whoever has a place keeps it, also beyond a smaller limit. */
+  renew(limits: AdmissionLimits): void {
     this.#inAll = limits.connections;
     this.#perAddress = limits.connectionsPerAddress;
   }

@@ -100,6 +100,11 @@ export interface Server {
   /** Connections now open. */
   readonly connections: number;
   /**
+   * From the next connection on: what differs from `defaultLimits`, and how each listener is served, in the order of `listeners`. Their
+   * ports stay as they are, and so do the connections that are open. Throws as `createServer` does.
+   */
+  renew(next: { readonly limits: Partial<ServerLimits>; readonly services: readonly Service[] }): void;
+  /**
    * Takes no more connections, tells idle clients 421 at once and the others after their transaction; what is still open
    * after `grace` milliseconds (default 10,000) is cut. Resolves when all is closed.
    */
@@ -130,10 +135,12 @@ const GRACE = 10_000;
 class SmtpServer implements Server {
   readonly #options: ServerOptions;
   readonly #hostname: Domain;
-  readonly #limits: ServerLimits;
-  readonly #upgrade: Upgrade | null;
+  #limits: ServerLimits;
+  /** How each listener is served, in their order. */
+  #services: readonly Service[];
+  #upgrade: Upgrade | null;
   /** Of services with TLS of their own, made at the first use of each. */
-  readonly #upgrades = new WeakMap<ServiceTls, Upgrade | null>();
+  #upgrades = new WeakMap<ServiceTls, Upgrade | null>();
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #nextId: () => string;
@@ -158,11 +165,7 @@ class SmtpServer implements Server {
     this.#nextId = sessionIds(this.#clock, options.random ?? mathRandom);
     this.#admission = new Admission(this.#limits);
     this.#upgrade = upgradeWith(options.tls, this.#limits.handshake);
-    for (const listener of options.listeners) {
-      if (this.#upgradeOf(listener) === null && listener.tls === "implicit") {
-        throw new TypeError("a listener with implicit TLS needs a certificate");
-      }
-    }
+    this.#services = this.#certified(options.listeners);
     if (options.listeners.some(({ protocol, port }) => protocol === "lmtp" && port === 25)) {
       throw new TypeError("LMTP must not be served on port 25 (RFC 2033 §5)");
     }
@@ -175,9 +178,9 @@ class SmtpServer implements Server {
   async start(): Promise<Result<readonly Endpoint[], StartProblem>> {
     const opened: Listener[] = [];
     const open = this.#options.listen ?? listen;
-    for (const listener of this.#options.listeners) {
+    for (const [at, listener] of this.#options.listeners.entries()) {
       const { address, port, reusePort = false } = listener;
-      const onStream = (stream: ClearStream) => this.serve(stream, listener);
+      const onStream = (stream: ClearStream) => this.serve(stream, this.#services[at] ?? listener);
       const log = this.#logOf(listener);
       const onProblem = ({ kind, detail }: NetProblem) => log.error(events.notTaken, { address, kind, detail });
       const listening = await open({ address, port, reusePort, onStream, onProblem });
@@ -189,6 +192,16 @@ class SmtpServer implements Server {
     }
     this.#listeners = opened;
     return ok(opened.map(({ local }) => local));
+  }
+
+  renew({ limits, services }: Parameters<Server["renew"]>[0]): void {
+    const next = { ...defaultLimits, ...limits };
+    // Handshakes have a limit too.
+    this.#upgrades = new WeakMap();
+    this.#upgrade = upgradeWith(this.#options.tls, next.handshake);
+    this.#limits = next;
+    this.#services = this.#certified(services);
+    this.#admission.renew(next);
   }
 
   serve(stream: ClearStream, service: Service): void {
@@ -253,6 +266,16 @@ class SmtpServer implements Server {
     this.#connections.delete(connection);
     if (this.#connections.size === 0) this.#emptied?.();
   };
+
+  /** Throws where one cannot be served as it asks. */
+  #certified<Of extends Service>(services: readonly Of[]): readonly Of[] {
+    for (const service of services) {
+      if (service.tls === "implicit" && this.#upgradeOf(service) === null) {
+        throw new TypeError("a listener with implicit TLS needs a certificate");
+      }
+    }
+    return services;
+  }
 
   #upgradeOf({ serverTls }: Service): Upgrade | null {
     if (serverTls === undefined) return this.#upgrade;
