@@ -63,6 +63,11 @@ export class BodyReceiver {
     return this.#waiting;
   }
 
+  /** True while the sink is to say what became of the whole body. */
+  get finishing(): boolean {
+    return this.#waiting && this.#over;
+  }
+
   /** Octets received so far, end mark and stuffing included. */
   get received(): number {
     return this.#received;

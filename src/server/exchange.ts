@@ -240,7 +240,7 @@ export class Exchange implements StreamHandler, Stage {
   #settle(): void {
     if (!this.#reading) {
       // Only the policy and the sink are waited for here: a delay of our own and a peer that does not read have their own ends.
-      if (this.#serving) this.#deadline.set(this.#timing.serviceDeadline);
+      if (this.#serving) this.#deadline.set(this.#serviceDeadline);
       else this.#deadline.clear();
       this.#writer.flushSoon();
       return;
@@ -255,6 +255,10 @@ export class Exchange implements StreamHandler, Stage {
       this.#stream.resume();
     }
     this.#deadline.set(this.#nextDeadline());
+  }
+
+  get #serviceDeadline(): Instant {
+    return this.#timing.serviceDeadline(this.#body?.finishing === true);
   }
 
   #nextDeadline(): Instant {
@@ -286,6 +290,11 @@ export class Exchange implements StreamHandler, Stage {
   #onTimeout(): void {
     if (this.#driver.dead) return;
     const stalled = this.#serving;
+    // What was a wait for a piece to be written may have become one for the end, which may take longer.
+    if (stalled && this.#options.clock.now() < this.#serviceDeadline) {
+      this.#deadline.set(this.#serviceDeadline);
+      return;
+    }
     if (stalled) this.#journal.stalled(this.#driver.phase);
     this.#driver.apply({ kind: stalled ? "stalled" : "timeout" });
   }

@@ -44,6 +44,11 @@ export interface ServerLimits {
    * 5 minutes that a client waits for most replies (RFC 5321 §4.5.3.2), so that it learns of it.
    */
   readonly service: number;
+  /**
+   * Time for a sink to finish, from the last octets of its message; then 421 4.3.0, though the message may be kept and will come again. A little
+   * less than the 10 minutes that a client waits for this reply (RFC 5321 §4.5.3.2.6), so that it gets the true one while it can.
+   */
+  readonly finish: number;
   /** Time for a peer to read the replies that stopped us. */
   readonly write: number;
   /** Time for a peer to close after our last reply. */
@@ -72,6 +77,7 @@ export const defaultLimits: ServerLimits = {
   proxyHeader: 5 * SECOND,
   handshake: 30 * SECOND,
   service: 4 * MINUTE,
+  finish: 9.5 * MINUTE,
   write: 2 * MINUTE,
   linger: 5 * SECOND,
   greetingDelay: 0,

@@ -443,13 +443,45 @@ test("a sink that never answers is given up: aborted while it writes, left alone
     await turns(2);
     caller.say("Subject: x\r\n\r\nx\r\n.\r\n");
     await turns(2);
-    clock.advance(4 * 60_000);
+    // For the end of data a client waits 10 minutes (RFC 5321 §4.5.3.2.6), for everything else 5.
+    clock.advance((stalled === "write" ? 4 : 9.5) * 60_000 - 1);
+    await turns(2);
+    assert.match(caller.text, /354 [^\r\n]*\r\n$/, stalled);
+    clock.advance(1);
     await turns(2);
     assert.match(caller.text, /354 [^\r\n]*\r\n421 4\.3\.0 [^\r\n]*\r\n$/, stalled);
     assert.deepEqual(calls, [stalled === "write" ? "abort" : "finish"]);
     clock.advance(10_000);
     await turns(2);
     assert.equal(server.connections, 0);
+  }
+});
+
+test("a sink that finishes after eight minutes is believed, also where a piece of the body was slow before", async () => {
+  for (const slow of [0, 3]) {
+    const waits: (() => void)[] = [];
+    const { call, clock } = setUp({
+      body: () => ({
+        write: () => (slow === 0 ? undefined : new Promise<void>((resolve) => void waits.push(resolve))),
+        finish: () => new Promise((resolve) => void waits.push(() => resolve(reply(250, "2.0.0", "Kept after all")))),
+        abort: () => assert.fail("it was not given up"),
+      }),
+    });
+    const caller = call();
+    caller.say(EHLO + ENVELOPE);
+    await turns(2);
+    caller.say("DATA\r\n");
+    await turns(2);
+    caller.say("Subject: x\r\n\r\nx\r\n.\r\n");
+    for (const minutes of slow === 0 ? [8] : [3, 5]) {
+      await turns(2);
+      clock.advance(minutes * 60_000);
+      await turns(2);
+      for (const over of waits.splice(0)) over();
+    }
+    await turns(4);
+    assert.match(caller.text, /354 [^\r\n]*\r\n250 2\.0\.0 Kept after all\r\n$/, `${slow}`);
+    caller.stream.destroy();
   }
 });
 
@@ -501,4 +533,34 @@ test("those who are turned away cannot pile up: past the limit of connections th
     ["220", "421", "421", "", "", ""],
   );
   assert.ok(callers.slice(3).every(({ ended }) => ended));
+});
+
+test("renewed limits and services count from the next connection on, and who is connected keeps the old ones", async () => {
+  const answering = (text: string) =>
+    definePolicy({ mail: () => ({ kind: "refuse", reply: reply(550, "5.7.1", text) }), body: () => assert.fail() });
+  const listener = { address: "127.0.0.1", port: 0, tls: "starttls", policy: answering("before") } as const;
+  const server = createServer({ hostname: "mx.test", listeners: [listener], policy: answering("default"), tls });
+  const [local] = unwrap(await server.start());
+  const call = async () => {
+    const stream = unwrap(await connect({ addresses: ["127.0.0.1"], port: local?.port ?? 0, timeout: 2000 }));
+    const caller = new Caller(stream);
+    caller.say(`${EHLO}MAIL FROM:<a@c.test>\r\n`);
+    return caller;
+  };
+  const said = async (caller: Caller, text: RegExp) => {
+    for (let waited = 0; waited < 2000 && !text.test(caller.text); waited++) await turn();
+    assert.match(caller.text, text);
+  };
+  const first = await call();
+  await said(first, /550 5\.7\.1 before/);
+  server.renew({ limits: { connections: 2 }, services: [{ ...listener, policy: answering("after") }] });
+  first.say("MAIL FROM:<b@c.test>\r\n");
+  await said(first, /before[\s\S]*before/);
+  const second = await call();
+  await said(second, /550 5\.7\.1 after/);
+  await said(await call(), /^421 /);
+  assert.throws(() =>
+    server.renew({ limits: {}, services: [{ ...listener, tls: "implicit", serverTls: { keyPairs: [] } }] }),
+  );
+  await server.stop({ grace: 0 });
 });

@@ -43,8 +43,9 @@ export class Timing {
     return earlier(later(this.#command, this.#limits.command), later(this.#progress, this.#limits.idle));
   }
 
-  /** How long to wait for the policy, or for a sink with the piece of the body that came last. */
-  get serviceDeadline(): Instant {
+  /** How long to wait for the policy, or for a sink with the piece of the body that came last: the end of it if it is `finishing`. */
+  serviceDeadline(finishing: boolean): Instant {
+    if (finishing) return later(this.#block, this.#limits.finish);
     return later(this.#question > this.#block ? this.#question : this.#block, this.#limits.service);
   }
 
