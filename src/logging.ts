@@ -8,11 +8,17 @@ export interface LogSettings {
   readonly format: "json" | "pretty" | "auto";
 }
 
+/** A log whose level may be changed, for all its children as well. */
+export interface LeveledLog extends Log {
+  setLevel(level: LogSettings["level"]): void;
+  child(fields: LogFields): LeveledLog;
+}
+
 /**
  * The daemon's log, on standard output. One line an event: `event` is its stable name, the rest are its fields. An exception
  * is written with its stack; it goes no further than this.
  */
-export function makeLog(settings: LogSettings, destination?: DestinationStream): Log {
+export function makeLog(settings: LogSettings, destination?: DestinationStream): LeveledLog {
   const forPeople = settings.format === "pretty" || (settings.format === "auto" && process.stdout.isTTY);
   const options = {
     level: settings.level,
@@ -70,7 +76,7 @@ function timeField(): string {
 let lastTime: { readonly second: number; readonly text: string } = { second: Number.NaN, text: "" };
 
 /** A child holds its fields and no more: there is one for each connection, and one of pino's own weighs ten times as much. */
-class PinoLog implements Log {
+class PinoLog implements LeveledLog {
   readonly #logger: Logger;
   readonly #fields: LogFields;
 
@@ -95,7 +101,11 @@ class PinoLog implements Log {
     this.#logger.error(toPino({ ...this.#fields, ...fields }), event);
   }
 
-  child(fields: LogFields): Log {
+  setLevel(level: LogSettings["level"]): void {
+    this.#logger.level = level;
+  }
+
+  child(fields: LogFields): LeveledLog {
     return new PinoLog(this.#logger, { ...this.#fields, ...fields });
   }
 }

@@ -39,6 +39,6 @@ export type {
 export { type ConfigProblem, formatConfigProblem } from "./problems.ts";
 export { parseReplyPattern } from "./queueing.ts";
 export { configJsonSchema, configReference } from "./reference.ts";
-export { takeWhileRunning } from "./restart.ts";
+export { type Taken, takeWhileRunning } from "./restart.ts";
 export { parseUserLimit, USER_LIMITS, type UserLimit } from "./sending-limits.ts";
 export { parseDuration, parseMatch, parseVia, splitHostPort } from "./values.ts";

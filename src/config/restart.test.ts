@@ -70,6 +70,7 @@ for (const [search, replacement, key] of [
   ["[tls]", "[queue]\ndestination_concurrency = 7\n[tls]", "queue.destination_concurrency"],
   ["[tls]", '[queue]\nhistory = "1d"\n[tls]', "queue.history"],
   ["[tls]", "[queue]\nhistory_recipients = 7\n[tls]", "queue.history_recipients"],
+  ["[tls]", '[metrics]\naddress = "127.0.0.1:9469"\n[tls]', "metrics"],
   ["[tls]", '[log]\nformat = "json"\n[tls]', "log.format"],
 ] as const) {
   test(`${key} stays as it runs, and is named`, () => {

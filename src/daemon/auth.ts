@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { type Clock, err, type Log, ok, type Result } from "../base/index.ts";
 import type { AuthConfig, Config, OauthConfig } from "../config/index.ts";
-import { type Authenticator, type CredentialSource, createAuthenticator, dividedThrottle } from "../intake/index.ts";
+import { type Authenticator, type AuthThrottle, type CredentialSource, createAuthenticator } from "../intake/index.ts";
 import { readCertificates, systemClock } from "../net/index.ts";
 import { createTokens, readKeys, type Tokens } from "../oauth/index.ts";
 import { trustedByDefault } from "./next-hops.ts";
@@ -22,25 +22,6 @@ export function loadTokens({ auth }: { readonly auth: AuthConfig }): Result<Toke
   if (keys === null || problems.length > 0) return err(problems);
   const ca = extra.length === 0 ? null : [...trustedByDefault(), ...extra];
   return ok(createTokens({ ...oauth, keys, ca, clock: systemClock }));
-}
-
-/** Tokens of a running daemon; null where none count. `renew` puts rules that were read anew in place of those before. */
-export interface ServedTokens {
-  readonly tokens: Tokens | null;
-  renew(next: Tokens | null): void;
-}
-
-/** Serves `first`. A check that is under way ends by the rules that it began with. */
-export function servedTokens(first: Tokens | null): ServedTokens {
-  if (first === null) return { tokens: null, renew: () => {} };
-  let current = first;
-  const { scope, configuration } = first;
-  return {
-    tokens: { scope, configuration, check: (token) => current.check(token) },
-    renew(next) {
-      if (next !== null) current = next;
-    },
-  };
 }
 
 type Keys = Parameters<typeof createTokens>[0]["keys"];
@@ -80,8 +61,7 @@ function readText(key: string, file: string, problems: string[]): string | null 
 export interface AuthenticatorParts {
   readonly credentials: CredentialSource;
   readonly tokens: Tokens | null;
-  /** Processes that count failures, each for itself. */
-  readonly workers: number;
+  readonly throttle: AuthThrottle;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -89,14 +69,14 @@ export interface AuthenticatorParts {
 /** Checks users for the submission service. */
 export function configuredAuthenticator(
   { auth, peers }: Pick<Config, "auth" | "peers">,
-  { credentials, tokens, workers, clock, log }: AuthenticatorParts,
+  { credentials, tokens, throttle, clock, log }: AuthenticatorParts,
 ): Authenticator {
   const users = new Map(peers.flatMap(({ name, user }) => (user === null ? [] : [[name, user] as const])));
   return createAuthenticator({
     credentials,
     mechanisms: auth.mechanisms,
     ...(tokens === null ? {} : { tokens }),
-    throttle: dividedThrottle(workers),
+    throttle,
     userOfPeer: (peer) => users.get(peer) ?? null,
     clock,
     log,

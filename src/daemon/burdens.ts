@@ -1,7 +1,7 @@
 // When mail is tried again, and what its destinations may be burdened with, as the configuration says it.
 import { domainToASCII } from "node:url";
 import { type Clock, MINUTE, type Random } from "../base/index.ts";
-import type { Config, LimitConfig, RetryConfig } from "../config/index.ts";
+import type { Config, RetryConfig } from "../config/index.ts";
 import { createHostLoads, type HostLoads } from "../delivery/index.ts";
 import { defaultRetryRule, type Limit, limitOf, noLimit, type RetryException, type RetryRule } from "../queue/index.ts";
 
@@ -30,34 +30,42 @@ export function retryExceptions({ retries }: Pick<Config, "retries">): readonly 
   });
 }
 
-/** The limit of a destination by its key: only domains have one; a smarthost's is its host's. */
-export function domainLimits({ limitRules }: Pick<Config, "limitRules">): (key: string) => Limit {
-  const rules = asciiRules(limitRules);
-  if (rules.length === 0) return () => noLimit;
-  return (key) => (key.includes(":") ? noLimit : limitOf(rules, key));
+/** What others may be burdened with. */
+export interface Burdens {
+  /** By the key of a destination: only domains have a limit; a smarthost's is its host's. */
+  domain(key: string): Limit;
+  /** By the name of a host. */
+  host(name: string): Limit;
+}
+
+export function burdensOf({ limitRules }: Pick<Config, "limitRules">): Burdens {
+  const rules = limitRules.map((rule) => ({ ...rule, match: asciiMatch(rule.match) }));
+  return {
+    domain: (key) => (rules.length === 0 || key.includes(":") ? noLimit : limitOf(rules, key)),
+    host: (name) => limitOf(rules, name),
+  };
 }
 
 /** Half of the first wait of a message is too short for a dead host, all of it would keep the message's own attempt from it. */
 const OF_THE_WAIT = 0.8;
 const LONGEST = 15 * MINUTE;
 
-/** The loads of hosts, which know their limits. A dead one is left alone for a little less than a message waits. */
+/** The loads of hosts, which know their limits. A dead one is left alone for a little less than a message waits; both as they are now. */
 export function hostLoads(
-  { limitRules, queue }: Pick<Config, "limitRules" | "queue" | "retries">,
+  now: { burdens(): Burdens; queue(): Config["queue"] },
   { clock, random }: { readonly clock: Clock; readonly random: Random },
 ): HostLoads {
-  const rules = asciiRules(limitRules);
   return createHostLoads({
     clock,
     random,
-    limitOf: (host) => limitOf(rules, host),
-    first: OF_THE_WAIT * queue.retryFirst,
-    longest: OF_THE_WAIT * Math.min(queue.retryLongest, LONGEST),
+    limitOf: (host) => now.burdens().host(host),
+    get first() {
+      return OF_THE_WAIT * now.queue().retryFirst;
+    },
+    get longest() {
+      return OF_THE_WAIT * Math.min(now.queue().retryLongest, LONGEST);
+    },
   });
-}
-
-function asciiRules(rules: readonly LimitConfig[]): readonly LimitConfig[] {
-  return rules.map((rule) => ({ ...rule, match: asciiMatch(rule.match) }));
 }
 
 function asciiMatch(match: string): string {

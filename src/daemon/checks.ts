@@ -37,6 +37,13 @@ export function listenProblem(endpoint: string, problem: NetProblem, table = "[[
   }
 }
 
+/** What is wrong with the files that a configuration names, so that it cannot be put into use. */
+export function checkFiles(config: Config): readonly string[] {
+  return [loadTls(config), loadNextHops(config), loadTokens(config), loadSourceCa(config)].flatMap((loaded) =>
+    loaded.ok ? [] : loaded.error,
+  );
+}
+
 /** Everything that can be checked without taking mail; each problem is one line. Ports are not tried while a daemon runs. */
 export async function checkConfig(config: Config): Promise<readonly string[]> {
   const problems: string[] = [];
@@ -48,12 +55,6 @@ export async function checkConfig(config: Config): Promise<readonly string[]> {
     problems.push(`${certificateNames(config.tls)}: a certificate expired; put a new one in its place`);
   }
   problems.push(...checkAuthorities(config));
-  const nextHops = loadNextHops(config);
-  if (!nextHops.ok) problems.push(...nextHops.error);
-  const tokens = loadTokens(config);
-  if (!tokens.ok) problems.push(...tokens.error);
-  const sourceCa = loadSourceCa(config);
-  if (!sourceCa.ok) problems.push(...sourceCa.error);
   if (folder !== null) return problems;
   problems.push(...checkUsers(config));
   const admin = await openAdmin(config);

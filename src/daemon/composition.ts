@@ -3,6 +3,7 @@ import { type AdminOperations, createOperations } from "../admin/index.ts";
 import type { Log } from "../base/index.ts";
 import type { Pool } from "../client/index.ts";
 import type { Config } from "../config/index.ts";
+import { AuthThrottle, dividedThrottle } from "../intake/index.ts";
 import { inNetworks } from "../net/index.ts";
 import type { Tokens } from "../oauth/index.ts";
 import type { Runner } from "../queue/index.ts";
@@ -15,8 +16,8 @@ import {
   type ServiceTls,
 } from "../server/index.ts";
 import type { NextHops } from "./next-hops.ts";
-import { createPolicies } from "./policies.ts";
 import { createQueueSide, type QueueParts } from "./queue-side.ts";
+import { servePolicies } from "./served-policies.ts";
 import type { WorkerShare } from "./share.ts";
 import type { ServingTls } from "./tls.ts";
 import { toldRunner } from "./told-runner.ts";
@@ -46,8 +47,15 @@ export interface Composition {
   readonly operations: AdminOperations;
   /** Begins to deliver. */
   start(): void;
-  /** As read anew. */
-  renew(nextHops: NextHops): void;
+  /** Puts other rules in the place of those before: for connections and deliveries that begin from now on. */
+  renew(next: Rules): void;
+}
+
+/** A configuration, and what the files hold that it names. */
+export interface Rules {
+  readonly config: Config;
+  readonly nextHops: NextHops;
+  readonly tokens: Tokens | null;
 }
 
 /** Ties the halves before and behind the queue. What is made here ends with `resources`: the server first, then the deliveries. */
@@ -56,21 +64,17 @@ export function compose(parts: CompositionParts, resources: AsyncDisposableStack
   const behind = createQueueSide(parts, resources);
   const lookups = new AbortController();
   resources.defer(() => lookups.abort());
-  const policies = createPolicies({
-    config,
-    store,
-    runner: behind.runner,
-    users,
-    workers: share.workers,
-    tokens,
-    lookups: lookups.signal,
-    on,
-    log,
-  });
+  const policies = servePolicies(
+    { config, store, runner: behind.runner, users, tokens, lookups: lookups.signal, on, log },
+    { throttle: new AuthThrottle(on.clock, dividedThrottle(share.workers)), peerConnections: new Map() },
+  );
+  const listenersOf = ({ listeners }: Config): readonly ListenerOptions[] =>
+    listeners.map((listener) => listenerOptions(listener, { policies: policies.services, tls, share, logOf }));
+  let { stop } = config.timeouts;
   const server = createServer({
     hostname: config.hostname,
-    listeners: config.listeners.map((listener) => listenerOptions(listener, { policies, tls, share, logOf })),
-    policy: policies.mx,
+    listeners: listenersOf(config),
+    policy: policies.services.mx,
     ...(tls === null ? {} : { tls: tls.plain }),
     limits: serverLimits(config),
     listen: on.listen,
@@ -78,10 +82,16 @@ export function compose(parts: CompositionParts, resources: AsyncDisposableStack
     random: on.random,
     log,
   });
-  resources.defer(() => server.stop({ grace: config.timeouts.stop }));
+  resources.defer(() => server.stop({ grace: stop }));
   const { runner } = behind;
   const queue = createOperations({ store, clock: on.clock, poke: () => runner.poke() });
-  return { server, ...behind, operations: toldRunner(queue, () => runner) };
+  const renew = (next: Rules): void => {
+    stop = next.config.timeouts.stop;
+    behind.renew(next.config, next.nextHops);
+    policies.renew(next);
+    server.renew({ limits: serverLimits(next.config), services: listenersOf(next.config) });
+  };
+  return { server, ...behind, renew, operations: toldRunner(queue, () => runner) };
 }
 
 interface ListenerParts {

@@ -5,10 +5,10 @@
 import { mkdirSync } from "node:fs";
 import { type AdminOperations, combineOperations, createControlServer, socketPath } from "../admin/index.ts";
 import { err, type Log, ok, type Result } from "../base/index.ts";
-import { type Config, workerFolder } from "../config/index.ts";
+import { type Config, type Taken, takeWhileRunning, workerFolder } from "../config/index.ts";
 import type { Told } from "../metrics/index.ts";
 import type { Endpoint } from "../net/index.ts";
-import { loadTokens, servedTokens } from "./auth.ts";
+import { loadTokens } from "./auth.ts";
 import { checkDataFolder, listenProblem } from "./checks.ts";
 import { type CompositionParts, compose } from "./composition.ts";
 import { openFormerQueues } from "./former-queues.ts";
@@ -16,7 +16,7 @@ import { startMetering } from "./metering.ts";
 import { openMetrics } from "./metrics-page.ts";
 import { loadNextHops } from "./next-hops.ts";
 import { openQueue } from "./queue-file.ts";
-import { reload } from "./reload.ts";
+import { reload, tellRestart } from "./reload.ts";
 import { alone, divided, type WorkerShare } from "./share.ts";
 import { machine } from "./surroundings.ts";
 import { loadTls } from "./tls.ts";
@@ -32,10 +32,10 @@ export interface Daemon {
     readonly local: Endpoint;
   }[];
   /**
-   * Reads certificates and authorities anew: those that are served, those of peers, those of routes and of `[delivery] ca`. On a problem
-   * the old ones stay in use. Running sessions keep theirs.
+   * Takes of `next` all that needs no restart, and reads all files anew that are named there: certificates, authorities, secrets. On a
+   * problem everything stays as it was. What runs ends by the rules that it began with. Without `next` only the files are read.
    */
-  reload(): Promise<Result<void, readonly string[]>>;
+  reload(next?: Config): Promise<Result<Taken, readonly string[]>>;
   /** What it has measured so far; null without `[metrics]`. */
   tell(): Promise<Told | null>;
   /** Graceful: no new connections, running transactions and deliveries end or are cut after the configured time. */
@@ -65,9 +65,8 @@ export async function startDaemon(
   if (!tls.ok) return tls;
   const nextHops = loadNextHops(config);
   if (!nextHops.ok) return nextHops;
-  const loaded = loadTokens(config);
-  if (!loaded.ok) return loaded;
-  const tokens = servedTokens(loaded.value);
+  const tokens = loadTokens(config);
+  if (!tokens.ok) return tokens;
   const store = await openQueue({ config, log, onDeath, watch: metering?.watch }, share.worker);
   if (!store.ok) return err([store.error]);
   resources.defer(() => store.value.close());
@@ -90,7 +89,7 @@ export async function startDaemon(
     trust: trust.value,
     nextHops: nextHops.value,
     users: users.value,
-    tokens: tokens.tokens,
+    tokens: tokens.value,
     tls: tls.value,
     on: machine,
     log,
@@ -122,13 +121,22 @@ export async function startDaemon(
   log.info("daemon.started", { listeners: endpoints });
 
   const owned = resources.move();
+  let inForce = whole;
   return ok({
     listeners: config.listeners.map(({ service, tls: mode }, at) => ({
       service,
       tls: mode,
       local: started.value[at] ?? { address: "", port: 0 },
     })),
-    reload: async () => reload({ config, tls: tls.value, tokens, users: users.value, renew, log }),
+    async reload(next = inForce) {
+      const taken = takeWhileRunning(inForce, next);
+      const changed = divided(taken.config, share.workers);
+      const reloaded = reload(changed, { tls: tls.value, users: users.value, web: web.value, renew, log });
+      if (!reloaded.ok) return reloaded;
+      inForce = taken.config;
+      tellRestart(taken.restart, log);
+      return ok(taken);
+    },
     tell: async () => (await metering?.tell()) ?? null,
     async stop() {
       log.info("daemon.stopping", {});

@@ -28,7 +28,7 @@ export async function openMetrics(
   };
   const { address, port } = metrics.address;
   const listeners = [{ address, port, tls: "none" }] as const;
-  const server = createWebServer({ listeners, tls: null, pages: [page], clock: systemClock, log });
+  const server = createWebServer({ listeners, tls: null, pages: () => [page], clock: systemClock, log });
   const started = await server.start();
   if (started.ok) return ok({ endpoints: started.value, stop: () => server.stop() });
   return err(listenProblem(`${address}:${port}`, started.error.problem, "[metrics]"));

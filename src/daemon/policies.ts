@@ -3,6 +3,7 @@ import { type Log, unwrap } from "../base/index.ts";
 import type { Config } from "../config/index.ts";
 import { recipientTest } from "../delivery/index.ts";
 import {
+  type AuthThrottle,
   createHome,
   createPeers,
   createReceiver,
@@ -26,14 +27,20 @@ const FREE_SPACE_FLOOR = 100 * 1024 * 1024;
 /** A header section may be this large (octets); beyond it the message is refused. */
 const HEADER_LIMIT = 256 * 1024;
 
+/** What is counted of clients, whatever the rules are. */
+export interface Counted {
+  /** Failed logins. */
+  readonly throttle: AuthThrottle;
+  /** Connections that each peer has now, by its name. */
+  readonly peerConnections: Map<string, number>;
+}
+
 /** What the half before the queue is made of; the caller closes what is open here. */
-export interface PolicyParts {
+export interface PolicyParts extends Counted {
   readonly config: Config;
   readonly store: QueueStore;
   readonly runner: Runner;
   readonly users: Pick<ServedUsers, "source" | "limiter">;
-  /** Processes that serve the same configuration. */
-  readonly workers: number;
   readonly tokens: Tokens | null;
   /** Given when nobody waits for DNS any more. */
   readonly lookups: AbortSignal;
@@ -47,7 +54,8 @@ export function createPolicies({
   store,
   runner,
   users,
-  workers,
+  throttle,
+  peerConnections,
   tokens,
   lookups,
   on,
@@ -72,7 +80,7 @@ export function createPolicies({
       freeSpaceFloor: FREE_SPACE_FLOOR,
     },
   });
-  const authenticator = configuredAuthenticator(config, { credentials: users.source, tokens, workers, clock, log });
+  const authenticator = configuredAuthenticator(config, { credentials: users.source, tokens, throttle, clock, log });
   const knows = recipientTest(config.domains);
   const { vrfy } = config.smtp;
   const { messageSize, recipients } = config.limits;
@@ -81,7 +89,7 @@ export function createPolicies({
     mx: createRelayPolicy({
       home,
       mayRelay: inNetworks(config.relay.networks),
-      peers: createPeers({ rules: config.peers, log }),
+      peers: createPeers({ rules: config.peers, connections: peerConnections, log }),
       receive,
       knows,
       vrfy,

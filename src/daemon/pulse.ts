@@ -9,7 +9,7 @@ const RESOLUTION = 20;
 const NANOSECONDS = 1e6;
 
 /** Writes `daemon.pulse` every so often until it is cancelled. Delays are of the time since the line before. */
-export function startPulse({ every, log }: { readonly every: Duration; readonly log: Log }): Timer {
+export function startPulse({ every, log }: { readonly every: () => Duration; readonly log: Log }): Timer {
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
   delay.enable();
   let busy = performance.eventLoopUtilization();
@@ -29,9 +29,9 @@ export function startPulse({ every, log }: { readonly every: Duration; readonly 
       uptime: Math.round(process.uptime()),
     });
     delay.reset();
-    next = systemClock.after(every, beat);
+    next = systemClock.after(every(), beat);
   };
-  let next = systemClock.after(every, beat);
+  let next = systemClock.after(every(), beat);
   return {
     cancel() {
       next.cancel();

@@ -28,12 +28,11 @@ const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () =>
 /** What was put into use, in its order; the problems where there are some. */
 function reloaded(): { readonly renewed: readonly unknown[]; readonly problems: readonly string[] } {
   const renewed: unknown[] = [];
-  const result = reload({
-    config,
+  const result = reload(config, {
     tls: null,
-    tokens: { renew: (next) => void renewed.push(next === null ? "no tokens" : "tokens") },
-    users: { renew: (ca) => void renewed.push(ca) },
-    renew: () => void renewed.push("next hops"),
+    users: { renew: (submission, ca) => void renewed.push(submission === config.submission, ca) },
+    web: { renew: (next) => void renewed.push(next === config) },
+    renew: (rules) => void renewed.push(rules.config === config, rules.tokens === null ? "no tokens" : "tokens"),
     log: silent,
   });
   return { renewed, problems: result.ok ? [] : result.error };
@@ -43,7 +42,7 @@ test("all that lies in files is put into use, or with one problem nothing of it"
   const { certificate } = makeAuthority();
   writeFileSync(join(folder, "users.pem"), certificate);
   writeFileSync(join(folder, "secret"), "first\n");
-  assert.deepEqual(reloaded(), { renewed: ["next hops", "tokens", [certificate]], problems: [] });
+  assert.deepEqual(reloaded(), { renewed: [true, [certificate], true, true, "tokens"], problems: [] });
   for (const [file, content, whole] of [
     ["users.pem", "no certificate", certificate],
     ["secret", "\n", "first\n"],

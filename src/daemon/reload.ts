@@ -1,40 +1,43 @@
-// What a running daemon reads anew when it is told to: the files that certificates, authorities and the secrets for tokens lie in.
+// What a running daemon takes when it is told to: its configuration, and the files that are named there.
 import { err, type Log, ok, type Result } from "../base/index.ts";
 import type { Config } from "../config/index.ts";
-import { loadTokens, type ServedTokens } from "./auth.ts";
-import { loadNextHops, type NextHops } from "./next-hops.ts";
+import { loadTokens } from "./auth.ts";
+import type { Rules } from "./composition.ts";
+import { loadNextHops } from "./next-hops.ts";
 import type { ServingTls } from "./tls.ts";
 import { loadSourceCa, type ServedUsers } from "./users.ts";
+import type { Web } from "./web.ts";
 
 export interface ReloadParts {
-  readonly config: Config;
   /** Null where nothing is served over TLS. */
-  readonly tls: ServingTls | null;
-  readonly tokens: Pick<ServedTokens, "renew">;
+  readonly tls: Pick<ServingTls, "prepare" | "plain"> | null;
   readonly users: Pick<ServedUsers, "renew">;
-  /** Puts what connections to others are made with into use. */
-  renew(nextHops: NextHops): void;
+  readonly web: Pick<Web, "renew">;
+  /** Of the two halves and the server. */
+  renew(rules: Rules): void;
   readonly log: Log;
 }
 
-/** All of it or nothing: with a problem in one file everything stays as it was. */
-export function reload({ config, tls, tokens, users, renew, log }: ReloadParts): Result<void, readonly string[]> {
+/** Puts `config` into use, which differs in nothing that only a restart changes. All of it or nothing: with a problem in one file everything stays as it was. */
+export function reload(config: Config, { tls, users, web, renew, log }: ReloadParts): Result<void, readonly string[]> {
   const nextHops = loadNextHops(config);
-  if (!nextHops.ok) return failed(nextHops.error, log);
-  const checked = loadTokens(config);
-  if (!checked.ok) return failed(checked.error, log);
+  const tokens = loadTokens(config);
   const sourceCa = loadSourceCa(config);
-  if (!sourceCa.ok) return failed(sourceCa.error, log);
-  const served = tls?.reload() ?? ok(undefined);
-  if (!served.ok) return failed(served.error, log);
-  renew(nextHops.value);
-  tokens.renew(checked.value);
-  users.renew(sourceCa.value);
+  const served = tls?.prepare(config) ?? ok(() => {});
+  if (!nextHops.ok || !tokens.ok || !sourceCa.ok || !served.ok) {
+    const problems = [nextHops, tokens, sourceCa, served].flatMap((each) => (each.ok ? [] : each.error));
+    log.error("daemon.reload.failed", { problems });
+    return err(problems);
+  }
+  served.value();
+  users.renew(config.submission, sourceCa.value);
+  web.renew(config);
+  renew({ config, nextHops: nextHops.value, tokens: tokens.value });
   log.info("daemon.reloaded", tls === null ? {} : { certificatesExpire: new Date(tls.plain.expires).toISOString() });
   return ok(undefined);
 }
 
-function failed(problems: readonly string[], log: Log): Result<never, readonly string[]> {
-  log.error("daemon.reload.failed", { problems });
-  return err(problems);
+/** Tells of each key of a changed file that only a restart puts into use. */
+export function tellRestart(keys: readonly string[], log: Log): void {
+  for (const key of keys) log.warn("daemon.restart.needed", { key });
 }

@@ -8,6 +8,19 @@ export function configuredResolver(config: Pick<Config, "dns">, signal?: AbortSi
   return createResolver({ ...resolverOptions(config), ...(signal === undefined ? {} : { signal }) });
 }
 
+/** Asks whom `current` names at that moment. */
+export function changingResolver(current: () => Resolver): Resolver {
+  return {
+    mx: (name) => current().mx(name),
+    addresses: (name, family) => current().addresses(name, family),
+    txt: (name) => current().txt(name),
+    reverse: (address) => current().reverse(address),
+    tlsa: (name) => current().tlsa(name),
+    cname: (name) => current().cname(name),
+    srv: (name) => current().srv(name),
+  };
+}
+
 /** As `configuredResolver` makes one. */
 export function resolverOptions({ dns }: Pick<Config, "dns">): ResolverOptions {
   const servers = dns.servers.map(({ address, port }) =>

@@ -15,8 +15,11 @@ export interface ServingTls {
   of(listener: ListenerTlsConfig): ServerTls;
   /** For the pages of `web`: HTTP is spoken inside. */
   readonly pages: ServerTls;
-  /** Puts the files as they are now into use everywhere; on a problem nothing changes. */
-  reload(): Result<void, readonly string[]>;
+  /**
+   * Reads the files that `config` names, and tries them for its listeners. What comes of it puts them into use everywhere; on a problem
+   * nothing changes.
+   */
+  prepare(config: TlsConfig): Result<() => void, readonly string[]>;
 }
 
 interface Kind extends ListenerTlsConfig {
@@ -33,36 +36,38 @@ export function loadTls(config: TlsConfig): Result<ServingTls | null, readonly s
   if (tls === null) return ok(null);
   const files = readFiles(config, tls);
   if (!files.ok) return files;
-  const kinds = new Map<string, { readonly wanted: Kind; readonly tls: ServerTls }>();
-  for (const wanted of [PLAIN, PAGES, ...listeners.map((listener) => ({ ...PLAIN, ...listener }))]) {
-    if (kinds.has(kindOf(wanted))) continue;
+  const kinds = new Map<string, ServerTls>();
+  for (const wanted of kindsOf(listeners)) {
     const created = ServerTls.create(optionsFor(wanted, files.value));
     if (!created.ok) return err([`${certificateNames(tls)}: ${created.error}`]);
-    kinds.set(kindOf(wanted), { wanted, tls: created.value });
+    kinds.set(kindOf(wanted), created.value);
   }
   const find = (wanted: Kind): ServerTls => {
     const found = kinds.get(kindOf(wanted));
     if (found === undefined) throw new Error("a listener that is not in the configuration has no TLS");
-    return found.tls;
+    return found;
   };
   return ok({
     plain: find(PLAIN),
     of: (listener) => find({ ...PLAIN, ...listener }),
     pages: find(PAGES),
-    reload() {
-      const renewed = readFiles(config, tls);
+    prepare(next) {
+      if (next.tls === null) return ok(() => {});
+      const renewed = readFiles(next, next.tls);
       if (!renewed.ok) return renewed;
-      const all = [...kinds.values()].map(({ wanted, tls: old }) => ({
-        old,
-        options: optionsFor(wanted, renewed.value),
-      }));
+      const all = kindsOf(next.listeners).map((wanted) => ({ wanted, options: optionsFor(wanted, renewed.value) }));
+      const created = new Map<string, ServerTls>();
       // All of them are tried before the first is put into use, so that no two listeners show what does not belong together.
-      for (const { options } of all) {
+      for (const { wanted, options } of all) {
         const tried = ServerTls.create(options);
-        if (!tried.ok) return err([`${certificateNames(tls)}: ${tried.error}`]);
+        if (!tried.ok) return err([`${certificateNames(next.tls)}: ${tried.error}`]);
+        created.set(kindOf(wanted), tried.value);
       }
-      for (const { old, options } of all) old.replace(options);
-      return ok(undefined);
+      return ok(() => {
+        // In place, where there is one already: sessions that are open show the new ones as well when they begin with TLS.
+        for (const { wanted, options } of all) kinds.get(kindOf(wanted))?.replace(options);
+        for (const [kind, made] of created) if (!kinds.has(kind)) kinds.set(kind, made);
+      });
     },
   });
 }
@@ -87,6 +92,12 @@ export function checkAuthorities({ file, peers }: Pick<Config, "file" | "peers">
 interface TlsFiles {
   readonly keyPairs: readonly KeyPair[];
   readonly peers: readonly KnownPeer[];
+}
+
+/** Of all that is served, each once. */
+function kindsOf(listeners: TlsConfig["listeners"]): readonly Kind[] {
+  const all = [PLAIN, PAGES, ...listeners.map((listener) => ({ ...PLAIN, ...listener }))];
+  return [...new Map(all.map((kind) => [kindOf(kind), kind])).values()];
 }
 
 /** What listeners with equal settings share. */

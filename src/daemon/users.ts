@@ -27,8 +27,8 @@ export function loadSourceCa({ auth: { source } }: Pick<Config, "auth">): Result
 export interface ServedUsers {
   readonly source: CredentialSource;
   readonly limiter: SendingLimiter;
-  /** Puts authorities that were read anew in place of those before. */
-  renew(ca: SourceCa): void;
+  /** Puts limits, and authorities that were read anew, in the place of those before. */
+  renew(submission: Config["submission"], ca: SourceCa): void;
   close(): void;
 }
 
@@ -37,15 +37,17 @@ export function openServedUsers(config: Config, log: Log): Result<ServedUsers, s
   const loaded = loadSourceCa(config);
   if (!loaded.ok) return err(loaded.error.join("; "));
   let ca = loaded.value;
-  const renew = (next: SourceCa): void => {
+  let { submission } = config;
+  const renew = (rules: Config["submission"], next: SourceCa): void => {
+    submission = rules;
     ca = next;
   };
   try {
     const source = openCredentialSource(config, () => ca);
     const limiter = createSendingLimiter({
       accounts: source,
-      users: config.submission.limits,
-      addresses: config.submission.addressLimits,
+      users: () => submission.limits,
+      addresses: () => submission.addressLimits,
       file: openSendingFile(sendingFile(config)),
       clock: systemClock,
       log,

@@ -30,6 +30,19 @@ serveOrders<WorkerTask, WorkerReport, Told | null>(async ({ config, share }) => 
   const started = await startDaemon(config, { log, share, onDeath: die });
   if (!started.ok) return started;
   const { listeners, reload, tell, stop } = started.value;
-  startPulse({ every: config.log.pulse, log });
-  return ok({ report: { listeners }, reload, tell, stop });
+  let { pulse } = config.log;
+  startPulse({ every: () => pulse, log });
+  return ok({
+    report: { listeners },
+    async reload(task) {
+      const reloaded = await reload(task?.config);
+      if (!reloaded.ok) return reloaded;
+      const { level } = reloaded.value.config.log;
+      log.setLevel(level);
+      ({ pulse } = reloaded.value.config.log);
+      return ok(undefined);
+    },
+    tell,
+    stop,
+  });
 });

@@ -11,14 +11,15 @@ import {
   socketPath,
 } from "../admin/index.ts";
 import { type Duration, err, type Log, ok, type Result, SECOND } from "../base/index.ts";
-import { type Config, workerFolder } from "../config/index.ts";
+import { type Config, takeWhileRunning, workerFolder } from "../config/index.ts";
 import type { Told } from "../metrics/index.ts";
 import { systemClock } from "../net/index.ts";
 import { createSupervisor, type Supervisor } from "../workers/index.ts";
-import { checkDataFolder, checkPorts } from "./checks.ts";
+import { checkDataFolder, checkFiles, checkPorts } from "./checks.ts";
 import type { Daemon } from "./daemon.ts";
 import { ofAll, startSupervisorMetering } from "./metering.ts";
 import { openMetrics } from "./metrics-page.ts";
+import { tellRestart } from "./reload.ts";
 import type { WorkerReport, WorkerTask } from "./worker.ts";
 
 /** As many lanes as ids have; `config` allows no more. */
@@ -47,7 +48,8 @@ export async function startWorkers(
   const log = metering?.log ?? options.log;
   const folder = checkDataFolder(config);
   if (folder !== null) return err([folder]);
-  const supervisor = supervise(config, count, log);
+  let inForce = config;
+  const supervisor = supervise(() => inForce, count, log);
   const control = await openControl(config, count, supervisor, log);
   if (!control.ok) return err([control.error]);
   resources.defer(() => control.value.close());
@@ -73,7 +75,19 @@ export async function startWorkers(
   const owned = resources.move();
   return ok({
     listeners,
-    reload: () => supervisor.reload(),
+    async reload(next = inForce) {
+      const taken = takeWhileRunning(inForce, next);
+      // Looked at before the first worker is told, so that all of them take it or none.
+      const problems = checkFiles(taken.config);
+      if (problems.length > 0) {
+        log.error("daemon.reload.failed", { problems });
+        return err(problems);
+      }
+      inForce = taken.config;
+      tellRestart(taken.restart, log);
+      const reloaded = await supervisor.reload();
+      return reloaded.ok ? ok(taken) : reloaded;
+    },
     tell: async () => (await metering?.tell()) ?? null,
     async stop() {
       log.info("daemon.stopping", {});
@@ -85,24 +99,26 @@ export async function startWorkers(
 
 type Workers = Supervisor<WorkerReport, Told | null>;
 
-function supervise(config: Config, count: number, log: Log): Workers {
+function supervise(config: () => Config, count: number, log: Log): Workers {
   // The published package holds .js files, a checkout .ts ones that Node strips of their types.
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const { level, format, pulse } = config.log;
-  // To a worker its output is never a terminal.
-  const shown = format === "auto" ? (process.stdout.isTTY ? "pretty" : "json") : format;
   return createSupervisor<WorkerTask, WorkerReport, Told | null>({
     program: new URL(`./worker.${extension}`, import.meta.url),
     count,
-    task: (worker, first) => ({
-      config: { ...config, log: { level, format: shown, pulse }, listeners: listenersOf(config, first) },
-      share: { worker, workers: count },
-    }),
+    task: (worker, first) => ({ config: configOf(config(), first), share: { worker, workers: count } }),
     output: process.stdout,
-    patience: 2 * config.timeouts.stop + STOP_MARGIN,
+    patience: () => 2 * config().timeouts.stop + STOP_MARGIN,
     clock: systemClock,
     log,
   });
+}
+
+/** As a worker has it. */
+function configOf(config: Config, first: WorkerReport | null): Config {
+  const { format } = config.log;
+  // To a worker its output is never a terminal.
+  const shown = format === "auto" ? (process.stdout.isTTY ? "pretty" : "json") : format;
+  return { ...config, log: { ...config.log, format: shown }, listeners: listenersOf(config, first) };
 }
 
 /** Where any free port may be taken, all take that of the first. */

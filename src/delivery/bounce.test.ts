@@ -16,7 +16,7 @@ const FAILED: Outcome = {
 
 // An id is what the queue names a message by; any text will do here.
 const reporter = (): Reporter =>
-  createReporter({ hostname: "mail.test", clock, nextId: () => "00000000ABC" as QueueId, lifetime: 1000 });
+  createReporter({ hostname: "mail.test", clock, nextId: () => "00000000ABC" as QueueId, lifetime: () => 1000 });
 
 const body = (text: string, chunk = 7): Body => {
   const octets = encodeUtf8(text);

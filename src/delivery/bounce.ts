@@ -25,8 +25,8 @@ export interface ReporterOptions {
   readonly clock: Clock;
   /** A new id of the queue that the reports go into. */
   readonly nextId: () => QueueId;
-  /** How long a report may wait in the queue, milliseconds. */
-  readonly lifetime: Duration;
+  /** How long a report may wait in the queue, milliseconds, as it counts now. */
+  readonly lifetime: () => Duration;
   /** Octets up to which RET=FULL returns the whole message. */
   readonly maxReturned?: number;
   readonly log?: Log;
@@ -61,7 +61,7 @@ export function createReporter(options: ReporterOptions): Reporter {
       const report: NewMessage = {
         id,
         receivedAt: at,
-        expiresAt: later(at, options.lifetime),
+        expiresAt: later(at, options.lifetime()),
         reversePath: null,
         parameters: {
           ...(formatted.eightBit ? { body: "8BITMIME" as const } : {}),

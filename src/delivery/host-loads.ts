@@ -49,6 +49,7 @@ export interface HostLoads {
   renewLimits(): void;
 }
 
+/** Read each time that one counts. */
 export interface HostLoadsOptions {
   readonly clock: Clock;
   readonly random: Random;

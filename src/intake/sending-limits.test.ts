@@ -52,8 +52,8 @@ function limiter(users: Partial<SendingLimits>, addresses: Partial<SendingLimits
   files.push(file);
   return createSendingLimiter({
     accounts: { account: (identity) => accounts.get(identity) ?? null },
-    users: { ...NONE, ...users },
-    addresses: { ...NONE, ...addresses },
+    users: () => ({ ...NONE, ...users }),
+    addresses: () => ({ ...NONE, ...addresses }),
     file,
     clock: time.clock,
     log: silentLog,
@@ -309,8 +309,8 @@ test("what a session asked for before it ended holds nothing after its end", asy
   files.push(file);
   const all = createSendingLimiter({
     accounts: { account: () => asked.promise },
-    users: { ...NONE, sessions: 1, messages_per_day: 1 },
-    addresses: NONE,
+    users: () => ({ ...NONE, sessions: 1, messages_per_day: 1 }),
+    addresses: () => NONE,
     file,
     clock: time.clock,
     log: silentLog,

@@ -12,10 +12,10 @@ import { type Counted, SendingTally } from "./sending-tally.ts";
 
 export interface SendingLimiterOptions {
   readonly accounts: Pick<CredentialSource, "account">;
-  /** For users who have none of their own. */
-  readonly users: SendingLimits;
-  /** For each client address (an IPv6 /64), whoever logs in from there. */
-  readonly addresses: SendingLimits;
+  /** For users who have none of their own, as they count now. */
+  readonly users: () => SendingLimits;
+  /** For each client address (an IPv6 /64), whoever logs in from there, as they count now. */
+  readonly addresses: () => SendingLimits;
   readonly file: SendingFile;
   readonly clock: Clock;
   readonly log: Log;
@@ -210,7 +210,7 @@ class LimitedSession implements SendingSession {
       return REPLIES.accountGone;
     }
     if (this.#ended) return null;
-    const limits = { ...this.#options.users, ...account.limits };
+    const limits = { ...this.#options.users(), ...account.limits };
     if (this.#sender?.identity === identity) {
       this.#sender = { ...this.#sender, limits };
       return null;
@@ -290,7 +290,7 @@ class LimitedSession implements SendingSession {
     const byUser = this.#ledger.tally(sender.key);
     const byAddress = this.#ledger.tally(this.#address);
     const own = byUser.reached(what, sender.limits, now);
-    const shared = own === null ? byAddress.reached(what, this.#options.addresses, now) : null;
+    const shared = own === null ? byAddress.reached(what, this.#options.addresses(), now) : null;
     const reached = own ?? shared;
     if (reached !== null) {
       this.#options.log.warn(events.limitReached, {

@@ -42,7 +42,7 @@ async function serve(log = recordingLog().log): Promise<{ server: WebServer; sec
       { address: "127.0.0.1", port: 0, tls: "none" },
     ],
     tls,
-    pages: [page],
+    pages: () => [page],
     clock: systemClock,
     log,
   });

@@ -27,7 +27,8 @@ export interface WebServerOptions {
   readonly listeners: readonly WebListener[];
   /** Null only where no listener has TLS. Must allow the ALPN id `http/1.1`. */
   readonly tls: ServerTls | null;
-  readonly pages: readonly Page[];
+  /** Those of now; asked at each request. */
+  readonly pages: () => readonly Page[];
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -144,7 +145,7 @@ class PageServer implements WebServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pages, clock, log } = this.#options;
     const { method = "", url: target = "" } = request;
-    const answer = await this.#answerOf({ pages, method, target, host: hostOf(request) });
+    const answer = await this.#answerOf({ pages: pages(), method, target, host: hostOf(request) });
     const { status, type, body, maxAge, allow } = answer;
     const peer = this.#open.get(request.socket) ?? "";
     log.debug(events.answered, {

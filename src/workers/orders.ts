@@ -2,10 +2,11 @@ import type { Result } from "../base/index.ts";
 import type { Answer, Order } from "./protocol.ts";
 
 /** The work of a worker, once it has begun. */
-export interface Work<Report, State> {
+export interface Work<Task, Report, State> {
   /** What the supervisor is told. */
   readonly report: Report;
-  reload(): Promise<Result<void, readonly string[]>>;
+  /** Another task is given in place of the one before; null: only what that names is to be looked at anew. */
+  reload(task: Task | null): Promise<Result<void, readonly string[]>>;
   /** How it is doing now, whatever that is; a structured clone goes over. */
   tell(): Promise<State>;
   /** Gracefully; nothing may keep the process afterwards. */
@@ -17,21 +18,21 @@ export interface Work<Report, State> {
  * worker whose supervisor is gone ends at once: the next supervisor needs its ports and its files.
  */
 export function serveOrders<Task, Report, State>(
-  start: (task: Task) => Promise<Result<Work<Report, State>, readonly string[]>>,
+  start: (task: Task) => Promise<Result<Work<Task, Report, State>, readonly string[]>>,
 ): void {
-  let working: Promise<Work<Report, State> | null> | null = null;
+  let working: Promise<Work<Task, Report, State> | null> | null = null;
   let stopping = false;
 
   const say = (answer: Answer<Report, State>): void => {
     if (process.connected) process.send?.(answer);
   };
-  const begin = async (task: Task): Promise<Work<Report, State> | null> => {
+  const begin = async (task: Task): Promise<Work<Task, Report, State> | null> => {
     const started = await start(task);
     say(started.ok ? { kind: "ready", report: started.value.report } : { kind: "failed", problems: started.error });
     return started.ok ? started.value : null;
   };
-  const reload = async (): Promise<void> => {
-    const reloaded = await (await working)?.reload();
+  const reload = async (task: Task | null): Promise<void> => {
+    const reloaded = await (await working)?.reload(task);
     say({ kind: "reloaded", problems: reloaded === undefined || reloaded.ok ? [] : reloaded.error });
   };
   const tell = async (question: number): Promise<void> => {
@@ -56,12 +57,12 @@ export function serveOrders<Task, Report, State>(
       void working.then((work) => {
         if (work === null) void stop();
       });
-    } else if (order.kind === "reload") void reload();
+    } else if (order.kind === "reload") void reload(order.task);
     else if (order.kind === "tell") void tell(order.question);
     else void stop();
   });
   process.on("disconnect", orphaned);
   // A terminal or a service manager may tell all processes at once; to be told twice does no harm.
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => void stop());
-  process.on("SIGHUP", () => void reload());
+  process.on("SIGHUP", () => void reload(null));
 }

@@ -3,7 +3,7 @@
 /** To a worker. `start` comes first and once. */
 export type Order<Task> =
   | { readonly kind: "start"; readonly task: Task }
-  | { readonly kind: "reload" }
+  | { readonly kind: "reload"; readonly task: Task }
   | { readonly kind: "tell"; readonly question: number }
   | { readonly kind: "stop" };
 

@@ -75,7 +75,7 @@ async function withSupervisor(
     count: options.count,
     task: (worker, first) => ({ worker, first }),
     output,
-    patience: options.patience ?? 5000,
+    patience: () => options.patience ?? 5000,
     clock: systemClock,
     log,
   });

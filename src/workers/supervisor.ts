@@ -10,12 +10,12 @@ export interface SupervisorOptions<Task, Report> {
   readonly program: URL;
   /** How many workers. */
   readonly count: number;
-  /** What a worker (from 1) is to do. `first` is the report of the first one, null before there is one. Structured clones go over. */
+  /** What a worker (from 1) is to do by now: asked at each start and reload. `first` is the report of the first one, null before there is one. Structured clones go over. */
   readonly task: (worker: number, first: Report | null) => Task;
   /** What the workers write to their standard output goes here, whole lines at a time. */
   readonly output: Writable;
-  /** For a stop; then the workers are ended by force. */
-  readonly patience: Duration;
+  /** For a stop, as it counts then; afterwards the workers are ended by force. */
+  readonly patience: () => Duration;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -27,7 +27,7 @@ export interface Supervisor<Report, State> {
   use<T>(worker: number, running: () => Promise<T>, substitute: () => Promise<T>): Promise<T>;
   /** How each worker is doing, in order; null for one that does not run or does not answer within `patience` milliseconds. */
   tell(patience: Duration): Promise<readonly (State | null)[]>;
-  /** Asks all that run. The problems of all, each once. */
+  /** Gives all that run what their task is by now. The problems of all, each once. */
   reload(): Promise<Result<void, readonly string[]>>;
   stop(): Promise<void>;
   /** Ends all workers at once, for an end of this process that cannot wait. */
@@ -90,7 +90,9 @@ class ProcessSupervisor<Task, Report, State> implements Supervisor<Report, State
   }
 
   async reload(): Promise<Result<void, readonly string[]>> {
-    const all = await Promise.all(this.#places.map(({ process }) => process.reload()));
+    const all = await Promise.all(
+      this.#places.map(({ process }) => process.reload(this.#options.task(process.worker, this.#first))),
+    );
     const problems = new Set(all.flatMap((each) => each ?? []));
     return problems.size === 0 ? ok(undefined) : err([...problems]);
   }
@@ -98,7 +100,7 @@ class ProcessSupervisor<Task, Report, State> implements Supervisor<Report, State
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const { timer } of this.#places) timer?.cancel();
-    await Promise.all(this.#places.map(({ process }) => process.stop(this.#options.patience)));
+    await Promise.all(this.#places.map(({ process }) => process.stop(this.#options.patience())));
   }
 
   kill(): void {

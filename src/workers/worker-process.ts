@@ -81,7 +81,7 @@ export class WorkerProcess<Task, Report, State> {
   }
 
   /** Null where it does not run: its next start reads everything anew in any case. */
-  async reload(): Promise<readonly string[] | null> {
+  async reload(task: Task): Promise<readonly string[] | null> {
     const { clock, worker } = this.#options;
     const child = this.#child;
     if (!this.#ready || child === null) return null;
@@ -91,7 +91,7 @@ export class WorkerProcess<Task, Report, State> {
         late.cancel();
         resolve(problems);
       };
-      this.#send(child, { kind: "reload" });
+      this.#send(child, { kind: "reload", task });
     });
   }
 

@@ -14,8 +14,8 @@ export const wiringMutants: readonly Mutant[] = [
     name: "daemon takes recipients that are nobody",
     promise: "mail for nobody is refused, and not sent back to forged senders",
     file: "src/daemon/policies.ts",
-    search: "      peers: createPeers({ rules: config.peers, log }),\n      receive,\n      knows,",
-    replacement: "      peers: createPeers({ rules: config.peers, log }),\n      receive,",
+    search: "connections: peerConnections, log }),\n      receive,\n      knows,",
+    replacement: "connections: peerConnections, log }),\n      receive,",
     tests: ["test/scenarios/front-door.test.ts"],
   },
   {

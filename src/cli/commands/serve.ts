@@ -8,7 +8,7 @@ export function addServe(program: Command): void {
     .summary("run the server in the foreground")
     .description(
       "Runs the server in the foreground. SIGTERM or SIGINT stops it gracefully, a second one at once; SIGHUP reads " +
-        "certificates and authorities anew without dropping a session.",
+        "the configuration anew, with certificates and all other files that it names, without dropping a session.",
     )
     .addOption(configOption())
     .action(async (options: { config: string }) => {
