@@ -77,3 +77,17 @@ test("a peer logs in as a user only where users log in", () => {
   assert.deepEqual(keysOf(parsed(listener("mx"), peer)), ["peer.user"]);
   assert.equal(unwrap(parsed(listener("submission"), peer)).peers[0]?.user, "scanner@here.test");
 });
+
+test("mechanisms by which nobody could log in are told", () => {
+  const submission =
+    '[tls]\ncertificate = "c"\nprivate_key = "k"\n[[listener]]\naddress = "127.0.0.1:587"\nservice = "submission"\n';
+  const users = (auth: string, ...more: readonly string[]) => keysOf(parsed(submission, `[auth]\n${auth}`, ...more));
+  assert.deepEqual(users('mechanisms = ["SCRAM-SHA-256", "EXTERNAL"]\nsource = "dovecot:/run/auth"'), [
+    "auth.mechanisms",
+  ]);
+  assert.deepEqual(users('mechanisms = ["OAUTHBEARER", "XOAUTH2"]'), ["auth.mechanisms"]);
+  assert.deepEqual(users('mechanisms = ["OAUTHBEARER"]', OAUTH, 'jwks_url = "https://id.test/keys"'), []);
+  assert.deepEqual(users('mechanisms = ["SCRAM-SHA-256"]'), []);
+  assert.deepEqual(users('mechanisms = ["PLAIN"]\nsource = "https://id.test/check"'), []);
+  assert.deepEqual(keysOf(parsed('[auth]\nmechanisms = ["OAUTHBEARER"]')), [], "without a listener nobody is kept out");
+});

@@ -6,7 +6,7 @@ import { duration, path, text } from "./forms.ts";
 import type { AuthConfig, OauthConfig } from "./model.ts";
 import type { Finding } from "./problems.ts";
 import { parseUserSource, sourceOf } from "./user-source.ts";
-import { field } from "./written.ts";
+import { field, list } from "./written.ts";
 
 const MAX_URL = 2000;
 
@@ -149,8 +149,42 @@ function oauthOf(given: z.output<typeof oauth>, folder: string): OauthConfig {
 
 const WAYS = ["jwks_url", "jwks_file", "introspection_url"] as const;
 
-/** One way to check tokens, and all that it needs. */
+/** What of `[auth]` contradicts or misses another. */
 export function authFindings(written: unknown): readonly Finding[] {
+  return [...mechanismFindings(written), ...oauthFindings(written)];
+}
+
+/** A list of mechanisms of which none can ever be offered keeps every user out, and clients only say that they cannot log in. */
+function mechanismFindings(written: unknown): readonly Finding[] {
+  const table = field(written, "auth");
+  const wanted = list(table, "mechanisms");
+  const isServed = list(written, "listener").some((listener) => field(listener, "service") === "submission");
+  if (wanted.length === 0 || !isServed || wanted.some((mechanism) => canWork(mechanism, written))) return [];
+  const problem = "nobody could log in by any of these as the rest is configured";
+  const remedy =
+    "SCRAM needs the users file, EXTERNAL a [[peer]] with user, the others of OAuth [auth.oauth]; or add PLAIN";
+  return [{ path: ["auth", "mechanisms"], problem, remedy }];
+}
+
+/** What is no mechanism is another finding. */
+function canWork(mechanism: unknown, written: unknown): boolean {
+  const table = field(written, "auth");
+  switch (mechanism) {
+    case "SCRAM-SHA-256":
+    case "SCRAM-SHA-256-PLUS":
+      return (field(table, "source") ?? "users") === "users";
+    case "OAUTHBEARER":
+    case "XOAUTH2":
+      return field(table, "oauth") !== undefined;
+    case "EXTERNAL":
+      return list(written, "peer").some((peer) => field(peer, "user") !== undefined);
+    default:
+      return true;
+  }
+}
+
+/** One way to check tokens, and all that it needs. */
+function oauthFindings(written: unknown): readonly Finding[] {
   const given = field(field(written, "auth"), "oauth");
   if (given === undefined) return [];
   const has = (key: string): boolean => field(given, key) !== undefined;

@@ -1,3 +1,4 @@
+import { domainToASCII } from "node:url";
 import { authFindings } from "./auth.ts";
 import { metricsFindings } from "./metrics.ts";
 import { nextHopFindings } from "./next-hop-consistency.ts";
@@ -57,8 +58,11 @@ function domainFindings(written: unknown): Finding[] {
   const seen = new Set<string>();
   return list(written, "domain").flatMap((domain, position) => {
     const name = parseName(String(field(domain, "name")));
-    if (!name.ok || !seen.has(name.value)) {
-      if (name.ok) seen.add(name.value);
+    if (!name.ok) return [];
+    // Both spellings of an internationalized domain are one.
+    const ascii = domainToASCII(name.value) || name.value;
+    if (!seen.has(ascii)) {
+      seen.add(ascii);
       return [];
     }
     const path = ["domain", position, "name"];

@@ -203,6 +203,10 @@ test("settings that contradict each other are problems too", () => {
   assert.deepEqual(problemsOf(clear), ["5 listener.tls"]);
   const domain = '[[domain]]\nname = "B.test"\ndeliver = "discard:"\n';
   assert.deepEqual(problemsOf(`hostname = "a.test"\n${LISTENER}${domain}${domain.toLowerCase()}`), ["10 domain.name"]);
+  const spellings = ["b\u00fccher.test", "xn--bcher-kva.test"].map(
+    (name) => `[[domain]]\nname = "${name}"\ndeliver = "discard:"\n`,
+  );
+  assert.deepEqual(problemsOf(`hostname = "a.test"\n${LISTENER}${spellings.join("")}`), ["10 domain.name"]);
   const routes = '[[route]]\nmatch = "*"\n[[route]]\nmatch = "b.test"\n';
   assert.deepEqual(problemsOf(`hostname = "a.test"\n${LISTENER}${routes}`), ["9 route.match"]);
   const waits = '[queue]\nretry_first = "5h"\n';
