@@ -30,6 +30,7 @@ const PROBES: Record<string, readonly string[]> = {
   curl: ["--version"],
   dovecot: ["--version"],
   gsasl: ["--version"],
+  promtool: ["--version"],
 };
 
 /** What zones that are signed and validated take. */
@@ -40,7 +41,18 @@ const DNSSEC_PEERS = ["knotd", "unbound", "dig"];
  * set (in CI) nothing is left out, so that a missing peer fails.
  */
 export async function needs(
-  peer: "swaks" | "msmtp" | "python3" | "haproxy" | "openssl" | "postfix" | "dnssec" | "curl" | "dovecot" | "gsasl",
+  peer:
+    | "swaks"
+    | "msmtp"
+    | "python3"
+    | "haproxy"
+    | "openssl"
+    | "postfix"
+    | "dnssec"
+    | "curl"
+    | "dovecot"
+    | "gsasl"
+    | "promtool",
 ): Promise<{ readonly skip: string | false }> {
   if (process.env.POSTERN_INTEROP === "required") return { skip: false };
   const there =
