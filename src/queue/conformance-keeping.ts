@@ -114,8 +114,14 @@ export const claiming: readonly ConformanceCase[] = [
   }),
   within("domains can be left out", async (store) => {
     await keepSample(store, ["a@x.test", "b@y.test"]);
-    equal(await claimed(store, START, 100, ["x.test"]), ["b@y.test"], "others");
+    equal(await claimed(store, START, 100, { except: ["x.test"] }), ["b@y.test"], "others");
     equal(await claimed(store, START), ["a@x.test"], "left out before");
+  }),
+  within("a claim can keep to some domains", async (store) => {
+    await keepSample(store, ["a@x.test", "b@y.test", "c@z.test"]);
+    equal(await claimed(store, START, 100, { only: [] }), [], "none");
+    equal(await claimed(store, START, 100, { only: ["y.test", "other.test"] }), ["b@y.test"], "one");
+    equal((await claimed(store, START)).sort(), ["a@x.test", "c@z.test"], "the others");
   }),
   within("what is not due is not claimed, and nextDue says when it is", async (store) => {
     await keepSample(store, ["a@x.test"], { changes: { receivedAt: at(700) } });

@@ -1,7 +1,7 @@
 import { type Clock, encodeUtf8, type Instant, instant } from "../base/index.ts";
 import type { Mailbox } from "../smtp/index.ts";
 import type { NewMessage, Outcome, QueueId } from "./model.ts";
-import type { AcceptedMessage, Body, QueueStore, Settlement } from "./store.ts";
+import type { AcceptedMessage, Body, DueQuery, QueueStore, Settlement } from "./store.ts";
 
 /* What the conformance cases, and other tests of the queue, are made with. Checks throw plain errors, so that any test runner can hold the cases. */
 
@@ -119,9 +119,9 @@ export async function claimed(
   store: QueueStore,
   now: Instant,
   limit = 100,
-  except: readonly string[] = [],
+  of: Pick<DueQuery, "except" | "only"> = {},
 ): Promise<string[]> {
-  const messages = await store.claimDue({ now, limit, except });
+  const messages = await store.claimDue({ now, limit, ...of });
   return messages.flatMap(({ message, recipients }) =>
     recipients.map((index) => {
       const recipient = message.recipients.find((each) => each.index === index);

@@ -154,6 +154,27 @@ test("thousands of tar-pits with one message each leave room for a host that is 
   await Promise.all([runner.stop(SECOND), time.run(10 * SECOND)]);
 });
 
+test("mail that comes due behind thousands of dead domains goes, where its host is known to be fast", async () => {
+  const { time, store, runner, keep, offer, jobs } = bench(
+    (job, signal) => (job.destination.startsWith("tar") ? stuck(job, signal) : job.recipients.map(() => DELIVERED)),
+    { limits: { total: 40, window: 1000, domainWindow: 200 } },
+  );
+  runner.start();
+  await time.run(0);
+  await offer("fast.test");
+  await time.run(0);
+  for (let n = 0; n < 3000; n++) await keep([`tar${n}.test`], "bulk", false);
+  await time.run(1);
+  for (let n = 0; n < 300; n++) await keep(["fast.test"], "bulk", false);
+  runner.poke();
+  await time.run(10 * SECOND);
+  assert.equal(jobs.filter((job) => job === "bulk>fast.test").length, 301);
+  assert.ok(runner.stats().claimed <= 1000);
+  assert.equal((await store.counts()).recipients, 3000);
+  assert.equal(await offer("fast.test"), true, "and there is room for what is just accepted");
+  await Promise.all([runner.stop(SECOND), time.run(10 * SECOND)]);
+});
+
 test("fifty tar-pits leave room in the window, and slots for those that answer", async () => {
   const { time, runner, offer, jobs } = bench(
     (job, signal) => (job.destination.startsWith("tar") ? stuck(job, signal) : job.recipients.map(() => DELIVERED)),

@@ -102,6 +102,11 @@ export class InHand {
     return Math.ceil((1 - RESERVED_STRICTLY) * this.#limits.window) - this.#recipients;
   }
 
+  /** Recipients of quick destinations that a claim may add: half of what is free, for what is just accepted has to fit in, too. */
+  get claimableForQuick(): number {
+    return Math.floor((this.#limits.window - this.#recipients) / 2);
+  }
+
   /** Whether the body of a message may stay in memory while it waits for this destination. */
   hasMemory(destination: string, octets: number): boolean {
     if (octets === 0) return true;

@@ -15,7 +15,7 @@ import type { InHand } from "./in-hand.ts";
 import type { QueuedMessage, QueueId } from "./model.ts";
 import type { RetryRule } from "./retry.ts";
 import type { Settler } from "./settler.ts";
-import type { QueueStore } from "./store.ts";
+import type { DueQuery, QueueStore } from "./store.ts";
 
 export interface LookoutOptions {
   readonly store: QueueStore;
@@ -29,6 +29,8 @@ export interface LookoutOptions {
   readonly window: number;
   /** Takes over recipients just claimed, and ends the claims of those it has no room for. Returns how many it took. */
   readonly take: (message: QueuedMessage, places: ReadonlySet<number>) => number;
+  /** Destinations that answer in good time, so many at most: the recipients' domains where mail goes by MX. */
+  readonly quickOnes: (most: number) => readonly string[];
   /** Told of all work begun here, which a stop has to wait for. */
   readonly track: (work: Promise<void>) => void;
 }
@@ -44,6 +46,8 @@ const SWEPT_TOGETHER = 10;
 const LOOK_AGAIN = SECOND;
 /** A look past a million rows of crowded domains takes its time; the wait for the next is so many times as long. */
 const LOOK_COST = 20;
+/** Quick destinations whose due mail is looked for while others fill the window. */
+const QUICK_ONES = 2000;
 /** Also a guard against the wall clock being set: no sleep relies on it for longer. */
 const LONGEST_SLEEP = HOUR;
 
@@ -132,12 +136,13 @@ export class Lookout {
       this.#more = false;
       const limit = Math.min(CLAIM_LIMIT, inHand.claimable);
       if (limit <= 0) {
+        await this.#claimQuick();
         this.#more = true; // settling makes room, and looks again
         return;
       }
       const except = inHand.crowded();
       const begun = clock.now();
-      const { found, taken } = await this.#claim(limit, except);
+      const { found, taken } = await this.#claim({ limit, except });
       const isStuck = taken === 0 && found > 0;
       if ((found >= limit || this.#more) && !isStuck) continue;
       // Due but left out: their destination is crowded.
@@ -153,9 +158,26 @@ export class Lookout {
     }
   }
 
-  async #claim(limit: number, except: readonly string[]): Promise<{ readonly found: number; readonly taken: number }> {
+  /**
+   * The window is full of mail for destinations that are not quick, thousands of dead domains maybe, whose mail was due before: that of
+   * the quick ones is claimed past it, again and again until there is room.
+   */
+  async #claimQuick(): Promise<void> {
+    const { clock, inHand, quickOnes } = this.#options;
+    const limit = Math.min(CLAIM_LIMIT, inHand.claimableForQuick);
+    const crowded = new Set(inHand.crowded());
+    // No domain has a colon; the names of all other destinations have one.
+    const isWanted = (name: string): boolean => !name.includes(":") && !crowded.has(name);
+    const only = limit <= 0 ? [] : quickOnes(QUICK_ONES).filter(isWanted);
+    if (only.length === 0) return;
+    const begun = clock.now();
+    await this.#claim({ limit, only });
+    this.wakeAt(instant(clock.now() + Math.max(LOOK_AGAIN, LOOK_COST * (clock.now() - begun))));
+  }
+
+  async #claim(query: Omit<DueQuery, "now">): Promise<{ readonly found: number; readonly taken: number }> {
     const { store, clock, take } = this.#options;
-    const claimed = await store.claimDue({ now: clock.now(), limit, except });
+    const claimed = await store.claimDue({ now: clock.now(), ...query });
     let found = 0;
     let taken = 0;
     for (const { message, recipients } of claimed) {

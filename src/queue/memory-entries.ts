@@ -44,14 +44,15 @@ export class MemoryEntries {
   }
 
   /** Recipients that wait, are due, and are in nobody's hands, in the order of their turn. */
-  due({ now, limit, except }: DueQuery): readonly DuePlace[] {
-    const domains = new Set(except);
+  due({ now, limit, except, only }: DueQuery): readonly DuePlace[] {
+    const named = new Set(only ?? except);
+    const passesOver = (domain: string): boolean => named.has(domain) === (only === undefined);
     const due: DuePlace[] = [];
     for (const { message } of this.#entries.values()) {
       if (message.held) continue;
       for (const { index, state, nextAttempt, mailbox } of message.recipients) {
         // Claims are asked last: most of what waits is not due.
-        if (state !== "waiting" || nextAttempt > now || domains.has(mailbox.domain)) continue;
+        if (state !== "waiting" || nextAttempt > now || passesOver(mailbox.domain)) continue;
         if (!this.#claims.has(message.id, index)) due.push({ message, place: index, nextAttempt });
       }
     }

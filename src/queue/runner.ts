@@ -128,6 +128,7 @@ class QueueRunner implements Runner {
       rule: () => this.#judgement.rule,
       window: this.#limits.window,
       take: (message, places) => this.#takeClaimed(message, places),
+      quickOnes: (most) => this.#schedule.quickOnes(most),
       track: (work) => this.#undertakings.track(work),
     });
   }

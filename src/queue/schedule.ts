@@ -121,6 +121,12 @@ export class Schedule<Job> {
     return (this.#destinations.get(name) ?? this.#learned.get(name))?.quick === true;
   }
 
+  /** Those of which the last job was answered in good time, `most` at most, the latest known first. */
+  quickOnes(most: number): string[] {
+    const known = [...this.#learned, ...this.#destinations].reverse();
+    return known.flatMap(([name, { quick }]) => (quick ? [name] : [])).slice(0, most);
+  }
+
   add(name: string, job: Job, priority = 0, sender = ""): void {
     const destination = this.#of(name);
     destination.turns.add(job, priority, sender);

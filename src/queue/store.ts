@@ -66,6 +66,8 @@ export interface DueQuery {
   readonly limit: number;
   /** Recipient domains to leave out, because enough of their mail is in memory already. */
   readonly except?: readonly string[];
+  /** Recipient domains to keep to, in place of `except`; default: all. */
+  readonly only?: readonly string[];
 }
 
 export interface ListQuery {

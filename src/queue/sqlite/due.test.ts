@@ -35,14 +35,14 @@ function queueOf(waiting: readonly Waiting[]): DatabaseSync {
 /** Asks until there is no more or enough; the places claimed in their order, and what each turn was asked. */
 function claimAll(
   due: Due,
-  query: { readonly now: number; readonly limit: number; readonly except: readonly string[] },
+  query: { readonly now: number; readonly limit: number; readonly except: readonly string[]; readonly only?: string[] },
 ) {
   const claimed: string[] = [];
   const turns: (DuePlace | null)[] = [];
   let from: DuePlace | null = null;
   do {
     turns.push(from);
-    const part = due.claim({ op: "claimDue", ...query, limit: query.limit - claimed.length, from });
+    const part = due.claim({ op: "claimDue", only: null, ...query, limit: query.limit - claimed.length, from });
     for (const { message, recipients } of part.claimed) {
       const found = message.recipients.map(({ index }) => index).sort();
       assert.deepEqual(found, [...recipients].sort(), "those that are claimed, and no others");
@@ -68,16 +68,23 @@ test("however many turns it takes, the same recipients are claimed as in one", (
   const query = fc.record({
     now: fc.integer({ min: 0, max: 6 }),
     limit: fc.integer({ min: 1, max: 40 }),
-    except: fc.subarray(["a.test", "b.test", "c.test", "d.test"]),
+    domains: fc.subarray(["a.test", "b.test", "c.test", "d.test"]),
+    isOnly: fc.boolean(),
   });
   fc.assert(
-    fc.property(waitingRows, query, fc.integer({ min: 1, max: 7 }), (waiting, { now, limit, except }, passed) => {
-      const due = waiting.filter(({ at, domain }) => at <= now && !except.includes(domain));
+    fc.property(waitingRows, query, fc.integer({ min: 1, max: 7 }), (waiting, given, passed) => {
+      const { now, limit, domains, isOnly } = given;
+      const due = waiting.filter(({ at, domain }) => at <= now && domains.includes(domain) === isOnly);
       const turnOf = ({ priority, at }: Waiting) => [-priority, at] as const;
       const order = due.map(turnOf).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
       using database = queueOf(waiting);
       const claims = new Claims<number>();
-      const { claimed } = claimAll(new Due(database, claims, passed), { now, limit, except });
+      const { claimed } = claimAll(new Due(database, claims, passed), {
+        now,
+        limit,
+        except: isOnly ? [] : domains,
+        ...(isOnly && { only: domains }),
+      });
       assert.equal(new Set(claimed).size, Math.min(limit, due.length), "as many as there are, none twice");
       const taken = waiting.filter(({ message, place }) => claims.has(message, place));
       const ranks = taken.map(turnOf).sort((a, b) => a[0] - b[0] || a[1] - b[1]);

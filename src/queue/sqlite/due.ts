@@ -30,7 +30,8 @@ export class Due {
   /** Claims up to the limit, or as many as one turn finds behind `from`. */
   claim(request: ClaimRequest): Answers["claimDue"] {
     const places: Places = new Map();
-    const next = request.except.length === 0 ? this.#findAny(places, request) : this.#findOthers(places, request);
+    const isAny = request.except.length === 0 && request.only === null;
+    const next = isAny ? this.#findAny(places, request) : this.#findSome(places, request);
     const claimed = [...places].flatMap(([id, of]) => this.#claimedMessage(id, of));
     // Only now, when nothing can fail any more: a claim that the caller never hears of would hide the recipient.
     for (const [id, of] of places) for (const place of of) this.#claims.add(id, place);
@@ -66,20 +67,21 @@ export class Due {
   }
 
   /** One turn's part of one priority. Returns where the next turn begins; null when there is no more, or enough was found. */
-  #findOthers(places: Places, { now, limit, except, from }: ClaimRequest): DuePlace | null {
+  #findSome(places: Places, { now, limit, except, only, from }: ClaimRequest): DuePlace | null {
     const priorities = this.#priorities().filter((each) => from === null || each <= from.priority);
     const [priority, lower] = priorities;
     if (priority === undefined) return null;
     const after = from?.priority === priority ? from : beginning(priority);
     const end = this.#turnEnd(after, now);
     const { nextAttempt, ...last } = end ?? beginning(priority);
-    const rows = this.#statements.dueBetween.iterate({
+    const { dueOfOthers, dueOfSome } = this.#statements;
+    const rows = (only === null ? dueOfOthers : dueOfSome).iterate({
       ...parameters(after),
       lastAttempt: end === null ? now + 1 : nextAttempt,
       lastDomain: last.domain,
       lastMessage: last.message,
       lastPlace: last.place,
-      except: JSON.stringify(except),
+      domains: JSON.stringify(only ?? except),
     });
     if (this.#collect(places, limit, rows) >= limit) return null;
     return end ?? (lower === undefined ? null : beginning(lower));
@@ -130,15 +132,22 @@ function parameters({ priority, nextAttempt, domain, message, place }: DuePlace)
   return { priority, nextAttempt, domain, message, place };
 }
 
-const SQL = {
-  due: `SELECT message, place FROM recipient WHERE state = 0 AND priority = ? AND next_attempt <= ?
-    ORDER BY next_attempt`,
-  dueBetween: `SELECT message, place FROM recipient
+/** What is due of one priority between two places, of the domains that `condition` names. */
+function dueBetween(condition: string): string {
+  return `SELECT message, place FROM recipient
     WHERE state = 0 AND priority = :priority
       AND (next_attempt, domain, message, place) > (:nextAttempt, :domain, :message, :place)
       AND (next_attempt, domain, message, place) <= (:lastAttempt, :lastDomain, :lastMessage, :lastPlace)
-      AND domain NOT IN (SELECT value FROM json_each(:except))
-    ORDER BY next_attempt, domain, message, place`,
+      AND ${condition}
+    ORDER BY next_attempt, domain, message, place`;
+}
+
+const SQL = {
+  due: `SELECT message, place FROM recipient WHERE state = 0 AND priority = ? AND next_attempt <= ?
+    ORDER BY next_attempt`,
+  dueOfOthers: dueBetween("domain NOT IN (SELECT value FROM json_each(:domains))"),
+  // The sign keeps the planner from looking up each of the domains: their rows are wanted in order of time.
+  dueOfSome: dueBetween("+domain IN (SELECT value FROM json_each(:domains))"),
   turnEnd: `SELECT next_attempt, domain, message, place FROM recipient
     WHERE state = 0 AND priority = :priority AND next_attempt <= :now
       AND (next_attempt, domain, message, place) > (:nextAttempt, :domain, :message, :place)

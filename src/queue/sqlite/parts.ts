@@ -16,14 +16,21 @@ const PAGE_RECIPIENTS = 4000;
 /** Claims as `QueueStore.claimDue` says; a million rows of crowded domains may have to be passed over. */
 export async function claimDue(
   channel: Channel,
-  { now, limit, except = [] }: DueQuery,
+  { now, limit, except = [], only }: DueQuery,
 ): Promise<readonly ClaimedMessage[]> {
   const claimed: ClaimedMessage[] = [];
   let room = limit;
   let from: DuePlace | null = null;
   do {
     try {
-      const part: Answers["claimDue"] = await channel.ask({ op: "claimDue", now, limit: room, except, from });
+      const part: Answers["claimDue"] = await channel.ask({
+        op: "claimDue",
+        now,
+        limit: room,
+        except,
+        only: only ?? null,
+        from,
+      });
       claimed.push(...part.claimed);
       for (const { recipients } of part.claimed) room -= recipients.length;
       from = part.next;

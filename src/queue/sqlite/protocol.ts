@@ -90,6 +90,8 @@ export type ReadRequest =
       readonly now: number;
       readonly limit: number;
       readonly except: readonly string[];
+      /** In place of `except`; null: all. */
+      readonly only: readonly string[] | null;
       /** Only what comes behind it. */
       readonly from: DuePlace | null;
     }
