@@ -1,26 +1,44 @@
 // What can be wrong before the first connection: folders, certificates, ports. One plain line each, with what to do.
 import { accessSync, constants, mkdirSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { openAdmin } from "../admin/index.ts";
-import { type Config, usersFile } from "../config/index.ts";
+import { type Config, isThere, usersFile } from "../config/index.ts";
 import { openCredentials } from "../intake/index.ts";
-import { inNetworks, listen, type NetProblem } from "../net/index.ts";
+import { inNetworks, type Listener, listen, type NetProblem } from "../net/index.ts";
 import { loadTokens } from "./auth.ts";
 import { loadNextHops } from "./next-hops.ts";
 import { certificateNames, checkAuthorities, loadTls } from "./tls.ts";
 import { loadSourceCa } from "./users.ts";
 
 /** Makes the data folder (mode 0700) where there is none, and tries whether it can be used. Null when all is well. */
-export function checkDataFolder(config: Pick<Config, "dataDir">): string | null {
-  const { dataDir } = config;
+export function checkDataFolder({ dataDir }: Pick<Config, "dataDir">): string | null {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    if (!statSync(dataDir).isDirectory()) return `data_dir ${dataDir} is not a folder; name another one`;
-    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    return unusable(dataDir, cause);
+  }
+  return lookAtDataFolder(dataDir);
+}
+
+/**
+ * The same without making it: whoever checks a configuration may be another user than the one who serves it, who could not use what
+ * was made here. Where there is none its place must be one where it can be made.
+ */
+function lookAtDataFolder(dataDir: string): string | null {
+  try {
+    let existing = dataDir;
+    while (!isThere(existing)) existing = dirname(existing);
+    if (!statSync(existing).isDirectory()) return `data_dir ${existing} is not a folder; name another one`;
+    accessSync(existing, constants.R_OK | constants.W_OK | constants.X_OK);
     return null;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    return `data_dir ${dataDir} cannot be used: ${reason}; make it a folder that this user may write`;
+    return unusable(dataDir, cause);
   }
+}
+
+function unusable(dataDir: string, cause: unknown): string {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return `data_dir ${dataDir} cannot be used: ${reason}; make it a folder that this user may write`;
 }
 
 /** Why a listener could not begin, with what to do about it. `table`: where its address is written. */
@@ -44,14 +62,14 @@ export function checkFiles(config: Config): readonly string[] {
   );
 }
 
-/** Everything that can be checked without taking mail; each problem is one line. Ports are not tried while a daemon runs. */
+/** Everything that can be checked without taking mail; each problem is one line. Ports are not tried while a daemon runs. Nothing is made. */
 export async function checkConfig(config: Config): Promise<readonly string[]> {
   const problems: string[] = [];
-  const folder = checkDataFolder(config);
+  const folder = lookAtDataFolder(config.dataDir);
   if (folder !== null) problems.push(folder);
+  problems.push(...checkFiles(config));
   const tls = loadTls(config);
-  if (!tls.ok) problems.push(...tls.error);
-  else if (tls.value !== null && tls.value.plain.expires <= Date.now() && config.tls !== null) {
+  if (tls.ok && tls.value !== null && tls.value.plain.expires <= Date.now() && config.tls !== null) {
     problems.push(`${certificateNames(config.tls)}: a certificate expired; put a new one in its place`);
   }
   problems.push(...checkAuthorities(config));
@@ -78,6 +96,7 @@ export function checkWarnings({ metrics }: Pick<Config, "metrics">): readonly st
 
 function checkUsers(config: Config): readonly string[] {
   try {
+    if (config.auth.source.kind !== "users" || !isThere(usersFile(config))) return [];
     const credentials = openCredentials(usersFile(config));
     credentials.list();
     credentials.close();
@@ -98,11 +117,14 @@ export async function checkPorts(config: Config): Promise<readonly string[]> {
     ...config.web.map(({ address }) => ({ address, table: "[[web]]" })),
     ...(config.metrics === null ? [] : [{ address: config.metrics.address, table: "[metrics]" }]),
   ];
+  // Open together, as they will be: 0.0.0.0:25 leaves no room for 192.0.2.1:25.
+  const opened: Listener[] = [];
   for (const { address, table } of wanted) {
     const tried = await listen({ ...address, onStream: (stream) => stream.destroy() });
-    if (tried.ok) await tried.value.close();
+    if (tried.ok) opened.push(tried.value);
     else problems.push(listenProblem(`${address.address}:${address.port}`, tried.error, table));
   }
+  await Promise.all(opened.map((listener) => listener.close()));
   if (config.workers !== 1 && problems.length === 0 && !(await canSharePorts(config))) {
     problems.push("this system cannot share a port among processes (SO_REUSEPORT); write workers = 1");
   }
