@@ -6,8 +6,9 @@ import { type Config, isThere, usersFile } from "../config/index.ts";
 import { openCredentials } from "../intake/index.ts";
 import { inNetworks, type Listener, listen, type NetProblem } from "../net/index.ts";
 import { loadTokens } from "./auth.ts";
+import { checkCertificates } from "./certificates.ts";
 import { loadNextHops } from "./next-hops.ts";
-import { certificateNames, checkAuthorities, loadTls } from "./tls.ts";
+import { checkAuthorities, loadTls } from "./tls.ts";
 import { loadSourceCa } from "./users.ts";
 
 /** Makes the data folder (mode 0700) where there is none, and tries whether it can be used. Null when all is well. */
@@ -67,12 +68,7 @@ export async function checkConfig(config: Config): Promise<readonly string[]> {
   const problems: string[] = [];
   const folder = lookAtDataFolder(config.dataDir);
   if (folder !== null) problems.push(folder);
-  problems.push(...checkFiles(config));
-  const tls = loadTls(config);
-  if (tls.ok && tls.value !== null && tls.value.plain.expires <= Date.now() && config.tls !== null) {
-    problems.push(`${certificateNames(config.tls)}: a certificate expired; put a new one in its place`);
-  }
-  problems.push(...checkAuthorities(config));
+  problems.push(...checkFiles(config), ...checkCertificates(config, Date.now()).problems, ...checkAuthorities(config));
   if (folder !== null) return problems;
   problems.push(...checkUsers(config));
   const admin = await openAdmin(config);
@@ -86,7 +82,11 @@ export async function checkConfig(config: Config): Promise<readonly string[]> {
 const isLoopback = inNetworks(["127.0.0.0/8", "::1/128"]);
 
 /** What may be meant as it is written, and should be known; one plain line each. */
-export function checkWarnings({ metrics }: Pick<Config, "metrics">): readonly string[] {
+export function checkWarnings(config: Config): readonly string[] {
+  return [...checkCertificates(config, Date.now()).warnings, ...metricsWarnings(config)];
+}
+
+function metricsWarnings({ metrics }: Pick<Config, "metrics">): readonly string[] {
   if (metrics === null || isLoopback(metrics.address.address)) return [];
   const { address, port } = metrics.address;
   return [

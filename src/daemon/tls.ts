@@ -159,6 +159,6 @@ function problemOf(file: string, { line }: NonNullable<PeerConfig["ca"]>, proble
 }
 
 /** For problems: the files of all certificates. */
-export function certificateNames({ keyPairs }: { readonly keyPairs: readonly KeyPairFiles[] }): string {
+function certificateNames({ keyPairs }: { readonly keyPairs: readonly KeyPairFiles[] }): string {
   return keyPairs.map(({ certificate }) => certificate).join(", ");
 }
