@@ -41,6 +41,12 @@ const LINGER = 5_000;
 /** Of a block that is larger no more octets lengthen the wait for it: what a mute server has taken of it cannot be seen. */
 const LARGE_BLOCK = 256 * 1024;
 
+/** The stages whose replies are waited for together. */
+const ENVELOPE: ReadonlySet<Stage> = new Set(["reset", "mail", "rcpt", "data"]);
+
+/** What each reply to an envelope adds to the time for all of them, milliseconds: some hosts think for long about each recipient. */
+const REPLY_SHARE = 20_000;
+
 /**
  * Replies in, commands out, over one stream. Keeps the count of replies owed: an octet beyond them ends the connection, because
  * it can only be an answer to something not yet asked (response injection). One deadline runs for the reply that is due next,
@@ -61,9 +67,11 @@ export class Connection {
   /** Octets written so far, and before the body that is under way. */
   #written = 0;
   #beforeBody = 0;
-  /** How long that body was waited for in all, and since when it is now. */
-  #bodyWaited = 0;
-  #bodyWaitsSince: Instant | null = null;
+  /** How long the envelope, or the body, was waited for in all, and since when it is now. */
+  #waited = 0;
+  #waitsSince: Instant | null = null;
+  /** Replies to the envelope that came. */
+  #replies = 0;
   /** "muted": more came in than was owed, so nothing goes out any more. */
   #state: "open" | "muted" | "leaving" | "closed" | "released" = "open";
 
@@ -146,10 +154,16 @@ export class Connection {
     return this.#stream.unsent;
   }
 
+  /** A transaction begins: the waits for replies to its envelope are added up from here. */
+  beginEnvelope(): void {
+    this.#replies = 0;
+    this.#waited = 0;
+  }
+
   /** A body begins: the waits for it are added up from here. */
   beginBody(): void {
     this.#beforeBody = this.#written;
-    this.#bodyWaited = 0;
+    this.#waited = 0;
   }
 
   cork(): void {
@@ -165,7 +179,7 @@ export class Connection {
     this.disarm();
     if (this.#state !== "open") return;
     this.#stage = stage;
-    const allowed = stage === "body" ? this.#waitForBody() : this.#timeouts[STAGE_TIMEOUT[stage]];
+    const allowed = this.#allowed(stage);
     // Nothing depends on the answer to QUIT: a peer that owes it keeps no program from ending.
     const time = stage === "quit" ? Math.min(allowed, LINGER) : allowed;
     this.#timer = this.#clock.after(time, () => this.fail({ kind: "timeout", stage }));
@@ -180,9 +194,9 @@ export class Connection {
   disarm(): void {
     this.#timer?.cancel();
     this.#timer = null;
-    if (this.#bodyWaitsSince === null) return;
-    this.#bodyWaited += this.#clock.now() - this.#bodyWaitsSince;
-    this.#bodyWaitsSince = null;
+    if (this.#waitsSince === null) return;
+    this.#waited += this.#clock.now() - this.#waitsSince;
+    this.#waitsSince = null;
   }
 
   /** Gives the stream away, for the upgrade to TLS. This connection is spent. */
@@ -221,14 +235,22 @@ export class Connection {
     this.#timer = this.#clock.after(LINGER, () => this.destroy());
   }
 
-  /** How long the server may take for the next step of the body, see `ClientTimeouts`. The time that our own source takes is not its. */
-  #waitForBody(): number {
+  /** How long the server may take for the next step, see `ClientTimeouts`. The time that our own source takes is not its. */
+  #allowed(stage: Stage): number {
+    const alone = this.#timeouts[STAGE_TIMEOUT[stage]];
+    if (stage === "body") return this.#allowedForBody();
+    if (!ENVELOPE.has(stage)) return alone;
+    this.#waitsSince = this.#clock.now();
+    return Math.max(0, Math.min(alone, this.#timeouts.envelope + this.#replies * REPLY_SHARE - this.#waited));
+  }
+
+  #allowedForBody(): number {
     const { dataBlock, body, bodyRate } = this.#timeouts;
     const { unsent } = this;
-    this.#bodyWaitsSince = this.#clock.now();
+    this.#waitsSince = this.#clock.now();
     const block = dataBlock + (Math.min(unsent, LARGE_BLOCK) / bodyRate) * SECOND;
     const taken = this.#written - this.#beforeBody - unsent;
-    return Math.max(0, Math.min(block, body + (taken / bodyRate) * SECOND - this.#bodyWaited));
+    return Math.max(0, Math.min(block, body + (taken / bodyRate) * SECOND - this.#waited));
   }
 
   #leaveOpen(state: "leaving" | "closed"): void {
@@ -275,6 +297,7 @@ export class Connection {
     this.#stage = this.#due();
     this.#log?.debug("client.reply", { stage: this.#stage, reply: describeReply(reply) });
     this.#answered++;
+    this.#replies++;
     if (this.#answered === this.#owed.length) {
       this.#owed = [];
       this.#answered = 0;

@@ -173,6 +173,7 @@ class TransactionDriver implements Exchange {
     const { connection, transaction, end } = this.#parts;
     end.signal?.addEventListener("abort", this.#abort, { once: true });
     connection.begin(this);
+    connection.beginEnvelope();
     this.#act(transaction.begin());
   }
 

@@ -36,7 +36,7 @@ export type ClientAuth = (
   readonly mechanisms?: readonly string[];
 };
 
-/** RFC 5321 §4.5.3.2, milliseconds, and the least rate of a body. */
+/** RFC 5321 §4.5.3.2, milliseconds, with bounds on what takes many steps. */
 export interface ClientTimeouts {
   readonly greeting: number;
   readonly command: number;
@@ -46,6 +46,8 @@ export interface ClientTimeouts {
   /** For a block of the body to be taken, besides what it takes at `bodyRate` (of a large block 256 KiB count). */
   readonly dataBlock: number;
   readonly dataEnd: number;
+  /** For all replies of a transaction up to the go-ahead, together, and 20 seconds more for each that came. */
+  readonly envelope: number;
   /** A server may keep a body waiting for so long in all, and a second more for each `bodyRate` octets that it took. */
   readonly body: number;
   /** Octets a second that a long body must reach on the whole; above 0. */

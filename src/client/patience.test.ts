@@ -1,4 +1,4 @@
-// How long a server may take over a body: honest slow lines get through, a trickle does not hold a message for days.
+// How long a server may take over a message: honest slow ones get through, a trickle does not hold it for hours or days.
 import assert from "node:assert/strict";
 import { createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
@@ -134,6 +134,56 @@ test("the time that our own source takes is not the server's", async () => {
   await time.run(220 * MINUTE);
   assert.equal(result, "accepted");
   await done;
+});
+
+test("a server that thinks for long about each of many recipients is waited for, but not for hours", async () => {
+  const recipients = Array.from({ length: 100 }, (_, n) => ({
+    mailbox: unwrap(parseMailbox(`r${n}@x.test`)),
+    parameters: {},
+  }));
+  const body = { size: 5, chunks: () => [encodeUtf8("hi.\r\n")] };
+  for (const [pause, expected] of [
+    [20 * SECOND, "accepted"],
+    [4 * MINUTE, "timeout"],
+  ] as const) {
+    const time = fakeClock();
+    const [ours, theirs] = memoryStreamPair();
+    let text = "";
+    let owed = 0;
+    const say = (line: string): void => void theirs.write(encodeUtf8(`${line}\r\n`));
+    theirs.attach({
+      data(bytes) {
+        text += decodeUtf8Lenient(bytes);
+        for (let end = text.indexOf("\r\n"); end >= 0; end = text.indexOf("\r\n")) {
+          const line = text.slice(0, end);
+          text = text.slice(end + 2);
+          if (line.startsWith("EHLO")) say("250-mx\r\n250 PIPELINING");
+          else if (line === ".") say("250 queued");
+          else if (/^(MAIL|RCPT|DATA)/.test(line)) {
+            time.clock.after(++owed * pause, () => say(line === "DATA" ? "354 go" : "250 ok"));
+          }
+        }
+      },
+      drained() {},
+      ended() {},
+      closed() {},
+    });
+    say("220 mx");
+    const session = unwrap(
+      await openSession({ stream: ours, hello: "client.test", tls: { kind: "none" }, clock: time.clock }),
+    );
+    const begun = time.clock.now();
+    const results: string[] = [];
+    let ended = 0;
+    const sent = session.send({ reversePath: null, parameters: {}, recipients, body }).then((all) => {
+      ended = time.clock.now() - begun;
+      for (const result of all) results.push(result.kind === "broken" ? result.problem.kind : result.kind);
+    });
+    for (let minute = 0; results.length === 0 && minute < 120; minute++) await time.run(MINUTE);
+    await sent;
+    assert.deepEqual(new Set(results), new Set([expected]));
+    assert.ok(ended < 40 * MINUTE, `${ended / MINUTE} minutes`);
+  }
 });
 
 /** Reads 16 KiB of what comes each 20 ms. */
