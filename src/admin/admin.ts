@@ -1,4 +1,4 @@
-import { type Clock, err, instant, ok, type Result } from "../base/index.ts";
+import { type Clock, err, instant, messageOf, ok, type Result } from "../base/index.ts";
 import { type Config, isThere, workerQueueFile, workersWithQueue } from "../config/index.ts";
 import { createMemoryStore, type OperableStore, openSqliteStore, StoreError } from "../queue/index.ts";
 import { combineOperations } from "./combined.ts";
@@ -57,7 +57,7 @@ function workersOnDisk(config: Config): Result<readonly number[], string> {
   try {
     return ok(workersWithQueue(config));
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     return err(`the queue in ${config.dataDir} cannot be looked at: ${reason}; run this as the user of the server`);
   }
 }

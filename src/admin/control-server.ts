@@ -1,6 +1,6 @@
 import { chmodSync, rmSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
-import { err, type Log, ok, type Result } from "../base/index.ts";
+import { err, type Log, messageOf, ok, type Result } from "../base/index.ts";
 import { ADMIN_EVENTS } from "./events.ts";
 import type { AdminOperations } from "./operations.ts";
 import { type Answer, JsonLines, MAX_REQUEST, type Request, requestSchema } from "./protocol.ts";
@@ -62,7 +62,7 @@ function bind(server: Server, path: string): Promise<string | null> {
     try {
       rmSync(path, { force: true });
     } catch (cause) {
-      resolve(cause instanceof Error ? cause.message : String(cause));
+      resolve(messageOf(cause));
       return;
     }
     // The socket is made within `listen`; the mask keeps others out from its first moment, also in an open folder.

@@ -11,3 +11,4 @@ export * from "./log.ts";
 export * from "./random.ts";
 export * from "./result.ts";
 export * from "./text.ts";
+export * from "./thrown.ts";

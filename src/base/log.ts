@@ -30,11 +30,6 @@ export const silentLog: Log = {
   child: () => silentLog,
 };
 
-/** What was thrown, as a log takes it: JavaScript throws anything. */
-export function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
-}
-
 /** The most characters of a peer's text that go into a log line, a status or a report. */
 const MAX_PRINTABLE = 512;
 

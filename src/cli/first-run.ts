@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { err, ok, type Result } from "../base/index.ts";
+import { err, messageOf, ok, type Result } from "../base/index.ts";
 import { type Config, formatConfigProblem, loadConfig, parseConfig } from "../config/index.ts";
 import { openUsers, writeSelfSignedCertificate } from "../daemon/index.ts";
 
@@ -98,7 +98,7 @@ function notWritable(folder: string): string | null {
     accessSync(folder, constants.W_OK | constants.X_OK);
     return null;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     return `a first configuration cannot be made in ${folder}: ${reason}; name another file with --config, or make the folder writable`;
   }
 }

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { asError } from "../base/index.ts";
 import { complain, EXIT } from "./terminal.ts";
 
 /** Loads what adds one command to the program; commands pull in the configuration, the queue and more, each what it needs. */
@@ -96,7 +97,7 @@ async function main(): Promise<void> {
 
 /** What nobody expected: a bug, or a machine in trouble. The process ends, for nothing is known of its state. */
 function fail(cause: unknown): never {
-  const error = cause instanceof Error ? cause : new Error(String(cause));
+  const error = asError(cause);
   complain(`${error.message}${process.env.POSTERN_DEBUG === "1" ? "" : " (run with POSTERN_DEBUG=1 for the trace)"}`);
   if (process.env.POSTERN_DEBUG === "1") process.stderr.write(`${error.stack}\n`);
   process.exit(EXIT.failed);

@@ -1,5 +1,5 @@
 import { lookup } from "node:dns/promises";
-import { err, ok, type Result } from "../base/index.ts";
+import { err, messageOf, ok, type Result } from "../base/index.ts";
 
 /**
  * The addresses of a server named by the user, as the operating system finds them (hosts file included, which `net`'s resolver
@@ -10,7 +10,7 @@ export async function hostAddresses(host: string): Promise<Result<readonly strin
     const found = await lookup(bareAddress(host), { all: true, order: "verbatim" });
     return ok(found.map(({ address }) => address));
   } catch (reason) {
-    return err(reason instanceof Error ? reason.message : String(reason));
+    return err(messageOf(reason));
   }
 }
 

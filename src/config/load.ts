@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { domainToASCII } from "node:url";
 import { parse, TomlError } from "smol-toml";
-import { err, ok, type Result } from "../base/index.ts";
+import { err, messageOf, ok, type Result } from "../base/index.ts";
 import { authOf } from "./auth.ts";
 import { autoconfigOf } from "./autoconfig.ts";
 import { contradictions } from "./consistency.ts";
@@ -63,7 +63,7 @@ function unreadable(cause: unknown): string {
   if (code === "ENOENT") return "there is no such file";
   if (code === "EACCES") return "this user may not read it";
   if (code === "EISDIR") return "is a folder, not a file";
-  return `cannot be read (${cause instanceof Error ? cause.message : String(cause)})`;
+  return `cannot be read (${messageOf(cause)})`;
 }
 
 function configOf(given: Settings, file: string, places: Places): Config {

@@ -1,6 +1,6 @@
 // How users log in, as a configuration says it.
 import { readFileSync } from "node:fs";
-import { type Clock, err, type Log, ok, type Result } from "../base/index.ts";
+import { type Clock, codeOf, err, type Log, messageOf, ok, type Result } from "../base/index.ts";
 import type { AuthConfig, Config, OauthConfig } from "../config/index.ts";
 import { type Authenticator, type AuthThrottle, type CredentialSource, createAuthenticator } from "../intake/index.ts";
 import { readCertificates, systemClock } from "../net/index.ts";
@@ -35,7 +35,7 @@ function keysOf({ keys }: OauthConfig, problems: string[]): Keys | null {
     try {
       readKeys(text);
     } catch (cause) {
-      problems.push(`[auth.oauth] jwks_file: ${file}: ${cause instanceof Error ? cause.message : String(cause)}`);
+      problems.push(`[auth.oauth] jwks_file: ${file}: ${messageOf(cause)}`);
     }
     return { kind: "file", read: () => readFileSync(file, "utf8") };
   }
@@ -52,7 +52,7 @@ function readText(key: string, file: string, problems: string[]): string | null 
   try {
     return readFileSync(file, "utf8");
   } catch (cause) {
-    const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    const reason = codeOf(cause);
     problems.push(`[auth.oauth] ${key}: ${file} cannot be read (${reason}); name a file that this user may read`);
     return null;
   }

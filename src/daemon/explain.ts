@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { domainToASCII } from "node:url";
-import { err, mathRandom, ok, type Result, silentLog } from "../base/index.ts";
+import { err, mathRandom, messageOf, ok, type Result, silentLog } from "../base/index.ts";
 import { type Config, configLine } from "../config/index.ts";
 import { RouteTable, selfTest } from "../delivery/index.ts";
 import { type ExplainReport, explain } from "../inspection/index.ts";
@@ -108,6 +108,6 @@ function folderProblem(path: string): string | null {
     accessSync(existing, constants.W_OK | constants.X_OK);
     return null;
   } catch (cause) {
-    return `${existing} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`;
+    return `${existing} cannot be written: ${messageOf(cause)}`;
   }
 }

@@ -1,7 +1,7 @@
 // The queues of workers that run no more: fewer are configured than before. Their mail is delivered from where it is.
 import { rmSync } from "node:fs";
 import { type AdminOperations, createOperations } from "../admin/index.ts";
-import { type Duration, err, type Log, MINUTE, ok, type Result, type Timer } from "../base/index.ts";
+import { asError, type Duration, err, type Log, MINUTE, ok, type Result, type Timer } from "../base/index.ts";
 import { type Config, workerFolder, workersWithQueue } from "../config/index.ts";
 import { systemClock } from "../net/index.ts";
 import type { OperableStore, QueueStore, Runner } from "../queue/index.ts";
@@ -134,7 +134,7 @@ async function removedEmpty(
     log.info("worker.queue.emptied", { former: worker });
     return true;
   } catch (cause) {
-    log.error("worker.queue.failed", { former: worker, error: cause instanceof Error ? cause : String(cause) });
+    log.error("worker.queue.failed", { former: worker, error: asError(cause) });
     return false;
   }
 }

@@ -1,7 +1,7 @@
 // What connections to other servers are made with: the routes, with the authorities and certificates that their files hold.
 import { readFileSync } from "node:fs";
 import { getCACertificates } from "node:tls";
-import { err, ok, type Result } from "../base/index.ts";
+import { codeOf, err, ok, type Result } from "../base/index.ts";
 import type { Config, KeyPairFiles } from "../config/index.ts";
 import type { RouteRule } from "../delivery/index.ts";
 import { type KeyPair, readCertificates, ServerTls } from "../net/index.ts";
@@ -68,7 +68,7 @@ function readText(key: string, file: string, problems: string[]): string | null 
   try {
     return readFileSync(file, "utf8");
   } catch (cause) {
-    const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    const reason = codeOf(cause);
     problems.push(`${key}: ${file} cannot be read (${reason}); name a file in PEM that this user may read`);
     return null;
   }

@@ -1,7 +1,7 @@
 // Looking at other servers from the command line, with a configuration or without one.
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { err, ok, type Result, silentLog } from "../base/index.ts";
+import { codeOf, err, ok, type Result, silentLog } from "../base/index.ts";
 import type { Config } from "../config/index.ts";
 import { type ProbeReport, probe } from "../inspection/index.ts";
 import { createResolver, readCertificates, systemClock } from "../net/index.ts";
@@ -86,6 +86,6 @@ function readFile(file: string): Result<string, string> {
   try {
     return ok(readFileSync(file, "utf8"));
   } catch (cause) {
-    return err(`it cannot be read (${cause instanceof Error && "code" in cause ? String(cause.code) : String(cause)})`);
+    return err(`it cannot be read (${codeOf(cause)})`);
   }
 }

@@ -8,6 +8,7 @@ import {
   type Log,
   later,
   mathRandom,
+  messageOf,
   ok,
   type Random,
   type Result,
@@ -59,7 +60,7 @@ export function openTrust(config: Pick<Config, "dataDir">, options: TrustOptions
     return ok(trustIn(file, { hold, clock, log }));
   } catch (cause) {
     file?.close();
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     const where = reason.includes(path) ? reason : `${path} cannot be used: ${reason}`;
     return err(`${where}; where it is damaged delete it, there is no mail in it`);
   }
@@ -85,7 +86,7 @@ export function readTrust(
   try {
     return isThere(trustFile(config)) ? openTrust(config, options) : ok(null);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     return err(`what is known of other servers cannot be looked at: ${reason}; run this as the user of the server`);
   }
 }

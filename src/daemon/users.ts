@@ -1,6 +1,6 @@
 // Who may submit, and how much, as a configuration says it.
 import { readFileSync } from "node:fs";
-import { err, type Log, ok, type Result } from "../base/index.ts";
+import { codeOf, err, type Log, messageOf, ok, type Result } from "../base/index.ts";
 import { type Config, sendingFile, usersFile } from "../config/index.ts";
 import { createDovecotSource, createHttpSource } from "../credentials/index.ts";
 import {
@@ -58,7 +58,7 @@ export function openServedUsers(config: Config, log: Log): Result<ServedUsers, s
     };
     return ok({ source, limiter, renew, close });
   } catch (cause) {
-    return err(cause instanceof Error ? cause.message : String(cause));
+    return err(messageOf(cause));
   }
 }
 
@@ -80,7 +80,7 @@ function readAuthorities(file: string): Result<string, string> {
     const read = readCertificates(text);
     return read.ok ? ok(text) : err(`holds no certificate in PEM (${read.error}); name the authority's`);
   } catch (cause) {
-    const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    const reason = codeOf(cause);
     return err(`cannot be read (${reason}); name a file that this user may read`);
   }
 }

@@ -1,4 +1,4 @@
-import { type Instant, type Log, printable } from "../base/index.ts";
+import { asError, type Instant, type Log, printable } from "../base/index.ts";
 import {
   type ClientProblem,
   type ClientSession,
@@ -206,7 +206,7 @@ async function unlessUnreadable<T>(action: () => Promise<T>, { log }: DialContex
   try {
     return await action();
   } catch (error) {
-    log.error(events.bodyBroke, { error: error instanceof Error ? error : new Error(String(error)) });
+    log.error(events.bodyBroke, { error: asError(error) });
     return "unreadable";
   }
 }

@@ -1,5 +1,5 @@
 import { createHash, createHmac, randomBytes } from "node:crypto";
-import { assertNever, type Clock, type Instant, type Log, printable } from "../base/index.ts";
+import { asError, assertNever, type Clock, type Instant, type Log, printable } from "../base/index.ts";
 import type { Client, SaslVerdict } from "../server/index.ts";
 import {
   createSaslServer,
@@ -106,7 +106,7 @@ class ClientAuthentication implements Authentication {
       return await this.#judge(this.#exchange.next(response), since);
     } catch (error) {
       // The users cannot be looked up: our trouble, so 454 and not 535, or clients would ask their users for a password.
-      const cause = error instanceof Error ? error : new Error(String(error));
+      const cause = asError(error);
       this.#options.log.error(events.authFailed, { session: this.#client.sessionId, error: cause });
       return LATER;
     }

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { DAY, type Instant } from "../base/index.ts";
+import { DAY, type Instant, messageOf } from "../base/index.ts";
 import type { SavedTally, UnsavedCount } from "./sending-tally.ts";
 import type { CountedSlot } from "./sliding-count.ts";
 
@@ -56,7 +56,7 @@ export function openSendingFile(path: string): SendingFile {
       throw cause;
     }
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new Error(`cannot open ${path}: ${reason}; it may be deleted, which forgets what users sent lately`, {
       cause,
     });

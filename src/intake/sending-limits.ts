@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Clock, type Instant, type Log, printable, SECOND, type Timer } from "../base/index.ts";
+import { asError, type Clock, type Instant, type Log, printable, SECOND, type Timer } from "../base/index.ts";
 import type { Client, MessageSink, Transaction } from "../server/index.ts";
 import { formatMailbox, type Mailbox, type Reply } from "../smtp/index.ts";
 import { networkOf } from "./client-network.ts";
@@ -136,7 +136,7 @@ class Ledger {
   }
 
   #failed(thrown: unknown): void {
-    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const error = asError(thrown);
     this.#options.log.error(events.limitsFailed, { error });
   }
 

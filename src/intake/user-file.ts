@@ -1,6 +1,6 @@
 import { closeSync, openSync, statSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from "node:sqlite";
-import { type Instant, instant } from "../base/index.ts";
+import { type Instant, instant, messageOf } from "../base/index.ts";
 import { bringUserFormat } from "./user-format.ts";
 
 /** A user as stored: the name in its one form, an argon2id PHC string, and a SCRAM verifier. */
@@ -207,7 +207,7 @@ function openFile(path: string): OpenFile {
       throw cause;
     }
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new Error(`cannot open the users file ${path}: ${reason}`, { cause });
   }
 }

@@ -1,4 +1,4 @@
-import { SECOND } from "../base/index.ts";
+import { messageOf, SECOND } from "../base/index.ts";
 import { identityOf, scopeProblem } from "./claims.ts";
 import type { Fetch } from "./issuer-connection.ts";
 import type { TokenCheck, TokenOptions } from "./tokens.ts";
@@ -75,8 +75,4 @@ function faultOf({ active, iss, aud, exp, nbf }: Claims, rules: TokenOptions): s
 
 function formText(text: string): string {
   return new URLSearchParams({ x: text }).toString().slice(2);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

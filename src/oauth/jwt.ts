@@ -1,5 +1,5 @@
 import { errors, type JWTPayload, jwtVerify } from "jose";
-import { SECOND } from "../base/index.ts";
+import { messageOf, SECOND } from "../base/index.ts";
 import { identityOf, scopeProblem } from "./claims.ts";
 import type { IssuerKeys, KeyFinder } from "./issuer-keys.ts";
 import type { TokenCheck, TokenOptions } from "./tokens.ts";
@@ -49,8 +49,4 @@ function invalid(error: unknown): TokenCheck {
   const claim =
     error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTExpired ? error.claim : null;
   return { kind: "invalid", reason: claim === null ? error.code : `${error.code} (${claim})` };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

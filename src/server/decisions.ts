@@ -1,4 +1,4 @@
-import { assert, type Log } from "../base/index.ts";
+import { asError, assert, type Log } from "../base/index.ts";
 import { events } from "./events.ts";
 import type { Client, Conversation, MessageSink, Policy } from "./policy.ts";
 import { consult, decided, greet } from "./questions.ts";
@@ -88,8 +88,4 @@ export class Decisions {
       this.failed(error);
     }
   }
-}
-
-export function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

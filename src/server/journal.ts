@@ -1,6 +1,5 @@
-import type { Log } from "../base/index.ts";
+import { asError, type Log } from "../base/index.ts";
 import { describeReply, type Reply } from "../smtp/index.ts";
-import { asError } from "./decisions.ts";
 import { events } from "./events.ts";
 import type { Decision, Phase } from "./state.ts";
 

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import {
+  asError,
   type Clock,
   DAY,
   type Duration,
@@ -83,7 +84,7 @@ export function createHostMemory(options: HostMemoryOptions): HostMemoryStore {
     try {
       return operate();
     } catch (cause) {
-      log.warn(events.memoryFailed, { err: cause instanceof Error ? cause : String(cause) });
+      log.warn(events.memoryFailed, { err: asError(cause) });
       return fallback;
     }
   };

@@ -2,6 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import {
+  asError,
   type Clock,
   DAY,
   type Duration,
@@ -10,6 +11,7 @@ import {
   HOUR,
   type Log,
   MINUTE,
+  messageOf,
   ok,
   printable,
   type Random,
@@ -95,7 +97,7 @@ export function createTlsReports(options: TlsReportsOptions): TlsReports {
       marks.prune(today - KEEP_DAYS);
       return await inTurns(marks.pending(today), ({ day, domain }) => sender(day, domain));
     } catch (cause) {
-      log.error(events.reportsBroke, { err: cause instanceof Error ? cause : String(cause) });
+      log.error(events.reportsBroke, { err: asError(cause) });
       return 1;
     }
   };
@@ -181,7 +183,7 @@ function createSender(options: TlsReportsOptions, marks: ReturnType<typeof openR
       });
       return ok(undefined);
     } catch (cause) {
-      return err(`the queue did not take it: ${cause instanceof Error ? cause.message : String(cause)}`);
+      return err(`the queue did not take it: ${messageOf(cause)}`);
     }
   };
 

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import { type Clock, DAY, type Log, MINUTE, printable, silentLog, type Timer } from "../base/index.ts";
+import { asError, type Clock, DAY, type Log, MINUTE, printable, silentLog, type Timer } from "../base/index.ts";
 import { integerOf, textOf } from "./columns.ts";
 import { events } from "./events.ts";
 import type { AppliedPolicy, TlsResult, TlsResults, TlsResultType } from "./model.ts";
@@ -101,7 +101,7 @@ export function createTlsResults(options: TlsResultsOptions): TlsResultsStore {
       waiting = new Map();
     } catch (cause) {
       log.warn(events.resultsFailed, {
-        err: cause instanceof Error ? cause : String(cause),
+        err: asError(cause),
         waiting: waiting.size,
       });
       timer = clock.after(MINUTE, flush);

@@ -1,5 +1,6 @@
 import { closeSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { messageOf } from "../base/index.ts";
 
 /** Milliseconds to wait for another process that writes at this moment. */
 const BUSY_TIMEOUT = 2000;
@@ -21,7 +22,7 @@ export function openTrustFile(path: string): DatabaseSync {
       throw cause;
     }
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new Error(`cannot open ${path}: ${reason}`, { cause });
   }
 }

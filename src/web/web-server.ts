@@ -1,6 +1,6 @@
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { type Clock, type Duration, type Log, ok, printable, type Result } from "../base/index.ts";
+import { asError, type Clock, type Duration, type Log, ok, printable, type Result } from "../base/index.ts";
 import {
   type ClearStream,
   duplexOf,
@@ -178,7 +178,7 @@ class PageServer implements WebServer {
     try {
       return await answerTo(asked.pages, asked);
     } catch (cause) {
-      const err = cause instanceof Error ? cause : String(cause);
+      const err = asError(cause);
       this.#options.log.error(events.broken, { path: printable(asked.target, 120), err });
       return plain(500, "Internal error", null);
     }

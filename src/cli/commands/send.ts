@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { messageOf } from "../../base/index.ts";
 import type { ClientAuth } from "../../client/index.ts";
 import { splitHostPort } from "../../config/index.ts";
 import type { Submission } from "../submission.ts";
@@ -141,7 +142,7 @@ function readPem(option: string, file: string | undefined): string | null | "unr
   try {
     return readFileSync(file, "utf8");
   } catch (cause) {
-    complain(`${option} ${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
+    complain(`${option} ${file} cannot be read: ${messageOf(cause)}`);
     return "unreadable";
   }
 }

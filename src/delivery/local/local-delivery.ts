@@ -1,4 +1,4 @@
-import { type Log, printable } from "../../base/index.ts";
+import { asError, type Log, printable } from "../../base/index.ts";
 import type { Body, Outcome, QueuedMessage, Recipient, Scope } from "../../queue/index.ts";
 import { formatMailbox } from "../../smtp/index.ts";
 import { events } from "../events.ts";
@@ -75,8 +75,4 @@ function describe(code: string | null): readonly [status: string, scope: Scope, 
     default:
       return ["4.3.0", "recipient", "the mailbox could not be written"];
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

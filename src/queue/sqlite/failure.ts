@@ -1,3 +1,4 @@
+import { messageOf } from "../../base/index.ts";
 import { StoreError } from "../store.ts";
 import type { Failure } from "./protocol.ts";
 
@@ -9,7 +10,7 @@ const SQLITE_CONSTRAINT = 19;
 
 /** What an exception of SQLite means to whoever asked. Extended result codes carry the primary one in the low octet. */
 export function failureOf(error: unknown): Failure {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   switch (primaryCode(error)) {
     case SQLITE_FULL:
       return { kind: "full", text };
