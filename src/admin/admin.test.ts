@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { createConnection } from "node:net";
+import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -253,6 +253,19 @@ test("a second daemon is refused, a dead one's socket is replaced", async () => 
     const third = unwrap(await createControlServer({ path: stale, operations, log: silentLog }));
     await third.close();
   });
+});
+
+test("a daemon that takes the connection and says nothing is told after a while", async () => {
+  const path = join(mkdtempSync(join(folder, "s-")), "control.sock");
+  const silent = createServer();
+  silent.listen(path);
+  await once(silent, "listening");
+  const client = await connectControl(path, 50);
+  assert.ok(client !== null);
+  await assert.rejects(client.counts(), /^AdminError: the daemon does not answer/);
+  await assert.rejects(client.list({ limit: 1 }), /ended the connection/);
+  client.close();
+  silent.close();
 });
 
 test("without a daemon the queue on disk is opened", async () => {

@@ -1,4 +1,5 @@
 import { createConnection, type Socket } from "node:net";
+import { type Duration, SECOND } from "../base/index.ts";
 import type { AdminOperations } from "./operations.ts";
 import { type Answer, JsonLines, MAX_ANSWER, type Request } from "./protocol.ts";
 
@@ -12,19 +13,25 @@ export class AdminError extends Error {
   override readonly name = "AdminError";
 }
 
-/** Connects to the daemon whose socket is at `path`; null when none answers there. */
-export function connectControl(path: string): Promise<ControlClient | null> {
+/** How long a look is waited for: a page of the queue takes milliseconds. Changes may be to a million messages, and have no limit. */
+const PATIENCE: Duration = 30 * SECOND;
+
+/**
+ * Connects to the daemon whose socket is at `path`; null when none answers there. One that takes the connection and is silent, stopped or
+ * stuck, must not keep a look waiting for ever: after `patience` milliseconds it rejects.
+ */
+export function connectControl(path: string, patience: Duration = PATIENCE): Promise<ControlClient | null> {
   return new Promise((resolve) => {
     const socket = createConnection(path);
     socket.once("error", () => resolve(null));
     socket.once("connect", () => {
       socket.removeAllListeners("error");
-      resolve(clientOver(socket));
+      resolve(clientOver(socket, patience));
     });
   });
 }
 
-function clientOver(socket: Socket): ControlClient {
+function clientOver(socket: Socket, patience: Duration): ControlClient {
   const lines = new JsonLines(MAX_ANSWER);
   const waiting: { resolve(answer: Answer): void }[] = [];
   const fail = (error: string) => {
@@ -37,7 +44,12 @@ function clientOver(socket: Socket): ControlClient {
   });
   socket.on("error", () => socket.destroy());
   socket.on("close", () => fail("the daemon ended the connection"));
+  const giveUp = () => {
+    fail(`the daemon does not answer within ${patience / SECOND} s; is it stopped (SIGSTOP), or stuck?`);
+    socket.destroy();
+  };
   const call = async (request: Request) => {
+    const timer = request.operation === "act" ? undefined : setTimeout(giveUp, patience);
     const answer = await new Promise<Answer>((resolve) => {
       if (socket.destroyed) {
         resolve({ ok: false, error: "the daemon ended the connection" });
@@ -46,6 +58,7 @@ function clientOver(socket: Socket): ControlClient {
       waiting.push({ resolve });
       socket.write(`${JSON.stringify(request)}\n`);
     });
+    clearTimeout(timer);
     if (answer.ok) return answer.value;
     throw new AdminError(answer.error);
   };
