@@ -1,4 +1,5 @@
 import type { Log, LogFields } from "../base/index.ts";
+import { cellsBy, type FoundCell } from "./cells-by.ts";
 import type { Meter } from "./meter.ts";
 
 /** What one event adds to. `fields` are those of the call, without those of the log that it was made on. */
@@ -14,18 +15,25 @@ const NO_FIELDS: LogFields = {};
  * count, so that nothing else has to know of metrics. Costs a look into a map for each event, and makes nothing.
  */
 export function countingLog(log: Log, meter: Meter, counts: Counts): Log {
-  return new CountingLog(log, meter, counts);
+  const told = { warn: cellsBy(meter, "logged", "warn"), error: cellsBy(meter, "logged", "error") };
+  return new CountingLog(log, counts, told);
+}
+
+/** Lines of a level by the names of their events. */
+interface Told {
+  readonly warn: FoundCell;
+  readonly error: FoundCell;
 }
 
 class CountingLog implements Log {
   readonly #log: Log;
-  readonly #meter: Meter;
   readonly #counts: Counts;
+  readonly #told: Told;
 
-  constructor(log: Log, meter: Meter, counts: Counts) {
+  constructor(log: Log, counts: Counts, told: Told) {
     this.#log = log;
-    this.#meter = meter;
     this.#counts = counts;
+    this.#told = told;
   }
 
   debug(event: string, fields?: LogFields): void {
@@ -40,17 +48,17 @@ class CountingLog implements Log {
 
   warn(event: string, fields?: LogFields): void {
     this.#counts.get(event)?.(fields ?? NO_FIELDS);
-    this.#meter.cell("logged", "warn", event).value++;
+    this.#told.warn(event).value++;
     this.#log.warn(event, fields);
   }
 
   error(event: string, fields?: LogFields): void {
     this.#counts.get(event)?.(fields ?? NO_FIELDS);
-    this.#meter.cell("logged", "error", event).value++;
+    this.#told.error(event).value++;
     this.#log.error(event, fields);
   }
 
   child(fields: LogFields): Log {
-    return new CountingLog(this.#log.child(fields), this.#meter, this.#counts);
+    return new CountingLog(this.#log.child(fields), this.#counts, this.#told);
   }
 }

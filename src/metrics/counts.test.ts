@@ -55,7 +55,7 @@ test("refusals are told by code, class and subject; what comes behind is nobody'
   assert.equal(label("550 5.1.1 no such user <x@y>"), 'refusals_total{service="mx",code="550",status="5.1"} 1');
   assert.equal(label("421 4.3.2"), 'refusals_total{service="mx",code="421",status="4.3"} 1');
   assert.equal(label("502 not here"), 'refusals_total{service="mx",code="502",status="none"} 1');
-  assert.equal(label("502 5.5.1234567 x"), 'refusals_total{service="mx",code="502",status="none"} 1');
+  assert.equal(label("452 4.3.1 full"), 'refusals_total{service="mx",code="452",status="4.3"} 1');
   assert.equal(label('nothing like "a" reply'), 'refusals_total{service="mx",code="none",status="none"} 1');
 });
 

@@ -1,6 +1,6 @@
 // What is counted by which event. The names are those of docs/events.md, and a test holds them to it.
 import type { LogFields } from "../base/index.ts";
-import type { MetricName } from "./catalogue.ts";
+import { cellsBy, known } from "./cells-by.ts";
 import type { Count, Counts } from "./counting-log.ts";
 import type { Cell, Meter } from "./meter.ts";
 
@@ -27,6 +27,7 @@ export function sessionCounts(meter: Meter, { service, tls }: Entry): Counts {
   const turnedAway = meter.cell("turnedAway", service, tls);
   const failed = meter.cell("tlsFailures", service);
   const secured = cellsBy(meter, "tlsSessions", service);
+  const refused = known((beginning) => meter.cell("refusals", service, ...replyClass(beginning)));
   if (tls !== "none") for (const version of ["TLSv1.2", "TLSv1.3"]) secured(version);
   return new Map<string, Count>([
     [
@@ -43,8 +44,7 @@ export function sessionCounts(meter: Meter, { service, tls }: Entry): Counts {
     [
       "session.refused",
       ({ reply }) => {
-        const { code, status } = replyClass(reply);
-        meter.cell("refusals", service, code, status).value++;
+        refused(word(reply).slice(0, REPLY_CLASS)).value++;
       },
     ],
     ...logins(meter),
@@ -155,31 +155,18 @@ export function supervisorCounts(meter: Meter): Counts {
   return new Map([["worker.died", () => void deaths.value++]]);
 }
 
-const MOST_KNOWN = 50;
-
-/** Cells by the last label, found without making anything once they are known. */
-function cellsBy(meter: Meter, name: MetricName, ...before: readonly string[]): (value: string) => Cell {
-  const known = new Map<string, Cell>();
-  return (value) => {
-    let cell = known.get(value);
-    if (cell === undefined) {
-      cell = meter.cell(name, ...before, value);
-      // Without bound the map would keep what a bug lets through, though the meter does not.
-      if (known.size < MOST_KNOWN) known.set(value, cell);
-    }
-    return cell;
-  };
-}
-
 /** Ours, not a host's: those come with the code of its reply. */
 function isInsecure({ status, code }: LogFields): boolean {
   return code === undefined && typeof status === "string" && INSECURE.test(status);
 }
 
-/** `550 5.7.1 …` as labels: there are some dozen codes, and eight subjects. */
-function replyClass(reply: LogFields[string]): { readonly code: string; readonly status: string } {
-  const [, code = "none", status = "none"] = /^([45]\d\d)(?: ([45]\.[0-7])\.\d{1,3}\b)?/.exec(word(reply)) ?? [];
-  return { code, status };
+/** Characters of `550 5.7.`, which tell the class of a reply. */
+const REPLY_CLASS = 8;
+
+/** Code, and class and subject of the enhanced status, as labels: there are some dozen codes, and eight subjects. */
+function replyClass(beginning: string): readonly [string, string] {
+  const [, code = "none", status = "none"] = /^([45]\d\d)(?: ([45]\.[0-7])\.)?/.exec(beginning) ?? [];
+  return [code, status];
 }
 
 function word(value: LogFields[string]): string {

@@ -1,7 +1,6 @@
 /**
- * Pages that other programs fetch over HTTP(S): the MTA-STS policy of our domains (RFC 8461 §3.2), and what mail programs look up.
- * One short answer to one request a connection; nothing here takes input beyond a request line and header, and nothing here is
- * for an operator. What a page says is handed in by the composition root. Begin with `page.ts`.
+ * Pages that other programs fetch over HTTP(S): the MTA-STS policy of our domains (RFC 8461 §3.2), what mail programs look up, and metrics.
+ * One answer to one request a connection; nothing here takes input beyond a request line and header. What a page says is handed in by the composition root. Begin with `page.ts`.
  */
 export {
   type ClientAuthentication,

@@ -141,7 +141,11 @@ describe("mail under DANE", options, () => {
   async function levelAt(host: string): Promise<string> {
     for (let attempt = 0; attempt < 50; attempt++) {
       const found = node.log.find((event) => event.event === "delivery.transaction" && event.host === host);
-      if (typeof found?.rule === "string") return found.rule.split(" ")[0] ?? "";
+      if (typeof found?.rule === "string") {
+        const level = found.rule.split(" ")[0] ?? "";
+        assert.equal(found.proven === "dane", level === "dane");
+        return level;
+      }
       await sleep(50);
     }
     throw new Error(`no transaction with ${host}`);

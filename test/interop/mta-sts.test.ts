@@ -117,6 +117,7 @@ describe("MTA-STS between two Posterns", () => {
     const [file = ""] = await receiver.mailArrives("ann", 1);
     assert.match(file, /with ESMTPS/);
     assert.match(await logged("queue.delivered", "ann@good.test"), /MTA-STS/i);
+    assert.equal(sender.log.find(({ event }) => event === "delivery.transaction")?.proven, "mta-sts");
     await logged("trust.sts.fetched", "good.test");
   });
 

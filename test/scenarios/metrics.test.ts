@@ -90,6 +90,7 @@ test("what is accepted, refused, delivered, bounced and logged in with is counte
     "queue_in_flight_recipients 0",
   ]);
   stranger.close();
+  assert.equal((await logged(node, "queue.failed")).code, 550, "the host's, by its reply");
   assert.ok((all.get('postern_accepted_bytes_total{service="mx"}') ?? 0) > 40);
   assert.ok((all.get("postern_sync_seconds_count") ?? 0) >= 3);
   const age = Date.now() / 1000 - (all.get("postern_queue_counted_timestamp_seconds") ?? 0);

@@ -69,6 +69,31 @@ test("a body that comes octet by octet takes no more memory than another", () =>
     await store.close();
   }));
 
+test("who measures hears of each message that is kept and of each sync, and of nothing else", () =>
+  inFolder(async (path) => {
+    const heard = { kept: [] as number[], synced: [] as number[] };
+    const watch = {
+      kept: (took: number) => void heard.kept.push(took),
+      synced: (took: number) => void heard.synced.push(took),
+    };
+    const store = await openSqliteStore({ path, clock, watch, maxFileSize: 400_000 });
+    await store.counts();
+    assert.deepEqual(heard, { kept: [], synced: [] });
+    const begun = performance.now();
+    await Promise.all(["a@x.test", "b@x.test", "c@x.test"].map((to) => keepSample(store, [to])));
+    const took = performance.now() - begun;
+    assert.equal(heard.kept.length, 3);
+    assert.ok(heard.synced.length >= 1 && heard.synced.length <= 3, String(heard.synced.length));
+    assert.ok([...heard.kept, ...heard.synced].every((each) => each >= 0 && each <= took));
+    await using draft = store.createDraft();
+    await assert.rejects(async () => {
+      await draft.append(new Uint8Array(1_000_000));
+      await draft.keep(newMessage(draft.id, 1_000_000, ["d@x.test"]));
+    }, StoreError);
+    assert.equal(heard.kept.length, 3, "what was not stored was not kept");
+    await store.close();
+  }));
+
 test("delivered, removed and discarded mail leaves no row in any table", () =>
   inFolder(async (path) => {
     const store = await openSqliteStore({ path, clock });
