@@ -352,3 +352,8 @@ test("what users may send as has a default that is strict, and takes no other wo
     "submission.qualify_domain",
   ]);
 });
+
+test("the name of the server is in A-labels, however it is written", () => {
+  const config = unwrap(parseConfig(`hostname = "Mail.B\u00fccher.test"\n${LISTENER}`, "/etc/postern.toml"));
+  assert.equal(config.hostname, "mail.xn--bcher-kva.test");
+});

@@ -71,7 +71,7 @@ function configOf(given: Settings, file: string, places: Places): Config {
   return {
     file,
     folder,
-    hostname: given.hostname,
+    hostname: inALabels(given.hostname),
     dataDir: resolve(folder, given.data_dir),
     workers: given.workers,
     listeners: given.listener.map(({ client_certificates, session_tickets, ...listener }) => ({
@@ -127,6 +127,11 @@ function configOf(given: Settings, file: string, places: Places): Config {
   };
 }
 
+/** A name as it may stand in a greeting, in EHLO and in any header section. */
+function inALabels(name: string): string {
+  return domainToASCII(name) || name;
+}
+
 function tlsOf(given: NonNullable<Settings["tls"]>, folder: string): Config["tls"] {
   const pair = (files: { certificate: string; private_key: string }) => ({
     certificate: resolve(folder, files.certificate),
@@ -176,7 +181,7 @@ function inFolder(deliver: LocalDelivery, folder: string): LocalDelivery {
 
 function tlsReportOf({ hostname, tls_report: given }: Settings): Config["tlsReport"] {
   // Reports are ASCII (RFC 8460 §5.3).
-  const contact = given.contact ?? `postmaster@${domainToASCII(hostname) || hostname}`;
+  const contact = given.contact ?? `postmaster@${inALabels(hostname)}`;
   return {
     send: given.send,
     contact,

@@ -273,6 +273,7 @@ export interface Config {
   readonly file: string;
   /** The folder of the file; what relative paths are relative to. */
   readonly folder: string;
+  /** In A-labels: RFC 6531 §3.7.1 takes no other in greetings and EHLO, and a trace field must not make a message need SMTPUTF8. */
   readonly hostname: string;
   readonly dataDir: string;
   /** Processes that serve; `auto`: one for each core. */
