@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { asError, type Clock, type Instant, type Log, printable, SECOND, type Timer } from "../base/index.ts";
+import { printable } from "../base/index.ts";
 import type { Client, MessageSink, Transaction } from "../server/index.ts";
 import { formatMailbox, type Mailbox, type Reply } from "../smtp/index.ts";
 import { networkOf } from "./client-network.ts";
@@ -7,18 +7,15 @@ import type { CredentialSource, SendingLimits } from "./credential-source.ts";
 import { events } from "./events.ts";
 import { LimitedMessage } from "./limited-message.ts";
 import { limitReached, REPLIES } from "./replies.ts";
-import type { SendingFile } from "./sending-file.ts";
-import { type Counted, SendingTally } from "./sending-tally.ts";
+import { SendingLedger, type SendingLedgerOptions } from "./sending-ledger.ts";
+import type { Counted, SendingTally } from "./sending-tally.ts";
 
-export interface SendingLimiterOptions {
+export interface SendingLimiterOptions extends SendingLedgerOptions {
   readonly accounts: Pick<CredentialSource, "account">;
   /** For users who have none of their own, as they count now. */
   readonly users: () => SendingLimits;
   /** For each client address (an IPv6 /64), whoever logs in from there, as they count now. */
   readonly addresses: () => SendingLimits;
-  readonly file: SendingFile;
-  readonly clock: Clock;
-  readonly log: Log;
 }
 
 /** How much users may send, over all their sessions. */
@@ -40,119 +37,9 @@ export interface SendingSession {
   end(): void;
 }
 
-/** How long what was counted may be in memory alone: what a crash forgives, and another worker does not know. */
-const SAVE_AFTER = 2 * SECOND;
-/** The wait where that failed. */
-const SAVE_AGAIN = 10 * SECOND;
-
-/** Users and addresses in memory; idle ones are read again when they come again. */
-const MAX_TALLIES = 10_000;
-
 export function createSendingLimiter(options: SendingLimiterOptions): SendingLimiter {
-  const ledger = new Ledger(options);
+  const ledger = new SendingLedger(options);
   return { begin: (client) => new LimitedSession(options, ledger, client), close: () => ledger.close() };
-}
-
-interface Known {
-  readonly tally: SendingTally;
-  /** Of the file, when it was read. */
-  version: number;
-}
-
-/** The tallies of all, and what of them is not written down yet. */
-class Ledger {
-  readonly #options: SendingLimiterOptions;
-  readonly #tallies = new Map<string, Known>();
-  readonly #dirty = new Set<string>();
-  /** By user and hash in hex. */
-  readonly #written = new Map<string, readonly [user: string, recipient: Uint8Array]>();
-  #timer: Timer | null = null;
-  /** The file could not be read, which is told once. */
-  #unreadable = false;
-
-  constructor(options: SendingLimiterOptions) {
-    this.#options = options;
-  }
-
-  /** Throws where it has to be read and cannot be; never for a key that is in use, whose mail may have been taken by now. */
-  tally(key: string): SendingTally {
-    const { file } = this.#options;
-    const known = this.#tallies.get(key);
-    if (known !== undefined) return this.#refreshed(key, known);
-    if (this.#tallies.size >= MAX_TALLIES) this.#shrink();
-    const version = file.version();
-    const entry = { tally: new SendingTally(file.tally(key)), version };
-    this.#tallies.set(key, entry);
-    return entry.tally;
-  }
-
-  /** With what other processes wrote, if that can be read. */
-  #refreshed(key: string, known: Known): SendingTally {
-    const { file } = this.#options;
-    try {
-      const version = file.version();
-      if (known.version !== version) known.tally.refresh(file.tally(key));
-      known.version = version;
-      this.#unreadable = false;
-    } catch (thrown) {
-      if (!this.#unreadable) this.#failed(thrown);
-      this.#unreadable = true;
-    }
-    return known.tally;
-  }
-
-  isNew(user: string, recipient: Uint8Array, now: Instant): boolean {
-    return !this.#written.has(writtenKey(user, recipient)) && !this.#options.file.knows(user, recipient, now);
-  }
-
-  changed(key: string): void {
-    this.#dirty.add(key);
-    this.#timer ??= this.#options.clock.after(SAVE_AFTER, () => this.save());
-  }
-
-  wrote(user: string, recipient: Uint8Array): void {
-    this.#written.set(writtenKey(user, recipient), [user, recipient]);
-  }
-
-  save(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
-    const dirty = [...this.#dirty].flatMap((key) => {
-      const tally = this.#tallies.get(key)?.tally;
-      return tally === undefined ? [] : [[key, tally] as const];
-    });
-    if (dirty.length === 0) return;
-    const counts = dirty.map(([key, tally]) => [key, tally.unsaved()] as const);
-    try {
-      this.#options.file.save({ counts, written: this.#written.values() }, this.#options.clock.now());
-      for (const [, tally] of dirty) tally.saved();
-      this.#dirty.clear();
-      this.#written.clear();
-    } catch (thrown) {
-      // It counts on in memory.
-      this.#failed(thrown);
-      this.#timer = this.#options.clock.after(SAVE_AGAIN, () => this.save());
-    }
-  }
-
-  #failed(thrown: unknown): void {
-    const error = asError(thrown);
-    this.#options.log.error(events.limitsFailed, { error });
-  }
-
-  close(): void {
-    this.save();
-    this.#timer?.cancel();
-    this.#options.file.close();
-  }
-
-  #shrink(): void {
-    this.save();
-    for (const [key, { tally }] of this.#tallies) {
-      if (this.#tallies.size <= MAX_TALLIES / 2) return;
-      if (tally.idle) this.#tallies.delete(key);
-    }
-  }
 }
 
 /** The places that one transaction holds, under the user and under the address. */
@@ -184,7 +71,7 @@ interface Sender {
 
 class LimitedSession implements SendingSession {
   readonly #options: SendingLimiterOptions;
-  readonly #ledger: Ledger;
+  readonly #ledger: SendingLedger;
   readonly #client: Client;
   /** Under which the client's address is counted. */
   readonly #address: string;
@@ -196,7 +83,7 @@ class LimitedSession implements SendingSession {
   /** The client is gone; an answer that comes for it later must not take a place that nobody gives back. */
   #ended = false;
 
-  constructor(options: SendingLimiterOptions, ledger: Ledger, client: Client) {
+  constructor(options: SendingLimiterOptions, ledger: SendingLedger, client: Client) {
     this.#options = options;
     this.#ledger = ledger;
     this.#client = client;
@@ -327,10 +214,6 @@ class LimitedSession implements SendingSession {
   #names(): { readonly session: string; readonly address: string } {
     return { session: this.#client.sessionId, address: this.#client.peer.address };
   }
-}
-
-function writtenKey(user: string, recipient: Uint8Array): string {
-  return `${Buffer.from(recipient).toString("hex")} ${user}`;
 }
 
 /** Enough of a hash that two recipients of one user are never taken for one, and no list of addresses for a thief. */
