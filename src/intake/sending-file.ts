@@ -118,11 +118,12 @@ class SqliteSendingFile implements SendingFile {
         this.#database.prepare("DELETE FROM written WHERE day <= ?").run(today - KNOWN_DAYS);
         // Nothing is counted for longer than a day and a slot of it.
         this.#database.prepare("DELETE FROM counts WHERE at < ?").run(now - 2 * DAY);
-        this.#cleanedOn = today;
       }
       this.#database.exec("COMMIT");
+      this.#cleanedOn = today;
     } catch (cause) {
-      this.#database.exec("ROLLBACK");
+      // Some failures have ended it already, and it is the cause that is to be told.
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw cause;
     }
   }
