@@ -74,4 +74,20 @@ export const wiringMutants: readonly Mutant[] = [
     replacement: "",
     tests: ["test/scenarios/users.test.ts"],
   },
+  {
+    name: "daemon counts no connections",
+    promise: "metrics are those of the mail",
+    file: "src/daemon/composition.ts",
+    search: "    ...(logOf === undefined ? {} : { log: logOf(listener) }),\n",
+    replacement: "",
+    tests: ["test/scenarios/metrics.test.ts"],
+  },
+  {
+    name: "supervisor forgets what a dead worker counted",
+    promise: "no counter falls while the daemon runs",
+    file: "src/metrics/roll-call.ts",
+    search: "      parts.push(place.past);\n",
+    replacement: "",
+    tests: ["src/metrics/roll-call.test.ts"],
+  },
 ];
