@@ -6,8 +6,8 @@ import { createDovecotSource, createHttpSource } from "../credentials/index.ts";
 import {
   type CredentialSource,
   createSendingLimiter,
-  openCredentials,
   openSendingFile,
+  openServedCredentials,
   type SendingLimiter,
 } from "../intake/index.ts";
 import { readCertificates, systemClock } from "../net/index.ts";
@@ -66,7 +66,7 @@ function openCredentialSource(config: Config, ca: () => SourceCa): CredentialSou
   const { source } = config.auth;
   switch (source.kind) {
     case "users":
-      return openCredentials(usersFile(config));
+      return openServedCredentials(usersFile(config), { clock: systemClock });
     case "dovecot":
       return createDovecotSource({ at: source.at, clock: systemClock });
     case "http":

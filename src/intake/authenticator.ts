@@ -151,7 +151,7 @@ class ClientAuthentication implements Authentication {
 
   async #lookUp(step: Ending<"lookup">, since: Instant): Promise<SaslVerdict> {
     if (!this.#mayTry(step.authcid)) return await this.#defer(step.authcid, "throttled");
-    const found = this.#options.credentials.scram?.(step.authcid);
+    const found = await this.#options.credentials.scram?.(step.authcid);
     if (found === undefined) return { kind: "refuse", reply: REPLIES.authUnknown };
     this.#identity = found.identity;
     this.#account = step.authcid;

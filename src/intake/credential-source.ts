@@ -57,7 +57,7 @@ export interface CredentialSource {
   /** Must take the same work for a user that does not exist, so that the time tells nothing. */
   verify(name: string, password: string, context: LoginContext): Promise<Verification>;
   /** Absent where the source cannot give keys; then no SCRAM is offered. */
-  scram?(name: string): ScramLookup;
+  scram?(name: string): ScramLookup | Promise<ScramLookup>;
   /**
    * What is kept of an identity now; null where it may not send any more: removed, disabled, or unknown. Asked at each MAIL, so that
    * a session which is open already notices.

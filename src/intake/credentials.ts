@@ -30,6 +30,8 @@ export interface CredentialsOptions {
   /** Password checks at the same time, and waiting in line. */
   readonly concurrency?: number;
   readonly waiting?: number;
+  /** How long the thread stands still for a file that another process has locked, once it is open; milliseconds. Default 2000. */
+  readonly lockTimeout?: number;
 }
 
 /** How long a password that was right is taken again without the costly check: many clients log in for each message. */
@@ -47,7 +49,7 @@ const USE_PRECISION = HOUR;
  * plain line when the file cannot be opened.
  */
 export function openCredentials(path: string, options: CredentialsOptions = {}): Credentials {
-  return new FileCredentials(new UserFile(path), options);
+  return new FileCredentials(new UserFile(path, options.lockTimeout), options);
 }
 
 class FileCredentials extends FileRegister implements Credentials {

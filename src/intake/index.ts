@@ -26,6 +26,7 @@ export { parseSenderGrant } from "./sender-grant.ts";
 export { type SenderGrant, type Senders, sendersByName, sendersOf } from "./senders.ts";
 export { openSendingFile, type SendingFile } from "./sending-file.ts";
 export { createSendingLimiter, type SendingLimiter } from "./sending-limits.ts";
+export { openServedCredentials } from "./served-credentials.ts";
 export { createSubmissionPolicy, type SubmissionPolicyOptions, type SubmissionRules } from "./submission.ts";
 export type { TokenSource, TokenVerification } from "./token-source.ts";
 export type { CredentialProblem, UserRegister, UserSummary } from "./user-register.ts";

@@ -21,7 +21,7 @@ export interface AppPasswordRow {
 type Row = Record<string, SQLOutputValue>;
 
 /** Milliseconds to wait for another process that writes at this moment; its transaction is one row long. */
-const BUSY_TIMEOUT = 2000;
+const LOCK_TIMEOUT = 2000;
 
 /**
  * The users file: an SQLite file of its own. A database and not a text file, because the command line writes
@@ -30,12 +30,16 @@ const BUSY_TIMEOUT = 2000;
  */
 export class UserFile {
   readonly #path: string;
+  readonly #lockTimeout: number;
   #open: OpenFile;
   #changes = 0;
 
-  constructor(path: string) {
+  /** `lockTimeout`: how long each method waits for a lock, by standing still, milliseconds. The opening may take the usual time. */
+  constructor(path: string, lockTimeout = LOCK_TIMEOUT) {
     this.#path = path;
-    this.#open = openFile(path);
+    this.#lockTimeout = lockTimeout;
+    this.#open = openFile(path, LOCK_TIMEOUT);
+    this.#open.database.exec(`PRAGMA busy_timeout = ${lockTimeout}`);
   }
 
   /** Random octets made with the file and kept as long as it. */
@@ -142,7 +146,7 @@ export class UserFile {
     try {
       this.#run("UPDATE app_passwords SET used_at = ? WHERE user = ? AND name = ?", at, user, name);
     } finally {
-      database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT}`);
+      database.exec(`PRAGMA busy_timeout = ${this.#lockTimeout}`);
     }
   }
 
@@ -177,7 +181,7 @@ export class UserFile {
   #current(): OpenFile {
     if (identityOf(this.#path) !== this.#open.identity) {
       const replaced = this.#open;
-      this.#open = openFile(this.#path);
+      this.#open = openFile(this.#path, this.#lockTimeout);
       replaced.database.close();
     }
     return this.#open;
@@ -192,11 +196,11 @@ interface OpenFile {
   readonly statements: Map<string, StatementSync>;
 }
 
-function openFile(path: string): OpenFile {
+function openFile(path: string, timeout: number): OpenFile {
   try {
     // Made here, because SQLite would make it readable by all; its journal takes the mode of the file.
     closeSync(openSync(path, "a", 0o600));
-    const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT, enableForeignKeyConstraints: true });
+    const database = new DatabaseSync(path, { timeout, enableForeignKeyConstraints: true });
     try {
       // EXTRA also syncs the folder after the journal is deleted, so that an added user outlives a power cut.
       database.exec("PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA; PRAGMA secure_delete = ON");

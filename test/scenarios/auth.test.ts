@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect as connectClear } from "node:net";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, before, test } from "node:test";
 import tls from "node:tls";
 import { unwrap } from "../../src/base/index.ts";
@@ -9,6 +11,7 @@ import { type ClientAuth, createClient, openSession } from "../../src/client/ind
 import { connect } from "../../src/net/index.ts";
 import { makeCertificate } from "../../src/testing/index.ts";
 import { logged, type Node, startNode } from "../node.ts";
+import { Talk } from "./talk.ts";
 
 const USER = "ada@here.test";
 const PASSWORD = "correct horse battery staple";
@@ -136,5 +139,30 @@ test("the log tells who logged in, and how", async () => {
     await logged(node, "session.authenticated", { count });
     const last = loggedIn().at(-1);
     assert.deepEqual([last?.identity, last?.mechanism], [USER, mechanism]);
+  }
+});
+
+test("while somebody has the users file locked a login waits, and no other session; one that is not let in is told to come again", async () => {
+  const other = new DatabaseSync(join(node.folder, "data", "users.sqlite"));
+  try {
+    other.exec("BEGIN EXCLUSIVE");
+    const logins = [login(node.ports.submissions), login(node.ports.submissions, ["PLAIN"])];
+    let longest = 0;
+    for (const until = performance.now() + 1500; performance.now() < until; ) {
+      const begun = performance.now();
+      const talk = await Talk.open(node.ports.mx);
+      await talk.say("NOOP");
+      longest = Math.max(longest, performance.now() - begun);
+      talk.close();
+    }
+    assert.ok(longest < 1000, `a session waited for ${Math.round(longest)} ms`);
+    other.exec("COMMIT");
+    assert.deepEqual(await Promise.all(logins), ["in", "in"]);
+    other.exec("BEGIN EXCLUSIVE");
+    assert.equal(await login(node.ports.submissions), "refused 454");
+    other.exec("COMMIT");
+    assert.equal(await login(node.ports.submissions), "in");
+  } finally {
+    other.close();
   }
 });
