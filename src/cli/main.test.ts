@@ -85,6 +85,7 @@ test("a wrong command line is one line and exit code 2", async () => {
     ["send", "--server", "localhost", "--from", "a@a.test", "--to", "b@b.test"],
     ["send", "--server", "localhost:25", "--from", "a@a.test"],
     ["send", "--server", "localhost:25", "--from", "a@a.test", "--to", "b@b.test", "--user", "a"],
+    ["send", "--server", "localhost:25", "--from", "a@a.test", "--to", "b@b.test", "--hello", "a\r\nMAIL"],
     ["send", "--server", "localhost:25", "--from", "a@a.test", "--to", "b@b.test", "--token-stdin"],
     ["send", "--server", "localhost:25", "--from", "a@a.test", "--to", "b@b.test", "--client-certificate", "c"],
     ["send", "--server", "localhost:25", "--from", "a@a.test", "--to", "b@b.test", "--mechanism", "PLAIN"],

@@ -17,6 +17,11 @@ export function withALabels(message: OutgoingMessage): OutgoingMessage {
   };
 }
 
+/** A name for EHLO, before which nothing is known of the server: ASCII alone (RFC 6531 §3.7.1). What is no domain stays what it is. */
+export function asciiName(name: string): string {
+  return /^[\u0000-\u007f]*$/.test(name) ? name : domainToASCII(name) || name;
+}
+
 function asciiMailbox(mailbox: Mailbox): Mailbox {
   if (!needsSmtpUtf8(mailbox) || isAddressLiteral(mailbox.domain)) return mailbox;
   const domain = parseDomain(domainToASCII(mailbox.domain));

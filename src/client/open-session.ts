@@ -8,6 +8,7 @@ import {
   upgradeClient,
 } from "../net/index.ts";
 import type { Reply } from "../smtp/index.ts";
+import { asciiName } from "./a-labels.ts";
 import { authRules, bindingOf } from "./auth.ts";
 import { Connection, type Exchange } from "./connection.ts";
 import {
@@ -51,7 +52,7 @@ async function talk(options: OpenOptions, stream: Stream): Promise<Result<Client
 /** What is bound to a stream is of that stream, so that nothing of clear text comes along into TLS. */
 function rulesOver(options: OpenOptions, stream: Stream): OpeningRules {
   return {
-    hello: options.hello,
+    hello: asciiName(options.hello),
     protocol: options.protocol ?? "smtp",
     tls: options.tls.kind,
     auth: options.auth === undefined ? null : authRules(options.auth, bindingOf(stream)),

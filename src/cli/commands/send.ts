@@ -64,7 +64,7 @@ export function addSend(program: Command): void {
     )
     .option("--client-certificate <file>", "show this certificate, PEM; needs --client-key")
     .option("--client-key <file>", "its key, PEM")
-    .option("--hello <name>", "the name in EHLO (default: this machine's)")
+    .option("--hello <name>", "the name in EHLO (default: this machine's)", helloOf)
     .requiredOption("--from <address>", "the reverse-path; <> for none")
     .requiredOption("--to <address...>", "the recipients")
     .addHelpText("after", NOTES)
@@ -145,6 +145,11 @@ function readPem(option: string, file: string | undefined): string | null | "unr
     complain(`${option} ${file} cannot be read: ${messageOf(cause)}`);
     return "unreadable";
   }
+}
+
+function helloOf(text: string): string {
+  if (/^[^\s\p{C}]+$/u.test(text)) return text;
+  throw new InvalidArgumentError("write a host name, such as client.example.org.");
 }
 
 function serverOf(text: string): { host: string; port: number } {
