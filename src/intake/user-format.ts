@@ -50,7 +50,8 @@ export function bringUserFormat(database: DatabaseSync): void {
     for (const step of STEPS.slice(formatOf(database))) database.exec(step);
     database.exec(`PRAGMA user_version = ${FORMAT}; COMMIT`);
   } catch (cause) {
-    database.exec("ROLLBACK");
+    // Some failures have ended it already, and it is the cause that is to be told.
+    if (database.isTransaction) database.exec("ROLLBACK");
     throw cause;
   }
 }
