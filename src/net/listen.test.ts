@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { test } from "node:test";
-import { unwrap } from "../base/index.ts";
-import { listen } from "./listen.ts";
+import { err, ok, unwrap } from "../base/index.ts";
+import { listen, listenAll } from "./listen.ts";
 
 const BURST = 1500;
 const ESTABLISHED = "01";
@@ -31,4 +31,37 @@ test("a burst of connections finds room, none of them taken up in the meantime",
   await listener.close();
   const established = rows.filter(([, , to, state]) => to?.endsWith(remote) && state === ESTABLISHED).length;
   assert.equal(established, BURST);
+});
+
+test("several listeners are opened in order, or none: those before the one that cannot be had are closed again", async () => {
+  const open = new Set<number>();
+  const tried = (ports: readonly number[]) =>
+    listenAll(
+      ports.map((port) => ({ port })),
+      ({ port }, at) => ({ address: `192.0.2.${at}`, port, onStream() {} }),
+      async ({ address, port }) => {
+        if (port === 0) return err({ kind: "addressInUse", detail: "taken" });
+        open.add(port);
+        return ok({
+          local: { address, port },
+          close: async () => {
+            open.delete(port);
+          },
+        });
+      },
+    );
+  const listeners = unwrap(await tried([25, 587]));
+  assert.deepEqual(
+    listeners.map(({ local }) => local),
+    [
+      { address: "192.0.2.0", port: 25 },
+      { address: "192.0.2.1", port: 587 },
+    ],
+  );
+  open.clear();
+  assert.deepEqual(await tried([25, 0, 587]), {
+    ok: false,
+    error: { listener: { port: 0 }, problem: { kind: "addressInUse", detail: "taken" } },
+  });
+  assert.deepEqual([...open], []);
 });

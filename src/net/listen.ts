@@ -48,6 +48,30 @@ export function listen(options: ListenOptions): Promise<Result<Listener, NetProb
   });
 }
 
+/** One of several listeners that could not begin. */
+export interface ListenProblem<Wanted> {
+  readonly listener: Wanted;
+  readonly problem: NetProblem;
+}
+
+/** Begins to listen for each of `wanted`, or for none. `open`: in place of `listen`, for tests without sockets. */
+export async function listenAll<Wanted>(
+  wanted: readonly Wanted[],
+  optionsOf: (listener: Wanted, at: number) => ListenOptions,
+  open: typeof listen = listen,
+): Promise<Result<readonly Listener[], ListenProblem<Wanted>>> {
+  const opened: Listener[] = [];
+  for (const [at, listener] of wanted.entries()) {
+    const listening = await open(optionsOf(listener, at));
+    if (!listening.ok) {
+      await Promise.all(opened.map((other) => other.close()));
+      return err({ listener, problem: listening.error });
+    }
+    opened.push(listening.value);
+  }
+  return ok(opened);
+}
+
 function listenerOf(server: Server): Listener {
   const bound = server.address();
   // A string is the path of a pipe, and we never listen on one.

@@ -6,8 +6,8 @@ import {
   duplexOf,
   type Endpoint,
   type Listener,
-  listen,
-  type NetProblem,
+  type ListenProblem,
+  listenAll,
   type ServerTls,
   type Stream,
   upgradeServer,
@@ -35,7 +35,7 @@ export interface WebServerOptions {
 
 export interface WebServer {
   /** Opens every listener, or none. The endpoints stand in the order of `listeners`. */
-  start(): Promise<Result<readonly Endpoint[], { readonly listener: WebListener; readonly problem: NetProblem }>>;
+  start(): Promise<Result<readonly Endpoint[], ListenProblem<WebListener>>>;
   /** Takes no more connections, and cuts those that are open: whoever fetches a page asks again. */
   stop(): Promise<void>;
 }
@@ -78,23 +78,15 @@ class PageServer implements WebServer {
   }
 
   async start(): ReturnType<WebServer["start"]> {
-    const opened: Listener[] = [];
-    for (const listener of this.#options.listeners) {
-      const { address, port, tls } = listener;
-      const listening = await listen({
-        address,
-        port,
-        onStream: (stream) => void this.#take(stream, tls),
-        onProblem: ({ kind, detail }) => this.#options.log.error(events.notTaken, { address, kind, detail }),
-      });
-      if (!listening.ok) {
-        await Promise.all(opened.map((other) => other.close()));
-        return { ok: false, error: { listener, problem: listening.error } };
-      }
-      opened.push(listening.value);
-    }
-    this.#listeners = opened;
-    return ok(opened.map(({ local }) => local));
+    const opened = await listenAll(this.#options.listeners, ({ address, port, tls }) => ({
+      address,
+      port,
+      onStream: (stream) => void this.#take(stream, tls),
+      onProblem: ({ kind, detail }) => this.#options.log.error(events.notTaken, { address, kind, detail }),
+    }));
+    if (!opened.ok) return opened;
+    this.#listeners = opened.value;
+    return ok(opened.value.map(({ local }) => local));
   }
 
   async stop(): Promise<void> {
