@@ -1,4 +1,4 @@
-import { type Clock, type Log, printable, type Result } from "../base/index.ts";
+import { type Clock, type Log, printable } from "../base/index.ts";
 import {
   type ChannelBindingType,
   type ClearStream,
@@ -16,15 +16,11 @@ import { type Introduced, introducedBy } from "./introduction.ts";
 import type { ServerLimits } from "./limits.ts";
 import type { Client, Policy } from "./policy.ts";
 import * as replies from "./replies.ts";
+import type { TlsMode } from "./service.ts";
 import { openSession, rebornSession } from "./session.ts";
 import type { SessionSettings, State } from "./state.ts";
 import { turnAway } from "./turn-away.ts";
-
-/** When TLS begins: by command (RFC 3207), with the first octet (RFC 8314 §3.3), or never. */
-export type TlsMode = "starttls" | "implicit" | "none";
-
-/** Runs a handshake; `stream` is consumed. */
-export type Upgrade = (stream: ClearStream) => Promise<Result<Stream, NetProblem>>;
+import type { Upgrade } from "./upgrades.ts";
 
 export interface ConnectionOptions {
   readonly stream: ClearStream;

@@ -6,7 +6,6 @@
  * `policy.ts`, then `session.ts`.
  */
 export { inNetworks, type KnownPeer, ServerTls, type ServerTlsOptions } from "../net/index.ts";
-export type { TlsMode, Upgrade } from "./connection.ts";
 export { defaultOffer, definePolicy, type PolicyParts } from "./define-policy.ts";
 export { defaultLimits, type ServerLimits } from "./limits.ts";
 export type * from "./policy.ts";
@@ -15,7 +14,7 @@ export {
   type ListenerOptions,
   type Server,
   type ServerOptions,
-  type Service,
-  type ServiceTls,
   type StartProblem,
 } from "./server.ts";
+export type { Service, TlsMode } from "./service.ts";
+export type { ServiceTls, Upgrade } from "./upgrades.ts";

@@ -562,5 +562,6 @@ test("renewed limits and services count from the next connection on, and who is 
   assert.throws(() =>
     server.renew({ limits: {}, services: [{ ...listener, tls: "implicit", serverTls: { keyPairs: [] } }] }),
   );
+  await said(await call(), /^421 /); // What cannot be had changes nothing, limits included.
   await server.stop({ grace: 0 });
 });

@@ -3,62 +3,25 @@ import {
   type ClearStream,
   type Endpoint,
   type Listener,
-  listen,
+  type ListenOptions,
+  type ListenProblem,
+  type listen,
+  listenAll,
   type NetProblem,
   readProxyHeader,
-  ServerTls,
-  type ServerTlsOptions,
   systemClock,
-  upgradeServer,
 } from "../net/index.ts";
-import { type BareNewlines, type Domain, parseDomain } from "../smtp/index.ts";
+import { type Domain, parseDomain } from "../smtp/index.ts";
 import { Admission, type Place } from "./admission.ts";
-import { Connection, type TlsMode, type Upgrade } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import { events } from "./events.ts";
 import { defaultLimits, type ServerLimits } from "./limits.ts";
 import type { Policy } from "./policy.ts";
 import * as replies from "./replies.ts";
+import { certified, type Service, speaksForOthers } from "./service.ts";
 import { sessionIds } from "./session-id.ts";
 import { turnAway } from "./turn-away.ts";
-
-/** Certificates, or a handshake of your own in place of Node's (a simulated one, for tests). */
-export type ServiceTls = ServerTls | ServerTlsOptions | Upgrade;
-
-/** How one kind of connection is served. */
-export interface Service {
-  readonly tls: TlsMode;
-  /**
-   * Default "smtp". "lmtp" is RFC 2033, for a program that delivers at once and keeps no queue: the client says LHLO, and the end of
-   * data gets a reply for each recipient. Not for port 25, nor for anything but a local network (§5).
-   */
-  readonly protocol?: "smtp" | "lmtp";
-  /** Its own certificates, client certificates and session tickets; default: the server's. */
-  readonly serverTls?: ServiceTls;
-  /**
-   * Demand TLS and a client certificate that is known (`ServerTlsOptions.clientCertificates`): before TLS all but STARTTLS gets
-   * 530, and inside TLS without one all but QUIT gets 554 (RFC 3207 §4.1). Default false. Not for a public MX, which must
-   * not demand TLS (RFC 3207 §4).
-   */
-  readonly requireCertificate?: boolean;
-  /** Default: the server's. */
-  readonly policy?: Policy;
-  /** What becomes of a CR or LF alone in a body; default "refuse". "repair" is for submission only. */
-  readonly bareNewlines?: BareNewlines;
-  /** Refuse a peer that talks before the greeting (RFC 5321 §3.1); default true. */
-  readonly refuseEarlyTalk?: boolean;
-  /**
-   * Peers that are proxies, by their IP address: from them a PROXY header (version 1 or 2) is demanded before anything else,
-   * and the client that it names is the client. From all others a header is junk. Default: nobody. See `inNetworks`.
-   */
-  readonly proxy?: (address: string) => boolean;
-  /**
-   * Peers that may say by XCLIENT (Postfix's extension) for whom they speak, by the IP address that they themselves have: who
-   * the client is, and as whom it has authenticated, is believed. Offered to them alone. Default: nobody. See `inNetworks`.
-   */
-  readonly xclient?: (address: string) => boolean;
-  /** Where its connections are told of; default: the server's. */
-  readonly log?: Log;
-}
+import { type ServiceTls, Upgrades } from "./upgrades.ts";
 
 export interface ListenerOptions extends Service {
   /** An IP address of this machine, or `0.0.0.0` or `::` for all. */
@@ -87,10 +50,7 @@ export interface ServerOptions {
 }
 
 /** A listener that could not begin. */
-export interface StartProblem {
-  readonly listener: ListenerOptions;
-  readonly problem: NetProblem;
-}
+export type StartProblem = ListenProblem<ListenerOptions>;
 
 export interface Server {
   /** Opens every listener, or none. The endpoints stand in the order of `listeners`. */
@@ -138,9 +98,7 @@ class SmtpServer implements Server {
   #limits: ServerLimits;
   /** How each listener is served, in their order. */
   #services: readonly Service[];
-  #upgrade: Upgrade | null;
-  /** Of services with TLS of their own, made at the first use of each. */
-  #upgrades = new WeakMap<ServiceTls, Upgrade | null>();
+  #upgrades: Upgrades;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #nextId: () => string;
@@ -150,7 +108,7 @@ class SmtpServer implements Server {
   readonly #headers = new Set<ClearStream>();
   /** Connections that were refused and have not gone yet. */
   #leaving = 0;
-  #listeners: Listener[] = [];
+  #listeners: readonly Listener[] = [];
   #stopping: Promise<void> | null = null;
   #emptied: (() => void) | null = null;
 
@@ -164,8 +122,8 @@ class SmtpServer implements Server {
     this.#log = options.log ?? silentLog;
     this.#nextId = sessionIds(this.#clock, options.random ?? mathRandom);
     this.#admission = new Admission(this.#limits);
-    this.#upgrade = upgradeWith(options.tls, this.#limits.handshake);
-    this.#services = this.#certified(options.listeners);
+    this.#upgrades = new Upgrades(options.tls, this.#limits.handshake);
+    this.#services = certified(options.listeners, this.#upgrades);
     if (options.listeners.some(({ protocol, port }) => protocol === "lmtp" && port === 25)) {
       throw new TypeError("LMTP must not be served on port 25 (RFC 2033 §5)");
     }
@@ -176,31 +134,27 @@ class SmtpServer implements Server {
   }
 
   async start(): Promise<Result<readonly Endpoint[], StartProblem>> {
-    const opened: Listener[] = [];
-    const open = this.#options.listen ?? listen;
-    for (const [at, listener] of this.#options.listeners.entries()) {
+    const { listeners, listen: open } = this.#options;
+    const optionsOf = (listener: ListenerOptions, at: number): ListenOptions => {
       const { address, port, reusePort = false } = listener;
       const onStream = (stream: ClearStream) => this.serve(stream, this.#services[at] ?? listener);
       const log = this.#logOf(listener);
       const onProblem = ({ kind, detail }: NetProblem) => log.error(events.notTaken, { address, kind, detail });
-      const listening = await open({ address, port, reusePort, onStream, onProblem });
-      if (!listening.ok) {
-        await Promise.all(opened.map((other) => other.close()));
-        return { ok: false, error: { listener, problem: listening.error } };
-      }
-      opened.push(listening.value);
-    }
-    this.#listeners = opened;
-    return ok(opened.map(({ local }) => local));
+      return { address, port, reusePort, onStream, onProblem };
+    };
+    const opened = await listenAll(listeners, optionsOf, open);
+    if (!opened.ok) return opened;
+    this.#listeners = opened.value;
+    return ok(opened.value.map(({ local }) => local));
   }
 
   renew({ limits, services }: Parameters<Server["renew"]>[0]): void {
     const next = { ...defaultLimits, ...limits };
     // Handshakes have a limit too.
-    this.#upgrades = new WeakMap();
-    this.#upgrade = upgradeWith(this.#options.tls, next.handshake);
+    const upgrades = new Upgrades(this.#options.tls, next.handshake);
+    this.#services = certified(services, upgrades);
+    this.#upgrades = upgrades;
     this.#limits = next;
-    this.#services = this.#certified(services);
     this.#admission.renew(next);
   }
 
@@ -246,7 +200,7 @@ class SmtpServer implements Server {
       hostname: this.#hostname,
       mode: service.tls,
       protocol: service.protocol ?? "smtp",
-      upgrade: this.#upgradeOf(service),
+      upgrade: this.#upgrades.of(service.serverTls),
       policy: service.policy ?? this.#options.policy,
       bareNewlines: service.bareNewlines ?? "refuse",
       refuseEarlyTalk: service.refuseEarlyTalk ?? true,
@@ -266,25 +220,6 @@ class SmtpServer implements Server {
     this.#connections.delete(connection);
     if (this.#connections.size === 0) this.#emptied?.();
   };
-
-  /** Throws where one cannot be served as it asks. */
-  #certified<Of extends Service>(services: readonly Of[]): readonly Of[] {
-    for (const service of services) {
-      if (service.tls === "implicit" && this.#upgradeOf(service) === null) {
-        throw new TypeError("a listener with implicit TLS needs a certificate");
-      }
-    }
-    return services;
-  }
-
-  #upgradeOf({ serverTls }: Service): Upgrade | null {
-    if (serverTls === undefined) return this.#upgrade;
-    const known = this.#upgrades.get(serverTls);
-    if (known !== undefined) return known;
-    const made = upgradeWith(serverTls, this.#limits.handshake);
-    this.#upgrades.set(serverTls, made);
-    return made;
-  }
 
   #logOf({ log }: Service): Log {
     return log ?? this.#log;
@@ -333,17 +268,4 @@ class SmtpServer implements Server {
     this.#leaving++;
     turnAway(stream, reply, this.#clock, this.#limits.linger, () => void this.#leaving--);
   }
-}
-
-function speaksForOthers({ xclient }: Service, { peer }: ClearStream): boolean {
-  return xclient?.(peer.address) === true;
-}
-
-function upgradeWith(tls: ServiceTls | undefined, timeout: number): Upgrade | null {
-  if (tls === undefined) return null;
-  if (typeof tls === "function") return tls;
-  if (tls instanceof ServerTls) return (stream) => upgradeServer(stream, tls, timeout);
-  const created = ServerTls.create(tls);
-  if (!created.ok) throw new TypeError(created.error);
-  return (stream) => upgradeServer(stream, created.value, timeout);
 }
