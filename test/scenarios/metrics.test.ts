@@ -103,7 +103,7 @@ test("what is accepted, refused, delivered, bounced and logged in with is counte
   );
 });
 
-test("mail that waits is told of with when it is due, mail on hold too; and nothing but reading metrics is served", async () => {
+test("mail that waits is told of with when it is due, mail on hold too; a reload ends no count; and nothing but reading metrics is served", async () => {
   const [port = 0, nobody = 0] = await freePorts(2);
   await using node = await startNode({
     config:
@@ -130,6 +130,13 @@ test("mail that waits is told of with when it is due, mail on hold too; and noth
   assert.ok(oldest > now - 30 && oldest <= now, `${now - oldest} s old`);
   assert.ok((all.get('postern_host_failures_total{kind="network"}') ?? 0) >= 1);
   assert.ok((all.get('postern_deliveries_total{outcome="deferred"}') ?? 0) >= 1);
+
+  process.kill(node.pid, "SIGHUP");
+  await logged(node, "daemon.reloaded");
+  const before = all.get('postern_connections_total{service="mx",tls="starttls"}') ?? 0;
+  const other = await Talk.open(node.ports.mx);
+  await collected(port, [`connections_total{service="mx",tls="starttls"} ${before + 1}`]);
+  other.close();
 
   const status = async (method: string, path: string): Promise<number> =>
     (await fetch(`http://127.0.0.1:${port}${path}`, { method })).status;
