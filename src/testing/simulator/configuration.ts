@@ -72,6 +72,8 @@ function configurationText(settings: NodeSettings): string {
       downgrade_hold: seconds(settings.downgradeHold),
       chunking: settings.chunking,
       eight_bit: settings.eightBit,
+      // There are no sessions to keep in a simulated handshake.
+      tls_resumption: false,
     }),
     table("[tls_report]", { send: false }),
     table("[limits]", {

@@ -25,6 +25,8 @@ export class HostConversation implements StreamHandler {
   #peerEnded = false;
   #greeted = false;
   #transactions = 0;
+  /** Messages taken, as `Take.hop`. */
+  readonly #messages = new Set<string>();
   #reversePath: string | null = null;
   #open = false;
   #eightBit = false;
@@ -120,6 +122,7 @@ export class HostConversation implements StreamHandler {
         this.#say("250 2.0.0 Ok");
         return;
       case "QUIT":
+        this.#host.options.burden.leaving(this.#stream.linkEnd);
         this.#at("quit", line, () => {
           this.#say("221 2.0.0 Bye");
           this.#close();
@@ -171,6 +174,7 @@ export class HostConversation implements StreamHandler {
     }
     const { mailMax, requireTls } = this.#host.options.offers;
     this.#transactions++;
+    this.#host.options.burden.begun(this.#stream.linkEnd);
     if (mailMax !== null && this.#transactions > mailMax) {
       this.#breach("limits of peers are kept", `${this.#transactions} transactions where MAILMAX is ${mailMax}`);
     }
@@ -288,6 +292,8 @@ export class HostConversation implements StreamHandler {
   #taking(stage: HostStage, argument: string, take: () => readonly Take[], then: () => void = () => {}): void {
     const move = this.#host.options.move(stage, argument);
     const takes = move.kind === "proceed" ? take() : [];
+    for (const { hop } of takes) this.#messages.add(hop);
+    this.#host.options.burden.took(this.#stream.linkEnd, this.#messages.size);
     this.#perform(
       move,
       () => {

@@ -1,3 +1,4 @@
+import type { HostBurden } from "./host-burden.ts";
 import { HostConversation } from "./host-conversation.ts";
 import type { Ledger } from "./ledger.ts";
 import type { LinkEnd } from "./link-end.ts";
@@ -46,6 +47,7 @@ export interface HostOptions {
   /** Says something that nobody asked for instead, and stays. */
   readonly chatty: boolean;
   readonly move: (stage: HostStage, argument: string) => HostMove;
+  readonly burden: HostBurden;
 }
 
 /** A mail host of somebody else: its own few lines of SMTP and LMTP, so that it shares no mistake with what is tested. */

@@ -15,8 +15,11 @@ export interface Submission {
   readonly reversePath: string | null;
   readonly recipients: readonly string[];
   readonly requireTls: boolean;
-  /** A server of this network ("relay"), a user who logged in, or somebody at the door for users who did not. */
-  readonly from: "relay" | "user" | "stranger";
+  /**
+   * A server of this network ("relay") or of elsewhere ("outsider"), a user who logged in, or somebody at the door for users who did
+   * not ("stranger").
+   */
+  readonly from: "relay" | "outsider" | "user" | "stranger";
   readonly octets: Uint8Array;
   /** By recipient; none while nothing is known. */
   readonly answers: Map<string, Answer>;
@@ -99,18 +102,19 @@ export class Ledger {
   }
 
   /** A node has a message on its disk that came over the network. */
-  kept(node: string, message: NewMessage, body: readonly Uint8Array[]): void {
+  kept(node: string, message: NewMessage, body: readonly Uint8Array[]): Copy {
     const key = `${node}/${message.id}`;
     const { token, hops } = this.#read(concatBytes(body));
     // The first trace field is the node's own.
     const parent = hops[1] ?? null;
-    this.#add(node, message, token, parent);
+    const copy = this.#add(node, message, token, parent);
     const hop = parent ?? token ?? "?";
     const takes = message.recipients.map(({ mailbox }): Take => {
       return { hop, recipient: formatMailbox(mailbox), by: node, at: this.#now(), copy: key, end: null, reply: null };
     });
     this.takes.push(...takes);
     this.#byId.set(key, takes);
+    return copy;
   }
 
   /** A node wrote down what an attempt led to. */
@@ -178,7 +182,7 @@ export class Ledger {
     return `${this.#nodes.get(host) ?? host}/${id}`;
   }
 
-  #add(node: string, message: NewMessage, token: string | null, parent: string | null): void {
+  #add(node: string, message: NewMessage, token: string | null, parent: string | null): Copy {
     const key = `${node}/${message.id}`;
     const { reversePath } = message;
     const recipients = message.recipients.map(({ mailbox, parameters: { notify } }): CopyRecipient => {
@@ -187,7 +191,7 @@ export class Ledger {
     });
     const from = reversePath === null ? null : formatMailbox(reversePath);
     if (this.copies.has(key)) this.breach("ids are unique", `${key} was given twice`);
-    this.copies.set(key, {
+    const copy: Copy = {
       key,
       node,
       token,
@@ -196,6 +200,8 @@ export class Ledger {
       recipients,
       keptAt: this.#now(),
       removed: false,
-    });
+    };
+    this.copies.set(key, copy);
+    return copy;
   }
 }

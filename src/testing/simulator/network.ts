@@ -2,7 +2,6 @@ import { err, ok, type Result } from "../../base/index.ts";
 import type { ClearStream, ConnectOptions, Endpoint, Listener, ListenOptions, NetProblem } from "../../net/index.ts";
 import type { Chance } from "./chance.ts";
 import { type Cut, Link, type LinkConditions } from "./link.ts";
-import type { LinkEnd } from "./link-end.ts";
 import { ClearLinkStream } from "./link-stream.ts";
 import type { Life, VirtualLoop } from "./loop.ts";
 import type { Trace } from "./trace.ts";
@@ -26,6 +25,11 @@ export interface SimulatedListener {
   readonly onStream: (stream: ClearLinkStream) => void;
 }
 
+/** All that one machine sends to another: the octets of one connection that arrive last of all sent until now. */
+interface Way {
+  last: { readonly link: Link; readonly at: number } | null;
+}
+
 const FIRST_PORT = 32_768;
 
 /** All machines of a world, and the connections between them. */
@@ -36,8 +40,8 @@ export class SimulatedNetwork {
   readonly #trace: Trace;
   readonly #listeners = new Map<string, SimulatedListener>();
   readonly #links = new Set<Link>();
-  /** From one machine to another: the octets of one connection that arrive last of all sent until now. */
-  readonly #lastArrivals = new Map<string, { readonly link: Link; readonly at: number }>();
+  /** From one machine to another. */
+  readonly #ways = new Map<string, Way>();
   #ports = FIRST_PORT;
 
   constructor(parts: {
@@ -118,15 +122,20 @@ export class SimulatedNetwork {
     }
   }
 
+  #way(from: string, to: string): Way {
+    const key = `${from} ${to}`;
+    const known = this.#ways.get(key);
+    if (known !== undefined) return known;
+    const way: Way = { last: null };
+    this.#ways.set(key, way);
+    return way;
+  }
+
   /** Within a connection octets keep their order; those of a later one may pass by. */
-  #sent({ link, local, peer }: LinkEnd, at: number): void {
-    const key = `${local.address} ${peer.address}`;
-    const last = this.#lastArrivals.get(key);
-    if (last !== undefined && at < last.at) {
-      if (last.link !== link && last.link.openedAt < link.openedAt) this.#weather.count("overtaking");
-      return;
-    }
-    this.#lastArrivals.set(key, { link, at });
+  #sent(way: Way, link: Link, at: number): void {
+    const { last } = way;
+    if (last === null || at >= last.at) way.last = { link, at };
+    else if (last.link.openedAt < link.openedAt) this.#weather.count("overtaking");
   }
 
   #attempt(from: string, life: Life, to: Endpoint, timeout: number): Promise<Result<ClearLinkStream, NetProblem>> {
@@ -159,12 +168,14 @@ export class SimulatedNetwork {
     this.#ports = this.#ports === 65_535 ? FIRST_PORT : this.#ports + 1;
     const near = { address: from, port: this.#ports };
     const far = { address: listener.address, port: listener.port };
+    const out = this.#way(from, listener.address);
+    const back = this.#way(listener.address, from);
     const link: Link = new Link(
       {
         loop: this.#loop,
         chance: this.#chance,
         conditions,
-        sent: (from, arrival) => this.#sent(from, arrival),
+        sent: (sender, arrival) => this.#sent(sender === link.near ? out : back, link, arrival),
         broke: (heard) => this.#weather.count(`cuts, heard by ${heard}`),
         over: () => this.#links.delete(link),
       },

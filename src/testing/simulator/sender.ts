@@ -38,16 +38,17 @@ const TIMEOUT = 30_000;
 /** A program that hands in messages, one after the other over one connection, and never tries again: what it was told counts. */
 export async function handIn(target: Target, messages: readonly DrawnMessage[], world: SenderWorld): Promise<void> {
   const { chance, network, life, clock, log } = world;
-  const from = `10.9.0.${chance.whole(1, 200)}`;
   const who = messages[0]?.submission.from ?? "relay";
-  const port = who === "relay" ? MX_PORT : SUBMISSION_PORT;
+  const from = `${who === "outsider" ? "198.51.100" : "10.9.0"}.${chance.whole(1, 200)}`;
+  const isServer = who === "relay" || who === "outsider";
+  const port = isServer ? MX_PORT : SUBMISSION_PORT;
   const connected = await network.connector(from, life)({ addresses: [target.address], port, timeout: TIMEOUT });
   if (!connected.ok) return;
   const requireTls = messages.some(({ submission }) => submission.requireTls);
   const session = await openSession({
     stream: connected.value,
     hello: "client.sim",
-    tls: clientTls(requireTls || who !== "relay" || chance.is(0.5)),
+    tls: clientTls(requireTls || !isServer || chance.is(0.5)),
     ...(who === "user" ? { auth: USER } : {}),
     upgrade: simulatedClientUpgrade,
     clock,

@@ -1,10 +1,12 @@
 import { HOUR, type Instant, later, MINUTE, SECOND } from "../../base/index.ts";
 import { fakeResolver } from "../fake-resolver.ts";
 import { Chance } from "./chance.ts";
-import type { NodeSettings } from "./configuration.ts";
+import type { HostLimit, NodeSettings } from "./configuration.ts";
 import { SimulatedDisk } from "./disk.ts";
 import { Faults } from "./faults.ts";
 import { type Demand, SimulatedHost } from "./host.ts";
+import { HostBurden } from "./host-burden.ts";
+import { checkTaken } from "./intake-rules.ts";
 import { Ledger } from "./ledger.ts";
 import type { Cut } from "./link.ts";
 import type { LinkEnd } from "./link-end.ts";
@@ -91,7 +93,7 @@ export class World {
       witness: {
         kept: (message, body) => {
           trace.note(name, "kept", message.id);
-          ledger.kept(name, message, body);
+          checkTaken(ledger.kept(name, message, body), settings, ledger);
         },
         settled: (before, settlement, reported) => {
           trace.note(name, "settled", before.id);
@@ -118,7 +120,8 @@ export class World {
     return node;
   }
 
-  #addHost({ tls, greylists, key, ...planned }: PlannedHost): void {
+  #addHost(plan: PlannedHost): void {
+    const { tls, greylists, key, ...planned } = plan;
     const { faults, loop, ledger } = this;
     const life = new Life();
     const good = goodCertificate(planned.name, key);
@@ -134,6 +137,12 @@ export class World {
         demand: (domain, by) => this.#demanded(domain, by),
         requiresTls: (token) => ledger.submissions.get(token)?.requireTls === true,
         move: (stage, argument) => faults.host(stage, argument, greylists),
+        burden: new HostBurden({
+          name: planned.name,
+          ledger,
+          limitOf: (from) => this.#limitOf(from, plan),
+          calmFor: () => loop.now - this.calmAt,
+        }),
       },
       loop,
       life,
@@ -141,6 +150,13 @@ export class World {
     });
     const { address, port } = planned;
     this.network.listen({ address, port, life, onStream: (stream) => host.serve(stream) });
+  }
+
+  /** What the node at an address may burden a host with. Mailboxes are reached by their address. */
+  #limitOf(from: string, { protocol, name, address }: PlannedHost): HostLimit | null {
+    const node = this.plan.nodes.find((each) => each.address === from);
+    const known = protocol === "lmtp" ? address : name;
+    return node?.limits.find(({ match }) => match === "*" || match === known) ?? null;
   }
 
   /** Of mail for a domain that comes by this end. */
@@ -227,7 +243,8 @@ export class World {
       const first = n;
       n += together;
       loop.after(this.#sometime(), () => {
-        const from = !secure || chance.is(0.6) ? "relay" : chance.is(0.9) ? "user" : "stranger";
+        const other = chance.is(0.15) ? "outsider" : "relay";
+        const from = !secure || chance.is(0.6) ? other : chance.is(0.9) ? "user" : "stranger";
         const messages = Array.from({ length: together }, (_, i) =>
           drawSubmission(`m${first + i}`, { node: name, from }, world),
         );
