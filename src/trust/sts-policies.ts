@@ -92,7 +92,8 @@ class Keeper implements KeptStsPolicies {
   readonly #options: StsPoliciesOptions;
   readonly #store: StsStore;
   readonly #places: FetchPlaces<Result<KeptPolicy, StsFailure>>;
-  readonly #failed = new LRUCache<string, Failed>({ max: FAILURES });
+  // `max` would take the room for all of them at once.
+  readonly #failed = new LRUCache<string, Failed>({ maxSize: FAILURES, sizeCalculation: () => 1 });
   readonly #stopped = new AbortController();
   #timer: Timer | null = null;
 

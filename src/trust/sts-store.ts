@@ -44,7 +44,8 @@ const SCHEMA = `
  * stops mail: what was fetched is kept in memory as well.
  */
 export class StsStore {
-  readonly #memory = new LRUCache<string, KeptPolicy>({ max: MEMORY_SIZE });
+  // `max` would take the room for all of them at once.
+  readonly #memory = new LRUCache<string, KeptPolicy>({ maxSize: MEMORY_SIZE, sizeCalculation: () => 1 });
   readonly #file: DatabaseSync;
   readonly #ownFile: boolean;
   readonly #log: Log;
