@@ -141,6 +141,17 @@ test("users are added, listed and removed; the first line is the password", asyn
   assertOneLine(again);
 });
 
+test("users that cannot be reached are trouble of the operator's, and no bug", async () => {
+  writeFileSync(join(folder, "elsewhere.toml"), `${CONFIG}[auth]\nsource = "https://id.test/"\n`);
+  writeFileSync(join(folder, "file.toml"), `data_dir = "file.toml"\n${CONFIG}`);
+  for (const file of ["elsewhere.toml", "file.toml"]) {
+    const ended = await postern(["user", "list", "--config", file]);
+    assert.equal(ended.code, 1);
+    assertOneLine(ended);
+    assert.doesNotMatch(ended.stderr, /POSTERN_DEBUG/);
+  }
+});
+
 test("sending where nothing listens is one line", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -12,7 +12,14 @@ export async function withUsers(file: string, run: (users: Users) => Promise<num
     return;
   }
   const { openUsers } = await import("../daemon/setup.ts");
-  process.exitCode = await run(openUsers(config));
+  try {
+    process.exitCode = await run(openUsers(config));
+  } catch (cause) {
+    // The file cannot be reached, or users are kept elsewhere: one plain line that says which.
+    if (!(cause instanceof Error) || process.env.POSTERN_DEBUG === "1") throw cause;
+    complain(cause.message);
+    process.exitCode = EXIT.failed;
+  }
 }
 
 /** Tells how a change ended, and gives the exit code. */
