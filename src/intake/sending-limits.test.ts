@@ -326,3 +326,16 @@ test("what a session asked for before it ended holds nothing after its end", asy
   assert.equal(await next.admit("anna"), null);
   assert.equal(await send(next), 250);
 });
+
+test("a disk that is full is what the log says, though SQLite has ended the transaction by itself", (t) => {
+  const file = openSendingFile(join(folder, "limits.sqlite"));
+  files.push(file);
+  const { exec } = DatabaseSync.prototype;
+  t.mock.method(DatabaseSync.prototype, "exec", function (this: DatabaseSync, sql: string) {
+    if (sql !== "COMMIT") return exec.call(this, sql);
+    // As after SQLITE_FULL (sqlite.org, "lang_transaction", 2.3).
+    exec.call(this, "ROLLBACK");
+    throw new Error("database or disk is full");
+  });
+  assert.throws(() => file.save({ counts: [], written: [] }, time.clock.now()), /disk is full/);
+});
