@@ -1,8 +1,8 @@
 import { type Instant, instant } from "../base/index.ts";
+import type { Experience } from "./destinations.ts";
 import type { DeliveryProblem, Outcome, QueuedMessage, Recipient } from "./model.ts";
 import { type ReportAction, reportDuty, warningTime } from "./report-duty.ts";
 import { nextAttempt, type RetryException, type RetryRule, retryRuleFor } from "./retry.ts";
-import type { Experience } from "./schedule.ts";
 import type { Settlement } from "./store.ts";
 import { EXPIRED_STATUS, OVERDUE_STATUS } from "./story.ts";
 import { isOverdue } from "./terms.ts";

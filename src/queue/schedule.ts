@@ -1,55 +1,11 @@
-import { type Duration, type Instant, instant, later, MINUTE, SECOND } from "../base/index.ts";
+import { type Duration, type Instant, instant, later, SECOND } from "../base/index.ts";
+import { type Destination, type DestinationLimits, Destinations, type Experience } from "./destinations.ts";
 import { type Limit, noLimit } from "./limit.ts";
-import { ReturnLines } from "./return-lines.ts";
-import { Turns } from "./turns.ts";
 
-export interface ScheduleLimits {
+export interface ScheduleLimits extends DestinationLimits {
   /** Jobs running at the same time, over all destinations. */
   readonly total: number;
-  /** Jobs that a destination nothing is known of may run at the same time. */
-  readonly destinationStart: number;
-  /** What that may grow to. */
-  readonly destinationMost: number;
 }
-
-/** What a finished job says of its destination. */
-export type Experience =
-  /** It answered: one job more at a time. */
-  | "answered"
-  /** It says nothing of the host (a permanent failure found without it, a bug of ours). */
-  | "nothing"
-  /** Nothing was tried for want of a turn at the host: the destination pauses, and what waits for it stays. */
-  | "busy"
-  /** A connection broke: half as many at a time, and suspended when there was only one. */
-  | "connectionTrouble"
-  /** No host of it can be used: suspended at once. */
-  | "hostTrouble";
-
-interface Destination<Job> extends Learned {
-  readonly turns: Turns<Job>;
-  /** Where it is ready, null where it is not. */
-  ready: Map<string, Destination<Job>> | null;
-  running: number;
-  /** What the window may grow to. */
-  most: number;
-  /** Between the starts of two jobs. */
-  interval: Duration;
-  /** Tries nothing before then; from then on one at a time until one succeeds. */
-  suspendedUntil: Instant | null;
-}
-
-/** What is kept of a destination while nothing is in hand for it. */
-interface Learned {
-  /** How many may run at a time. */
-  window: number;
-  /** Its last job was answered in good time. */
-  quick: boolean;
-  /** No job starts before then: its rate, or a pause. */
-  notBefore: Instant;
-}
-
-/** Destinations remembered that have no job here. Beyond it the oldest are forgotten, and found out again. */
-const MOST_REMEMBERED = 10_000;
 
 /** A job that took longer says that its destination holds up what it shares with others. */
 const QUICK = 5 * SECOND;
@@ -77,10 +33,7 @@ interface Level<Job> {
  */
 export class Schedule<Job> {
   readonly #limits: ScheduleLimits;
-  readonly #limitOf: (name: string) => Limit;
-  readonly #destinations = new Map<string, Destination<Job>>();
-  readonly #lines = new ReturnLines();
-  readonly #learned = new Map<string, Learned>();
+  readonly #destinations: Destinations<Job>;
   readonly #levels = Array.from({ length: LEVELS }, (): Level<Job> => ({ quick: new Map(), others: new Map() }));
   /** Jobs wait, and only for time to pass. */
   readonly #paused = new Map<string, Destination<Job>>();
@@ -95,7 +48,7 @@ export class Schedule<Job> {
 
   constructor(limits: ScheduleLimits, limitOf: (name: string) => Limit = () => noLimit) {
     this.#limits = limits;
-    this.#limitOf = limitOf;
+    this.#destinations = new Destinations(limits, limitOf);
   }
 
   get running(): number {
@@ -118,17 +71,16 @@ export class Schedule<Job> {
 
   /** Whether its last job was answered in good time. */
   isQuick(name: string): boolean {
-    return (this.#destinations.get(name) ?? this.#learned.get(name))?.quick === true;
+    return this.#destinations.isQuick(name);
   }
 
   /** Those of which the last job was answered in good time, `most` at most, the latest known first. */
   quickOnes(most: number): string[] {
-    const known = [...this.#learned, ...this.#destinations].reverse();
-    return known.flatMap(([name, { quick }]) => (quick ? [name] : [])).slice(0, most);
+    return this.#destinations.quickOnes(most);
   }
 
   add(name: string, job: Job, priority = 0, sender = ""): void {
-    const destination = this.#of(name);
+    const destination = this.#destinations.of(name);
     destination.turns.add(job, priority, sender);
     this.#pending++;
     this.#consider(name, destination);
@@ -152,12 +104,11 @@ export class Schedule<Job> {
    * returned: they are to be put off without trying.
    */
   finished(name: string, experience: Experience, resumeAt: Instant, took: Duration = 0): readonly Job[] {
-    const destination = this.#of(name);
+    const destination = this.#destinations.of(name);
     destination.running--;
     this.#running--;
     if (!destination.quick) this.#burden--;
-    const suspends = this.#learn(destination, experience, resumeAt);
-    if (experience === "answered") this.#lines.dissolve(name);
+    const suspends = this.#destinations.learn(name, destination, experience, resumeAt);
     if (experience !== "nothing" && experience !== "busy") {
       this.#setQuick(destination, experience === "answered" && took <= QUICK);
     }
@@ -167,7 +118,7 @@ export class Schedule<Job> {
       putOff = this.#drain(destination);
     }
     this.#consider(name, destination);
-    this.#forget(name, destination);
+    this.#destinations.forget(name, destination);
     return putOff;
   }
 
@@ -180,7 +131,7 @@ export class Schedule<Job> {
   /** When a job that finds its destination suspended is to come back, see `ReturnLines`; null where it is not. */
   putOffUntil(name: string, now: Instant): Instant | null {
     const until = this.suspendedUntil(name, now);
-    return until === null ? null : this.#lines.next(name, until, now);
+    return until === null ? null : this.#destinations.returnAt(name, until, now);
   }
 
   /** Gives every suspended destination another chance now. */
@@ -190,11 +141,8 @@ export class Schedule<Job> {
 
   /** Asks anew what each destination may be burdened with. What runs beyond it ends, and no more begins until there is room. */
   renewLimits(): void {
-    for (const [name, destination] of this.#destinations) {
-      const { most, interval } = this.#burdenOf(name);
-      destination.most = most;
-      destination.interval = interval;
-      destination.window = Math.min(destination.window, most);
+    for (const [name, destination] of this.#destinations.entries()) {
+      this.#destinations.renewLimits(name, destination);
       this.#consider(name, destination);
     }
   }
@@ -202,20 +150,20 @@ export class Schedule<Job> {
   /** Takes out the jobs that match and have not started. */
   withdraw(matches: (job: Job) => boolean): readonly Job[] {
     const withdrawn: Job[] = [];
-    for (const [name, destination] of this.#destinations) {
+    for (const [name, destination] of this.#destinations.entries()) {
       const jobs = destination.turns.remove(matches);
       if (jobs.length === 0) continue;
       this.#pending -= jobs.length;
       withdrawn.push(...jobs);
       this.#consider(name, destination);
-      this.#forget(name, destination);
+      this.#destinations.forget(name, destination);
     }
     return withdrawn;
   }
 
   /** Takes out all jobs that have not started. */
   drain(): readonly Job[] {
-    return [...this.#destinations].flatMap(([name, destination]) => {
+    return [...this.#destinations.entries()].flatMap(([name, destination]) => {
       const jobs = this.#drain(destination);
       this.#unready(name, destination);
       return jobs;
@@ -259,62 +207,10 @@ export class Schedule<Job> {
     return job;
   }
 
-  #learn(destination: Destination<Job>, experience: Experience, resumeAt: Instant): boolean {
-    switch (experience) {
-      case "answered":
-        destination.suspendedUntil = null;
-        destination.window = Math.min(destination.window + 1, destination.most);
-        return false;
-      case "nothing":
-        return false;
-      case "busy":
-        destination.notBefore = instant(Math.max(destination.notBefore, resumeAt));
-        return false;
-      case "connectionTrouble": {
-        const last = destination.window === 1;
-        destination.window = Math.max(1, Math.floor(destination.window / 2));
-        return last;
-      }
-      case "hostTrouble":
-        destination.window = 1;
-        return true;
-    }
-  }
-
   #setQuick(destination: Destination<Job>, quick: boolean): void {
     if (destination.quick === quick) return;
     destination.quick = quick;
     this.#burden += quick ? -destination.running : destination.running;
-  }
-
-  #of(name: string): Destination<Job> {
-    let destination = this.#destinations.get(name);
-    if (destination === undefined) {
-      const { most, interval } = this.#burdenOf(name);
-      const learned = this.#learned.get(name);
-      this.#learned.delete(name);
-      destination = {
-        turns: new Turns(),
-        ready: null,
-        running: 0,
-        window: Math.min(learned?.window ?? this.#limits.destinationStart, most),
-        most,
-        interval,
-        quick: learned?.quick ?? false,
-        notBefore: learned?.notBefore ?? instant(0),
-        suspendedUntil: null,
-      };
-      this.#destinations.set(name, destination);
-    }
-    return destination;
-  }
-
-  #burdenOf(name: string): Pick<Destination<Job>, "most" | "interval"> {
-    const { connections, messagesPerMinute } = this.#limitOf(name);
-    return {
-      most: connections ?? this.#limits.destinationMost,
-      interval: messagesPerMinute === null ? 0 : MINUTE / messagesPerMinute,
-    };
   }
 
   /** Puts it where it belongs: among those that are ready, those that wait for time to pass, or neither. */
@@ -355,27 +251,4 @@ export class Schedule<Job> {
     this.#pending -= jobs.length;
     return jobs;
   }
-
-  #forget(name: string, destination: Destination<Job>): void {
-    if (!isIdle(destination)) return;
-    if (destination.suspendedUntil === null) {
-      this.#destinations.delete(name);
-      this.#lines.dissolve(name);
-      const { window, quick, notBefore } = destination;
-      this.#learned.set(name, { window, quick, notBefore });
-      const [oldest] = this.#learned.keys();
-      if (this.#learned.size > MOST_REMEMBERED && oldest !== undefined) this.#learned.delete(oldest);
-    }
-    if (this.#destinations.size <= MOST_REMEMBERED) return;
-    for (const [oldest, candidate] of this.#destinations) {
-      if (!isIdle(candidate)) continue;
-      this.#destinations.delete(oldest);
-      this.#lines.dissolve(oldest);
-      return;
-    }
-  }
-}
-
-function isIdle({ running, turns }: Destination<unknown>): boolean {
-  return running === 0 && turns.size === 0;
 }
