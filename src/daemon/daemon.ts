@@ -95,13 +95,16 @@ export async function startDaemon(
     log,
     ...(metering === null ? {} : { logOf: metering.logOf }),
   };
+  // Asked until the last delivery has ended: a command that opened the queue itself before would know nothing of claims.
+  let control: { close(): Promise<void> } | null = null;
+  resources.defer(() => control?.close());
   const { server, runner, start, renew, ...composed } = compose(parts, resources);
 
   const operations = combineOperations(() => [composed.operations, ...former.value.operations()]);
   metering?.see({ operations, store: store.value, runner });
-  const control = await openControl({ config, share, operations, log });
-  if (!control.ok) return err([control.error]);
-  resources.defer(() => control.value.close());
+  const opened = await openControl({ config, share, operations, log });
+  if (!opened.ok) return err([opened.error]);
+  control = opened.value;
 
   const started = await server.start();
   if (!started.ok) {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePorts, type Node, postern, startNode } from "../node.ts";
+import { freePorts, logged, type Node, postern, startNode } from "../node.ts";
 import { SlowHop } from "./slow-hop.ts";
 
 interface Listed {
@@ -164,3 +164,28 @@ describe("the queue commands", () => {
     }
   });
 });
+
+for (const workers of [1, 2]) {
+  test(`a daemon that stops (${workers} workers) is asked to its end: what it delivers is nothing to remove`, async () => {
+    await using hop = await SlowHop.listen({ holding: true });
+    await using node = await startNode({
+      domains: ["here.test"],
+      workers,
+      config:
+        `[relay]\nnetworks = ["127.0.0.0/8"]\n[[route]]\nmatch = "*"\nvia = "smtp://127.0.0.1:${hop.port}"\ntls = "off"\n` +
+        '[timeouts]\nstop = "30s"\n',
+    });
+    await send(node, "bob@there.test");
+    for (let waited = 0; hop.subjects.length === 0 && waited < 200; waited++) await sleep(25);
+    const ended = node.kill("SIGTERM");
+    await logged(node, "daemon.stopping", { count: workers === 1 ? 1 : 2 });
+    const [message] = await list(node);
+    assert.ok(message !== undefined);
+    const removed = await node.command("queue", "remove", message.id);
+    assert.equal(removed.code, 1);
+    assert.match(removed.stderr, /in flight/);
+    hop.release();
+    assert.equal(await ended, 0);
+    assert.deepEqual(await list(node), []);
+  });
+}
