@@ -54,7 +54,7 @@ export const wiringMutants: readonly Mutant[] = [
     name: "daemon sends in clear text after a failed handshake",
     promise: "mail waits when a handshake fails, unless the operator allows more",
     file: "src/daemon/queue-side.ts",
-    search: 'clearTextAfterTlsFailure: config.delivery.afterTlsFailure === "clear",',
+    search: 'clearTextAfterTlsFailure: delivery.afterTlsFailure === "clear",',
     replacement: "clearTextAfterTlsFailure: true,",
     tests: ["test/scenarios/failed-handshake.test.ts"],
   },
