@@ -11,7 +11,17 @@ const FAULTS = [
   ...["temporaryReplies", "permanentReplies", "slowReplies", "hangs", "closes", "greylisted"],
   ...["strippedTls", "wrongCertificates", "brokenHandshakes"],
   ...["commits cut off, kept", "commits cut off, lost"],
-  ...["failedSyncs", "fullDisks", "slowSyncs", "crashes", "crashesAtCommit", "stops", "clockJumps", "operations"],
+  ...[
+    "failedSyncs",
+    "fullDisks",
+    "slowSyncs",
+    "crashes",
+    "crashesAtCommit",
+    "stops",
+    "clockJumps",
+    "operations",
+    "reloads",
+  ],
 ];
 
 function allKept({ broken, unsteady }: WorldsResult): void {

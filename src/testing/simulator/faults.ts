@@ -38,6 +38,7 @@ export interface FaultRates {
   readonly outages: number;
   readonly clockJumps: number;
   readonly operations: number;
+  readonly reloads: number;
 }
 
 /** Each kind of fault is in about a third of all worlds. */
@@ -69,6 +70,7 @@ export function drawRates(chance: Chance): FaultRates {
     outages: count(3),
     clockJumps: count(2),
     operations: count(10),
+    reloads: count(3),
   };
 }
 

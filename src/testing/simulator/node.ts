@@ -141,6 +141,13 @@ export class SimulatedNode {
     watchReplies(stream, (id, end, offset) => this.#world.ledger.replied(this.settings.name, id, end, offset));
   };
 
+  /** Reads its files anew, as SIGHUP does. Nothing in them has changed. */
+  reload(): void {
+    if (this.#program === null) return;
+    this.#world.trace.note(this.settings.name, "reloading");
+    this.#program.renew({ config: readConfiguration(this.settings), nextHops: this.#nextHops, tokens: null });
+  }
+
   /** Pulls the plug. Those it is connected to may hear of it ("both") or not. */
   crash(heard: Cut["heard"]): void {
     if (this.#program === null) return;

@@ -161,7 +161,10 @@ export class World {
 
   /** Of mail for a domain that comes by this end. */
   #demanded(domain: string, by: LinkEnd): Demand {
-    const known = this.plan.policies.has(domain) ? this.#policyHosts.isKnown(domain, by) : true;
+    const { lookups, policyFetches } = this.plan.rates;
+    const isPublished = this.plan.policies.has(domain) && lookups + policyFetches > 0;
+    // Where neither DNS nor policy hosts ever fail, nobody has an excuse.
+    const known = !isPublished || this.#policyHosts.isKnown(domain, by);
     return known ? (this.#demands.get(domain) ?? "nothing") : "nothing";
   }
 
@@ -179,7 +182,7 @@ export class World {
   #planTroubles(node: SimulatedNode): void {
     const { rates } = this.plan;
     const { loop, faults } = this;
-    const plan = (kind: "crashes" | "stops" | "clockJumps" | "operations", action: () => void): void => {
+    const plan = (kind: "crashes" | "stops" | "clockJumps" | "operations" | "reloads", action: () => void): void => {
       for (let n = 0; n < rates[kind]; n++) {
         loop.after(this.#sometime(), () => {
           if (faults.calm) return;
@@ -198,6 +201,7 @@ export class World {
       this.trace.note(name, "clock", String(by));
       this.#skews.set(name, (this.#skews.get(name) ?? 0) + by);
     });
+    plan("reloads", () => node.reload());
     plan("operations", () => void this.#operate(node));
   }
 
