@@ -8,6 +8,7 @@ import { inNetworks, type Listener, listen, type NetProblem } from "../net/index
 import { loadTokens } from "./auth.ts";
 import { checkCertificates } from "./certificates.ts";
 import { loadNextHops } from "./next-hops.ts";
+import { openDoors } from "./open-doors.ts";
 import { checkAuthorities, loadTls } from "./tls.ts";
 import { loadSourceCa } from "./users.ts";
 
@@ -57,10 +58,9 @@ export function listenProblem(endpoint: string, problem: NetProblem, table = "[[
 }
 
 /** What is wrong with the files that a configuration names, so that it cannot be put into use. */
-export function checkFiles(config: Config): readonly string[] {
-  return [loadTls(config), loadNextHops(config), loadTokens(config), loadSourceCa(config)].flatMap((loaded) =>
-    loaded.ok ? [] : loaded.error,
-  );
+export async function checkFiles(config: Config): Promise<readonly string[]> {
+  const all = [loadTls(config), loadNextHops(config), await loadTokens(config), loadSourceCa(config)];
+  return all.flatMap((loaded) => (loaded.ok ? [] : loaded.error));
 }
 
 /** Everything that can be checked without taking mail; each problem is one line. Ports are not tried while a daemon runs. Nothing is made. */
@@ -68,7 +68,11 @@ export async function checkConfig(config: Config): Promise<readonly string[]> {
   const problems: string[] = [];
   const folder = lookAtDataFolder(config.dataDir);
   if (folder !== null) problems.push(folder);
-  problems.push(...checkFiles(config), ...checkCertificates(config, Date.now()).problems, ...checkAuthorities(config));
+  problems.push(
+    ...(await checkFiles(config)),
+    ...checkCertificates(config, Date.now()).problems,
+    ...checkAuthorities(config),
+  );
   if (folder !== null) return problems;
   problems.push(...checkUsers(config));
   const admin = await openAdmin(config);
@@ -83,7 +87,7 @@ const isLoopback = inNetworks(["127.0.0.0/8", "::1/128"]);
 
 /** What may be meant as it is written, and should be known; one plain line each. */
 export function checkWarnings(config: Config): readonly string[] {
-  return [...checkCertificates(config, Date.now()).warnings, ...metricsWarnings(config)];
+  return [...checkCertificates(config, Date.now()).warnings, ...metricsWarnings(config), ...openDoors(config)];
 }
 
 function metricsWarnings({ metrics }: Pick<Config, "metrics">): readonly string[] {
