@@ -2,6 +2,7 @@
  * Node's sockets, TLS and DNS behind small interfaces. Only here is Node asked for them, and only `problem.ts` reads its error
  * codes. Nothing here knows SMTP. Begin with `stream.ts`.
  */
+export { addressGroup } from "./address-group.ts";
 export * from "./certificate.ts";
 export { type ChainCertificate, certificateChain } from "./certificate-chain.ts";
 export { type ChannelBindingType, channelBinding } from "./channel-binding.ts";

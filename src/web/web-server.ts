@@ -2,6 +2,7 @@ import { createServer, type Server as HttpServer, type IncomingMessage, type Ser
 import type { Duplex } from "node:stream";
 import { asError, type Clock, type Duration, type Log, ok, printable, type Result } from "../base/index.ts";
 import {
+  addressGroup,
   type ClearStream,
   duplexOf,
   type Endpoint,
@@ -45,7 +46,7 @@ const DEADLINE = 10_000;
 const HANDSHAKE = 5000;
 /** What a client gets to close its side after the answer. */
 const LINGER = 2000;
-/** Connections at once, in all and of one address where there is no proxy. */
+/** Connections at once, in all and of one address (an IPv6 /64) where there is no proxy. */
 const CONNECTIONS = 200;
 const CONNECTIONS_PER_ADDRESS = 20;
 /** Octets of a request line and header. */
@@ -179,15 +180,24 @@ class PageServer implements WebServer {
   #mayEnter(address: string | null): boolean {
     if (this.#stopped || this.#open.size >= CONNECTIONS) return false;
     if (address === null) return true;
-    let same = 0;
-    for (const other of this.#open.values()) if (other === address) same += 1;
-    return same < CONNECTIONS_PER_ADDRESS;
+    return !isCrowded(this.#open.values(), address);
   }
 
   #enter(connection: { destroy(): void }, address: string): () => void {
     this.#open.set(connection, address);
     return () => void this.#open.delete(connection);
   }
+}
+
+/**
+ * Whether as many connections of an address are open as it may have. All of an IPv6 /64 are one, or one subscriber could be so many that
+ * nobody else is answered.
+ */
+export function isCrowded(open: Iterable<string>, address: string): boolean {
+  const group = addressGroup(address);
+  let same = 0;
+  for (const other of open) if (addressGroup(other) === group) same += 1;
+  return same >= CONNECTIONS_PER_ADDRESS;
 }
 
 /** RFC 9112 §3.2: more than one is as bad as none. */
