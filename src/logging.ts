@@ -1,5 +1,6 @@
+import { createRequire } from "node:module";
 import { type DestinationStream, type Logger, pino } from "pino";
-import pretty from "pino-pretty";
+import type { build } from "pino-pretty";
 import type { Log, LogFields } from "./base/index.ts";
 
 /** How log lines look: JSON for machines, "pretty" for people, "auto": pretty on a terminal. */
@@ -28,6 +29,8 @@ export function makeLog(settings: LogSettings, destination?: DestinationStream):
     formatters: { level: (label: string) => ({ level: label }) },
   };
   if (!forPeople) return new PinoLog(pino(options, destination ?? standardOutput()), {});
+  // Loaded where people read, which a service seldom has: it is three dozen files.
+  const pretty: typeof build = createRequire(import.meta.url)("pino-pretty");
   const stream = pretty({
     colorize: process.stdout.isTTY,
     messageKey: "event",

@@ -15,26 +15,26 @@ const HEAD = 'hostname = "mx.test"\n[[listener]]\naddress = "127.0.0.1:25"\nserv
 const OAUTH = '[auth.oauth]\nissuer = "https://id.test"\naudience = "mail"\n';
 
 /** The problems of a configuration's files; none where tokens can be checked. */
-function problems(section: string): readonly string[] {
-  const loaded = loadTokens(unwrap(parseConfig(HEAD + OAUTH + section, join(folder, "postern.toml"))));
+async function problems(section: string): Promise<readonly string[]> {
+  const loaded = await loadTokens(unwrap(parseConfig(HEAD + OAUTH + section, join(folder, "postern.toml"))));
   if (!loaded.ok) return loaded.error;
   assert.notEqual(loaded.value, null);
   return [];
 }
 
-test("without [auth.oauth] no token counts", () => {
-  assert.equal(unwrap(loadTokens(unwrap(parseConfig(HEAD, join(folder, "postern.toml"))))), null);
+test("without [auth.oauth] no token counts", async () => {
+  assert.equal(unwrap(await loadTokens(unwrap(parseConfig(HEAD, join(folder, "postern.toml"))))), null);
 });
 
-test("files that are missing or hold something else are told, one line each, with the file", () => {
+test("files that are missing or hold something else are told, one line each, with the file", async () => {
   writeFileSync(join(folder, "text"), "not what is wanted");
   writeFileSync(join(folder, "empty"), "\nsecond line");
   writeFileSync(join(folder, "keys"), '{"keys":[]}');
   writeFileSync(join(folder, "secret"), "s3cret\n");
   writeFileSync(join(folder, "ca"), makeCertificate({ names: ["id.test"] }).certificate);
   const asked = 'introspection_url = "https://id.test/ask"\nclient_id = "mx"\n';
-  assert.deepEqual(problems('jwks_file = "keys"\nca = ["ca"]'), []);
-  assert.deepEqual(problems(`${asked}client_secret_file = "secret"`), []);
+  assert.deepEqual(await problems('jwks_file = "keys"\nca = ["ca"]'), []);
+  assert.deepEqual(await problems(`${asked}client_secret_file = "secret"`), []);
   for (const [section, file] of [
     ['jwks_file = "gone"', "gone"],
     ['jwks_file = "text"', "text"],
@@ -43,7 +43,7 @@ test("files that are missing or hold something else are told, one line each, wit
     [`${asked}client_secret_file = "gone"`, "gone"],
     [`${asked}client_secret_file = "empty"`, "empty"],
   ] as const) {
-    const [problem = "", ...more] = problems(section);
+    const [problem = "", ...more] = await problems(section);
     assert.deepEqual(more, [], section);
     assert.ok(problem.includes(join(folder, file)) && !problem.includes("\n"), `${section}: ${problem}`);
   }

@@ -4,13 +4,21 @@ import { type Clock, codeOf, err, type Log, messageOf, ok, type Result } from ".
 import type { AuthConfig, Config, OauthConfig } from "../config/index.ts";
 import { type Authenticator, type AuthThrottle, type CredentialSource, createAuthenticator } from "../intake/index.ts";
 import { readCertificates, systemClock } from "../net/index.ts";
-import { createTokens, readKeys, type Tokens } from "../oauth/index.ts";
+import type { TokenOptions, Tokens } from "../oauth/index.ts";
 import { trustedByDefault } from "./next-hops.ts";
 
+type Oauth = typeof import("../oauth/index.ts");
+
 /** Who checks tokens; null where none count. Each problem of the files is one line. */
-export function loadTokens({ auth }: { readonly auth: AuthConfig }): Result<Tokens | null, readonly string[]> {
+export async function loadTokens({
+  auth,
+}: {
+  readonly auth: AuthConfig;
+}): Promise<Result<Tokens | null, readonly string[]>> {
   const { oauth } = auth;
   if (oauth === null) return ok(null);
+  // Most have no tokens, and the library that checks them is as large as all else of a start.
+  const { createTokens, readKeys } = await import("../oauth/index.ts");
   const problems: string[] = [];
   const extra = oauth.ca.flatMap((file) => {
     const read = readCertificates(readText("ca", file, problems) ?? "");
@@ -18,15 +26,15 @@ export function loadTokens({ auth }: { readonly auth: AuthConfig }): Result<Toke
     if (problems.length === 0) problems.push(`[auth.oauth] ca: ${file}: ${read.error}`);
     return [];
   });
-  const keys = keysOf(oauth, problems);
+  const keys = keysOf(oauth, readKeys, problems);
   if (keys === null || problems.length > 0) return err(problems);
   const ca = extra.length === 0 ? null : [...trustedByDefault(), ...extra];
   return ok(createTokens({ ...oauth, keys, ca, clock: systemClock }));
 }
 
-type Keys = Parameters<typeof createTokens>[0]["keys"];
+type Keys = TokenOptions["keys"];
 
-function keysOf({ keys }: OauthConfig, problems: string[]): Keys | null {
+function keysOf({ keys }: OauthConfig, readKeys: Oauth["readKeys"], problems: string[]): Keys | null {
   if (keys.kind === "url") return keys;
   if (keys.kind === "file") {
     const { file } = keys;

@@ -16,7 +16,7 @@ import { startMetering } from "./metering.ts";
 import { openMetrics } from "./metrics-page.ts";
 import { loadNextHops } from "./next-hops.ts";
 import { openQueue } from "./queue-file.ts";
-import { reload, tellRestart } from "./reload.ts";
+import { inTurn, reload, tellRestart } from "./reload.ts";
 import { alone, divided, type WorkerShare } from "./share.ts";
 import { machine } from "./surroundings.ts";
 import { loadTls } from "./tls.ts";
@@ -65,7 +65,7 @@ export async function startDaemon(
   if (!tls.ok) return tls;
   const nextHops = loadNextHops(config);
   if (!nextHops.ok) return nextHops;
-  const tokens = loadTokens(config);
+  const tokens = await loadTokens(config);
   if (!tokens.ok) return tokens;
   const store = await openQueue({ config, log, onDeath, watch: metering?.watch }, share.worker);
   if (!store.ok) return err([store.error]);
@@ -131,15 +131,15 @@ export async function startDaemon(
       tls: mode,
       local: started.value[at] ?? { address: "", port: 0 },
     })),
-    async reload(next = inForce) {
-      const taken = takeWhileRunning(inForce, next);
+    reload: inTurn(async (next?: Config) => {
+      const taken = takeWhileRunning(inForce, next ?? inForce);
       const changed = divided(taken.config, share.workers);
-      const reloaded = reload(changed, { tls: tls.value, users: users.value, web: web.value, renew, log });
+      const reloaded = await reload(changed, { tls: tls.value, users: users.value, web: web.value, renew, log });
       if (!reloaded.ok) return reloaded;
       inForce = taken.config;
       tellRestart(taken.restart, log);
       return ok(taken);
-    },
+    }),
     tell: async () => (await metering?.tell()) ?? null,
     async stop() {
       log.info("daemon.stopping", {});

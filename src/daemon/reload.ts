@@ -19,9 +19,12 @@ export interface ReloadParts {
 }
 
 /** Puts `config` into use, which differs in nothing that only a restart changes. All of it or nothing: with a problem in one file everything stays as it was. */
-export function reload(config: Config, { tls, users, web, renew, log }: ReloadParts): Result<void, readonly string[]> {
+export async function reload(
+  config: Config,
+  { tls, users, web, renew, log }: ReloadParts,
+): Promise<Result<void, readonly string[]>> {
+  const tokens = await loadTokens(config);
   const nextHops = loadNextHops(config);
-  const tokens = loadTokens(config);
   const sourceCa = loadSourceCa(config);
   const served = tls?.prepare(config) ?? ok(() => {});
   if (!nextHops.ok || !tokens.ok || !sourceCa.ok || !served.ok) {
@@ -35,6 +38,16 @@ export function reload(config: Config, { tls, users, web, renew, log }: ReloadPa
   renew({ config, nextHops: nextHops.value, tokens: tokens.value });
   log.info("daemon.reloaded", tls === null ? {} : { certificatesExpire: new Date(tls.plain.expires).toISOString() });
   return ok(undefined);
+}
+
+/** The same, one after the other: a later reload finds what the one before made of it. */
+export function inTurn<Next, Done>(take: (next: Next) => Promise<Done>): (next: Next) => Promise<Done> {
+  let turn: Promise<unknown> = Promise.resolve();
+  return (next) => {
+    const taken = turn.then(() => take(next));
+    turn = taken.catch(() => {});
+    return taken;
+  };
 }
 
 /** Tells of each key of a changed file that only a restart puts into use. */

@@ -19,7 +19,7 @@ import { checkDataFolder, checkFiles, checkPorts } from "./checks.ts";
 import type { Daemon } from "./daemon.ts";
 import { ofAll, startSupervisorMetering } from "./metering.ts";
 import { openMetrics } from "./metrics-page.ts";
-import { tellRestart } from "./reload.ts";
+import { inTurn, tellRestart } from "./reload.ts";
 import type { WorkerReport, WorkerTask } from "./worker.ts";
 
 /** As many lanes as ids have; `config` allows no more. */
@@ -75,10 +75,10 @@ export async function startWorkers(
   const owned = resources.move();
   return ok({
     listeners,
-    async reload(next = inForce) {
-      const taken = takeWhileRunning(inForce, next);
+    reload: inTurn(async (next?: Config) => {
+      const taken = takeWhileRunning(inForce, next ?? inForce);
       // Looked at before the first worker is told, so that all of them take it or none.
-      const problems = checkFiles(taken.config);
+      const problems = await checkFiles(taken.config);
       if (problems.length > 0) {
         log.error("daemon.reload.failed", { problems });
         return err(problems);
@@ -87,7 +87,7 @@ export async function startWorkers(
       tellRestart(taken.restart, log);
       const reloaded = await supervisor.reload();
       return reloaded.ok ? ok(taken) : reloaded;
-    },
+    }),
     tell: async () => (await metering?.tell()) ?? null,
     async stop() {
       log.info("daemon.stopping", {});

@@ -83,6 +83,8 @@ export class WorkerProcess<Task, Report, State> {
   /** Null where it does not run: its next start reads everything anew in any case. */
   async reload(task: Task): Promise<readonly string[] | null> {
     const { clock, worker } = this.#options;
+    // One that is just starting was given the task before.
+    await this.#starting?.catch(() => {});
     const child = this.#child;
     if (!this.#ready || child === null) return null;
     return await new Promise((resolve) => {
