@@ -62,7 +62,9 @@ test("the ways to log in are those that are there, a password first", async () =
   assert.deepEqual(await ways(issuer), ["password-cleartext", "OAuth2"]);
   assert.deepEqual(await ways(only("OAUTHBEARER", "SCRAM-SHA-256"), issuer), ["OAuth2"]);
   assert.deepEqual(await ways(only("SCRAM-SHA-256-PLUS", "OAUTHBEARER")), ["password-encrypted"]);
-  assert.deepEqual(await ways(only("EXTERNAL")), ["TLS-client-cert"]);
+  const certified = `${listener("127.0.0.1:588")}client_certificates = "request"\n`;
+  const peer = `[[peer]]\nname = "ann"\nspki = ["${"ab".repeat(32)}"]\nuser = "ann"\n`;
+  assert.deepEqual(await ways(certified, peer, only("EXTERNAL")), ["TLS-client-cert"]);
 });
 
 test("people read the name of the provider, or that of the domain, and log in as the operator says", async () => {
