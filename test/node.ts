@@ -1,6 +1,7 @@
 // A Postern of its own folder and ports, run as a user runs it: by its command line, in its own process.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,6 +11,8 @@ import { fileURLToPath } from "node:url";
 import { makeCertificate } from "../src/testing/index.ts";
 
 const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
+/** The options that Node is given where users run the program: those in its first line. */
+const NODE_OPTIONS = /^#!\S+ -S node (.+)/.exec(readFileSync(MAIN, "utf8"))?.[1]?.split(" ") ?? [];
 const READY_ATTEMPTS = 200;
 const STOP_TIMEOUT = 15_000;
 
@@ -145,7 +148,8 @@ class ChildNode implements Node {
   }
 
   async start({ env = {}, under = [], over = () => false }: Launch = {}): Promise<void> {
-    const [program = process.execPath, ...args] = [...under, process.execPath, MAIN, "serve", "--config", this.config];
+    const serving = [process.execPath, ...NODE_OPTIONS, MAIN, "serve", "--config", this.config];
+    const [program = process.execPath, ...args] = [...under, ...serving];
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
     this.#child = child;
     let rest = "";
@@ -229,10 +233,15 @@ class ChildNode implements Node {
 /** Runs the command line to its end, with `input` on its standard input. */
 export function postern(args: readonly string[], input: string | Uint8Array = ""): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    const child = execFile(process.execPath, [MAIN, ...args], { timeout: 30_000 }, (error, stdout, stderr) => {
-      if (error !== null && typeof error.code !== "number") reject(error);
-      else resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
-    });
+    const child = execFile(
+      process.execPath,
+      [...NODE_OPTIONS, MAIN, ...args],
+      { timeout: 30_000 },
+      (error, stdout, stderr) => {
+        if (error !== null && typeof error.code !== "number") reject(error);
+        else resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
+      },
+    );
     child.stdin?.on("error", () => {}).end(input);
   });
 }

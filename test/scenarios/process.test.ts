@@ -1,6 +1,6 @@
 // The daemon as a process: signals, certificates, and everything that keeps it from starting.
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -111,4 +111,14 @@ test("what keeps it from starting is said in one line each, with exit code 1", a
   await oneLine(/second\.toml:\d+.*limit/, "check", "--config", config);
   await oneLine(/nowhere\.toml/, "serve", "--config", join(node.folder, "nowhere.toml"));
   assert.equal((await node.command("check")).code, 0);
+});
+
+test("a daemon of the tests runs with the options that the checkout and the package give Node", async (t) => {
+  if (process.platform !== "linux") return t.skip("only Linux tells how a process was started");
+  const [, option = ""] =
+    /^#!.* (--\S+)/.exec(await readFile(new URL("../../src/cli/main.ts", import.meta.url), "utf8")) ?? [];
+  assert.match(await readFile(new URL("../../postern", import.meta.url), "utf8"), new RegExp(`"\\$node" ${option} `));
+  await using node = await startNode();
+  const words = (await readFile(`/proc/${node.pid}/cmdline`, "utf8")).split("\0");
+  assert.ok(words.includes(option), words.join(" "));
 });
