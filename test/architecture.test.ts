@@ -66,7 +66,10 @@ const TOP_FILES: Readonly<Record<string, readonly string[]>> = { "src/logging.ts
 const PURE_FILES: readonly { readonly file: RegExp; readonly folders: readonly string[] }[] = [
   { file: /^src\/server\/(session|state|replies|verbs)\.ts$/, folders: ["base", "smtp"] },
   { file: /^src\/client\/(session|state|replies)\.ts$/, folders: ["base", "smtp"] },
-  { file: /^src\/queue\/(retry|schedule|destinations|turns|judgement|model|store|deliverer)\.ts$/, folders: ["base", "smtp"] },
+  {
+    file: /^src\/queue\/(retry|schedule|destinations|turns|judgement|model|store|deliverer)\.ts$/,
+    folders: ["base", "smtp"],
+  },
   { file: /^src\/delivery\/(plan|outcome)\.ts$/, folders: ["base", "smtp", "queue", "net", "client"] },
 ];
 
