@@ -90,4 +90,28 @@ export const wiringMutants: readonly Mutant[] = [
     replacement: "",
     tests: ["src/metrics/roll-call.test.ts"],
   },
+  {
+    name: "reload that leaves the policies as they were",
+    promise: "a changed configuration counts for all who connect after it was taken",
+    file: "src/daemon/composition.ts",
+    search: "    policies.renew(next);\n",
+    replacement: "",
+    tests: ["test/scenarios/reload.test.ts"],
+  },
+  {
+    name: "reload that changes what is bound to ports and files",
+    promise: "what only a restart changes stays as it runs",
+    file: "src/config/restart.ts",
+    search: "    config = keep(config, running);\n",
+    replacement: "",
+    tests: ["src/config/restart.test.ts"],
+  },
+  {
+    name: "event loop stands still for a locked users file",
+    promise: "one session that waits holds up no other",
+    file: "src/intake/served-credentials.ts",
+    search: "{ ...options, lockTimeout: 0 }",
+    replacement: "options",
+    tests: ["src/intake/served-credentials.test.ts"],
+  },
 ];
