@@ -246,21 +246,37 @@ export function postern(args: readonly string[], input: string | Uint8Array = ""
   });
 }
 
-/** Ports of 127.0.0.1 that are free now. */
+/**
+ * Where the system takes no ports by itself (`ip_local_port_range` begins at 32768): between the look and the use, connections of other
+ * tests, ten thousand at once in one of them, would take what was found free.
+ */
+const FIRST_PORT = 10_000;
+const PORTS = 22_000;
+/** Each process has ports of its own, by its id, so that those that run at the same time do not find the same ones free. */
+const PORTS_EACH = 50;
+let nextPort = 0;
+
+/** Ports of 127.0.0.1 that are free now, and that no other process of the tests is given. */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, "127.0.0.1");
-      await once(server, "listening");
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  const first = FIRST_PORT + ((process.pid * PORTS_EACH) % PORTS);
+  const found: number[] = [];
+  for (let looks = 0; found.length < count; looks++) {
+    if (looks === PORTS_EACH) throw new Error(`of the ports from ${first} fewer than ${count} are free`);
+    const port = first + (nextPort++ % PORTS_EACH);
+    if (await isFree(port)) found.push(port);
+  }
+  return found;
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, "127.0.0.1");
+  try {
+    await once(server, "listening");
+  } catch {
+    return false;
+  }
+  await new Promise((resolve) => server.close(resolve));
+  return true;
 }
 
 const LOG_TIMEOUT = 15_000;
