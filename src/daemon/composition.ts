@@ -3,7 +3,7 @@ import { type AdminOperations, createOperations } from "../admin/index.ts";
 import type { Log } from "../base/index.ts";
 import type { Pool } from "../client/index.ts";
 import type { Config } from "../config/index.ts";
-import { AuthThrottle, dividedThrottle } from "../intake/index.ts";
+import { AuthThrottle, dividedThrottle, inTurn, Turnstile } from "../intake/index.ts";
 import { inNetworks } from "../net/index.ts";
 import type { Tokens } from "../oauth/index.ts";
 import type { Runner } from "../queue/index.ts";
@@ -68,13 +68,18 @@ export function compose(parts: CompositionParts, resources: AsyncDisposableStack
     { config, store, runner: behind.runner, users, tokens, lookups: lookups.signal, on, log },
     { throttle: new AuthThrottle(on.clock, dividedThrottle(share.workers)), peerConnections: new Map() },
   );
+  const turnstile = new Turnstile({ clock: on.clock, syncTime: () => store.syncTime ?? 0 });
+  const services = {
+    mx: inTurn(policies.services.mx, turnstile),
+    submission: inTurn(policies.services.submission, turnstile),
+  };
   const listenersOf = ({ listeners }: Config): readonly ListenerOptions[] =>
-    listeners.map((listener) => listenerOptions(listener, { policies: policies.services, tls, share, logOf }));
+    listeners.map((listener) => listenerOptions(listener, { policies: services, tls, share, logOf }));
   let { stop } = config.timeouts;
   const server = createServer({
     hostname: config.hostname,
     listeners: listenersOf(config),
-    policy: policies.services.mx,
+    policy: services.mx,
     ...(tls === null ? {} : { tls: tls.plain }),
     limits: serverLimits(config),
     listen: on.listen,

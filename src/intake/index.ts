@@ -17,6 +17,7 @@ export type {
 export { type Credentials, type CredentialsOptions, openCredentials } from "./credentials.ts";
 export { type FreeSpace, freeSpaceOf } from "./free-space.ts";
 export { createHome, type Home } from "./home.ts";
+export { inTurn } from "./in-turn.ts";
 export type { DomainVerdict, MailDomains } from "./mail-domains.ts";
 export { createPeers, type PeerLimits, type PeerRules, type Peers } from "./peers.ts";
 export { identityOf } from "./prepared-strings.ts";
@@ -29,4 +30,5 @@ export { createSendingLimiter, type SendingLimiter } from "./sending-limits.ts";
 export { openServedCredentials } from "./served-credentials.ts";
 export { createSubmissionPolicy, type SubmissionPolicyOptions, type SubmissionRules } from "./submission.ts";
 export type { TokenSource, TokenVerification } from "./token-source.ts";
+export { Turnstile } from "./turnstile.ts";
 export type { CredentialProblem, UserRegister, UserSummary } from "./user-register.ts";

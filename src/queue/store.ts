@@ -1,4 +1,4 @@
-import type { Instant } from "../base/clock.ts";
+import type { Duration, Instant } from "../base/clock.ts";
 import type { FinishedRecipient, NewMessage, Outcome, QueuedMessage, QueueId, StoryEntry } from "./model.ts";
 import type { Alteration, Selection, SelectQuery } from "./selection.ts";
 
@@ -115,6 +115,8 @@ export class StoreError extends Error {
 export interface QueueStore {
   /** A new id, later in order than all before it. */
   nextId(): QueueId;
+  /** How long its commits wait for the disk at present, the least of the last few, ms. Absent where that is not worth knowing. */
+  readonly syncTime?: Duration;
   createDraft(): Draft;
   /** Writes what an attempt led to; ends the claims of the recipients named. A message with no one waiting leaves the queue. */
   settle(settlement: Settlement): Promise<void>;

@@ -254,4 +254,20 @@ export const receivingMutants: readonly Mutant[] = [
     replacement: "if (false) {",
     tests: ["src/intake/receive.test.ts"],
   },
+  {
+    name: "place of refused mail not given back",
+    promise: "one who is refused keeps nobody else waiting",
+    file: "src/intake/in-turn.ts",
+    search: 'if (verdict.kind === "refuse") turn.leave();',
+    replacement: "",
+    tests: ["src/intake/in-turn.test.ts"],
+  },
+  {
+    name: "dawdlers keep their places",
+    promise: "a client that begins mail and does not send it keeps nobody else waiting",
+    file: "src/intake/turnstile.ts",
+    search: "    this.#begunBefore = this.#begun;\n    this.#begun = 0;",
+    replacement: "",
+    tests: ["src/intake/turnstile.test.ts"],
+  },
 ];

@@ -99,6 +99,11 @@ export class Channel {
     });
   }
 
+  /** See `QueueStore.syncTime`. */
+  get syncTime(): Duration {
+    return this.#departure.syncTime;
+  }
+
   /** Octets are the caller's to leave alone until the promise settles. */
   ask<Op extends Request["op"]>(
     request: Extract<Request, { op: Op }> | (Request & { readonly op: Op }),

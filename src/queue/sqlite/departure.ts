@@ -1,3 +1,4 @@
+import type { Duration } from "../../base/index.ts";
 import type { Request } from "./protocol.ts";
 
 /** Commits are looked at together, so that one that was slow by chance (a checkpoint, a busy machine) does not count. */
@@ -53,6 +54,11 @@ export class Departure {
   #gathering = false;
   #rest = 0;
   #nextRest = FIRST_REST;
+
+  /** The least of the last few syncs, ms; 0 before there were some. */
+  get syncTime(): Duration {
+    return this.#sync;
+  }
 
   /** The disk takes so long that it matters who shares a sync. */
   get isSlow(): boolean {

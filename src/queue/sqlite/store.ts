@@ -72,6 +72,9 @@ function sqliteStore(channel: Channel, ids: QueueIdSource, memoryLimit: number):
     channel.ask<Op>({ op, id: queueIdNumber(id as Parameters<typeof queueIdNumber>[0]), at });
   return {
     nextId: () => ids.next(),
+    get syncTime() {
+      return channel.syncTime;
+    },
     createDraft: () => new SqliteDraft(formatQueueId(ids.nextNumber()), { channel, ids, blocks, memoryLimit }),
     async settle({ id, at, recipients, report }) {
       await channel.ask(
