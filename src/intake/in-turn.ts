@@ -1,5 +1,14 @@
 // A policy whose mail goes through the turnstile.
-import type { BodyVerdict, Conversation, MessageSink, Policy, Verdict } from "../server/index.ts";
+import type {
+  BodyVerdict,
+  Conversation,
+  MailRequest,
+  MessageSink,
+  Offer,
+  Policy,
+  Transaction,
+  Verdict,
+} from "../server/index.ts";
 import type { Reply } from "../smtp/index.ts";
 import type { Turn, Turnstile } from "./turnstile.ts";
 
@@ -9,24 +18,53 @@ const ACCEPT: Verdict = { kind: "accept" };
 export function inTurn(policy: Policy, turnstile: Turnstile): Policy {
   return {
     connect: (client) => policy.connect(client),
-    begin: (client) => turned(policy.begin(client), turnstile.turn()),
+    begin: (client) => new TurnedConversation(policy.begin(client), turnstile),
   };
 }
 
-/** `inner` is made of functions that need no `this`, as all policies of this folder are. */
-function turned(inner: Conversation, turn: Turn): Conversation {
-  return {
-    ...inner,
-    mail(request) {
-      const judge = (): Verdict | Promise<Verdict> => leftUnlessTaken(inner.mail?.(request) ?? ACCEPT, turn);
-      return turn.enter()?.then(judge) ?? judge();
-    },
-    body: (transaction) => withTurn(inner.body(transaction), turn),
-    end() {
-      turn.leave();
-      inner.end?.();
-    },
-  };
+/**
+ * `inner` is made of functions that need no `this`, as all policies of this folder are. A class, because ten thousand connections may be
+ * idle, and functions made for each would weigh more than all else that is held of a conversation.
+ */
+class TurnedConversation implements Conversation {
+  readonly hello?: NonNullable<Conversation["hello"]>;
+  readonly sasl?: NonNullable<Conversation["sasl"]>;
+  readonly recipient?: NonNullable<Conversation["recipient"]>;
+  readonly verify?: NonNullable<Conversation["verify"]>;
+  readonly #inner: Conversation;
+  readonly #turnstile: Turnstile;
+  #turn: Turn | null = null;
+
+  constructor(inner: Conversation, turnstile: Turnstile) {
+    this.#inner = inner;
+    this.#turnstile = turnstile;
+    // What a policy leaves out the engine answers by itself.
+    if (inner.hello !== undefined) this.hello = inner.hello;
+    if (inner.sasl !== undefined) this.sasl = inner.sasl;
+    if (inner.recipient !== undefined) this.recipient = inner.recipient;
+    if (inner.verify !== undefined) this.verify = inner.verify;
+  }
+
+  offer(): Offer {
+    return this.#inner.offer();
+  }
+
+  mail(request: MailRequest): Verdict | Promise<Verdict> {
+    this.#turn ??= this.#turnstile.turn();
+    const turn = this.#turn;
+    const judge = (): Verdict | Promise<Verdict> => leftUnlessTaken(this.#inner.mail?.(request) ?? ACCEPT, turn);
+    return turn.enter()?.then(judge) ?? judge();
+  }
+
+  body(transaction: Transaction): BodyVerdict | Promise<BodyVerdict> {
+    const verdict = this.#inner.body(transaction);
+    return this.#turn === null ? verdict : withTurn(verdict, this.#turn);
+  }
+
+  end(): void {
+    this.#turn?.leave();
+    this.#inner.end?.();
+  }
 }
 
 function leftUnlessTaken(verdict: Verdict | Promise<Verdict>, turn: Turn): Verdict | Promise<Verdict> {
