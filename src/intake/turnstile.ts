@@ -81,6 +81,12 @@ export class Turnstile {
     return this.#keeping + this.#begun + this.#begunBefore < places;
   }
 
+  /** The first of the line has left it, or has waited as long as anybody may. */
+  #firstIsDone(): boolean {
+    const first = this.#waiting[0];
+    return first !== undefined && (first.since === null || this.#period - first.since >= MOST_PERIODS);
+  }
+
   #admit(turn: Turn): void {
     this.#begun++;
     turn.begins(this.#period);
@@ -93,17 +99,14 @@ export class Turnstile {
   #admitFirst(): void {
     const first = this.#waiting.shift();
     // Whoever left meanwhile takes no place.
-    if (first?.since !== null && first !== undefined) this.#admit(first);
+    if (first !== undefined && first.since !== null) this.#admit(first);
   }
 
   #tick(): void {
     this.#period++;
     this.#begunBefore = this.#begun;
     this.#begun = 0;
-    for (const turn of [...this.#waiting]) {
-      if (turn.since !== null && this.#period - turn.since < MOST_PERIODS) break;
-      this.#admitFirst();
-    }
+    while (this.#firstIsDone()) this.#admitFirst();
     this.#next();
     this.#timer = this.#waiting.length === 0 ? null : this.#options.clock.after(PERIOD, () => this.#tick());
   }
