@@ -40,7 +40,10 @@ function scene() {
     begin: () => ({
       offer: () => assert.fail("not asked"),
       verify: () => TAKEN,
-      mail: async () => (refuse.mail ? { kind: "refuse", reply: REFUSED } : { kind: "accept" }),
+      mail: async () => {
+        calls.push("mail");
+        return refuse.mail ? { kind: "refuse", reply: REFUSED } : { kind: "accept" };
+      },
       body: async () => (refuse.body ? { kind: "refuse", reply: REFUSED } : { kind: "accept", sink }),
       end: () => void calls.push("end"),
     }),
@@ -105,6 +108,23 @@ test("each end of a mail gives its place back", async () => {
   assert.ok(calls.includes("end"));
 });
 
+test("of a connection that ends while its MAIL waits nothing is asked any more", async () => {
+  const { policy, run, calls, keeping, mail, fill } = scene();
+  await fill();
+  const leaving = policy.begin(CLIENT);
+  const admitted = policy.begin(CLIENT);
+  const verdicts = [mail(leaving), mail(admitted)];
+  calls.length = 0;
+  leaving.end?.();
+  // The place comes free, and the connection ends before anybody has looked at that.
+  keeping[0]?.();
+  await run(0);
+  admitted.end?.();
+  await Promise.all(verdicts);
+  assert.deepEqual(calls.slice(0, 1), ["end"]);
+  assert.equal(calls.filter((call) => call === "mail").length, 1, "asked for the one who was there still");
+});
+
 test("the rest of a conversation is as the policy has it", async () => {
   const { policy, body, mail, calls } = scene();
   const conversation = policy.begin(CLIENT);
@@ -115,5 +135,5 @@ test("the rest of a conversation is as the policy has it", async () => {
   const sink = await body(conversation);
   assert.equal(sink.copies, false);
   sink.write(new Uint8Array(1));
-  assert.deepEqual(calls, ["write"]);
+  assert.deepEqual(calls, ["mail", "write"]);
 });

@@ -10,9 +10,12 @@ import type {
   Verdict,
 } from "../server/index.ts";
 import type { Reply } from "../smtp/index.ts";
+import { REPLIES } from "./replies.ts";
 import type { Turn, Turnstile } from "./turnstile.ts";
 
 const ACCEPT: Verdict = { kind: "accept" };
+/** For a connection that is over; nobody reads it. */
+const TOO_LATE: Verdict = { kind: "refuse", reply: REPLIES.systemTrouble };
 
 /** As `policy`, with each MAIL put off until there is a place for it. */
 export function inTurn(policy: Policy, turnstile: Turnstile): Policy {
@@ -34,6 +37,7 @@ class TurnedConversation implements Conversation {
   readonly #inner: Conversation;
   readonly #turnstile: Turnstile;
   #turn: Turn | null = null;
+  #ended = false;
 
   constructor(inner: Conversation, turnstile: Turnstile) {
     this.#inner = inner;
@@ -52,8 +56,13 @@ class TurnedConversation implements Conversation {
   mail(request: MailRequest): Verdict | Promise<Verdict> {
     this.#turn ??= this.#turnstile.turn();
     const turn = this.#turn;
-    const judge = (): Verdict | Promise<Verdict> => leftUnlessTaken(this.#inner.mail?.(request) ?? ACCEPT, turn);
-    return turn.enter()?.then(judge) ?? judge();
+    return turn.enter()?.then(() => this.#judge(request, turn)) ?? this.#judge(request, turn);
+  }
+
+  #judge(request: MailRequest, turn: Turn): Verdict | Promise<Verdict> {
+    // What a policy held for it after its end nobody would free.
+    if (this.#ended) return TOO_LATE;
+    return leftUnlessTaken(this.#inner.mail?.(request) ?? ACCEPT, turn);
   }
 
   body(transaction: Transaction): BodyVerdict | Promise<BodyVerdict> {
@@ -62,6 +71,7 @@ class TurnedConversation implements Conversation {
   }
 
   end(): void {
+    this.#ended = true;
     this.#turn?.leave();
     this.#inner.end?.();
   }

@@ -270,4 +270,12 @@ export const receivingMutants: readonly Mutant[] = [
     replacement: "",
     tests: ["src/intake/turnstile.test.ts"],
   },
+  {
+    name: "policy asked about mail of who is gone",
+    promise: "what was held for a connection is free when it is over",
+    file: "src/intake/in-turn.ts",
+    search: "if (this.#ended) return TOO_LATE;",
+    replacement: "",
+    tests: ["src/intake/in-turn.test.ts"],
+  },
 ];
